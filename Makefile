@@ -1,0 +1,83 @@
+# make run    run the quickstart campaign, from nothing to its report
+# make test   every check: lint, types, floors, tests
+# The first of them makes .venv and installs into it (a few minutes); later ones start at once.
+#
+# Variables (make run PYTHON=/opt/python3.11/bin/python3.11):
+#   PYTHON       interpreter for .venv; 3.11 is the one that is tested
+#   CONFIG       campaign that `make run` runs
+#   TORCH_INDEX  a package index that offers a CPU (or other) build of torch
+#   PIP_ARGS     more arguments for pip install
+#   PYTEST_ARGS  more arguments for pytest, for example PYTEST_ARGS='-m "not slow"'
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CONFIG ?= configs/quickstart.yaml
+TORCH_INDEX ?=
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
+INSTALL := $(PIP) install --quiet --quiet --constraint constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_ARGS)
+CODE := $(wildcard src tests benchmarks workflows docs)
+
+.PHONY: help run test lint format types floors clean distclean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,/^$$/p'
+
+run: .venv/.installed-run
+	@echo "Running the campaign $(CONFIG)."
+	@$(BIN)/hea-flows run $(CONFIG)
+
+test: lint types floors
+	@echo "Running the tests; the ten slowest are listed at the end."
+	@$(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS)
+
+lint: .venv/.installed-test
+	@echo "Checking style with ruff."
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+
+types: .venv/.installed-test
+	@echo "Checking types with mypy, strictly."
+	@$(BIN)/mypy
+
+floors: .venv/.installed-test
+	@echo "Checking that each floor imports only floors below it."
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/.installed-test
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+.venv/bin/python:
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo "No Python at '$(PYTHON)': install Python 3.11, or give PYTHON=…" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
+		echo "$(PYTHON) is $$("$(PYTHON)" --version 2>&1); 3.11 (tested) or 3.12 is needed: give PYTHON=…" >&2; \
+		exit 1; }
+	@echo "Making the virtual environment .venv with $$("$(PYTHON)" --version) ($(PYTHON))."
+	@"$(PYTHON)" -m venv .venv || { \
+		rm -rf .venv; echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/.installed-run: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing hea-flows with CHGNet and a local MongoDB into .venv; this takes some minutes."
+	@$(INSTALL) --editable '.[chgnet,local]'
+	@touch $@
+
+.venv/.installed-test: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing hea-flows with all that the tests need into .venv; this takes some minutes."
+	@$(INSTALL) --editable '.[chgnet,mace,local,dev]'
+	@touch .venv/.installed-run $@
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv

@@ -1,0 +1,117 @@
+"""Labelled frames (`ase.Atoms` with results) and their exact exchange format."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import lzma
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.io.extxyz import key_val_dict_to_str
+
+#: Files are compressed by suffix.
+_OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open}  # type: ignore[dict-item]
+
+
+def settings_id(rule: dict[str, Any]) -> str:
+    """Return the id of a settings rule: the hash of its canonical JSON, 12 hex digits.
+
+    Labels may share a dataset exactly if their ids are equal. The *rule* is hashed (mesh density,
+    spin rule), never what it gave for one cell.
+    """
+    text = json.dumps(rule, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def write_frames(path: Path, frames: Iterable[Atoms]) -> None:
+    """Write frames as extended XYZ, every number with all its digits.
+
+    `ase.io.write` keeps eight decimals; here a file read again gives identical arrays. A suffix
+    ``.gz`` or ``.xz`` compresses.
+
+    Parameters
+    ----------
+    path
+        File to write, replaced as a whole.
+    frames
+        Structures with energy, free energy, forces, stress and, if spin-polarised, moments.
+    """
+    opener = _OPENERS.get(path.suffix, open)
+    partial = path.with_name(path.name + ".partial")
+    # The suffix of the final name decides the compression, so open() is told explicitly.
+    with opener(partial, "wt", encoding="utf-8") as handle:
+        for frame in frames:
+            handle.write(_block(frame))
+    partial.replace(path)
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """Read extended XYZ frames with their results.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read as extended XYZ.
+    """
+    if not path.is_file():
+        msg = f"no frames file at {path}"
+        raise FileNotFoundError(msg)
+    try:
+        frames = ase.io.read(path, index=":", format="extxyz")
+    except Exception as error:
+        msg = f"{path} is not a readable extended XYZ file: {error}"
+        raise ValueError(msg) from error
+    return list(frames)
+
+
+def _block(frame: Atoms) -> str:
+    results = frame.calc.results if frame.calc else {}
+    columns: list[np.ndarray] = [frame.positions]
+    properties = "species:S:1:pos:R:3"
+    for key in ("forces", "magmoms"):
+        if key in results:
+            values = np.asarray(results[key], dtype=float).reshape(len(frame), -1)
+            columns.append(values)
+            properties += f":{key}:R:{values.shape[1]}"
+    header: dict[str, Any] = {
+        "Lattice": " ".join(repr(float(x)) for x in frame.cell.array.ravel()),
+        "Properties": properties,
+    }
+    header |= {k: v for k, v in frame.info.items() if isinstance(v, str | int | float | bool)}
+    header |= {k: float(results[k]) for k in ("energy", "free_energy", "magmom") if k in results}
+    if "stress" in results:
+        xx, yy, zz, yz, xz, xy = (float(x) for x in results["stress"])
+        header["stress"] = " ".join(repr(x) for x in (xx, xy, xz, xy, yy, yz, xz, yz, zz))
+    header["pbc"] = " ".join("T" if p else "F" for p in frame.pbc)
+    table = np.hstack(columns)
+    rows = (
+        f"{symbol} " + " ".join(repr(float(x)) for x in row)
+        for symbol, row in zip(frame.get_chemical_symbols(), table, strict=True)
+    )
+    return f"{len(frame)}\n{key_val_dict_to_str(header)}\n" + "\n".join(rows) + "\n"
+
+
+def max_force(frame: Atoms) -> float:
+    """Return the largest force on an atom (eV/Å)."""
+    return float(np.linalg.norm(frame.calc.results["forces"], axis=1).max())
+
+
+def checksum(frames: Sequence[Atoms]) -> str:
+    """Return the sha256 of frames' cells, positions, elements and labels."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(",".join(frame.get_chemical_symbols()).encode())
+        results = frame.calc.results
+        parts = [frame.cell.array, frame.positions]
+        parts += [np.asarray(results[k]) for k in ("energy", "free_energy", "forces", "stress")]
+        for part in parts:
+            digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
+    return digest.hexdigest()

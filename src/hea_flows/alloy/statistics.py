@@ -1,0 +1,157 @@
+"""Errors of averages over correlated samples, and convergence of several chains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class BlockedMean:
+    """Mean of a correlated series with the standard error of that mean.
+
+    Parameters
+    ----------
+    mean
+        Mean of all samples, in the unit of the series.
+    error
+        Standard error of the mean, in the same unit.
+    error_of_error
+        Standard error of `error`.
+    block_size
+        Samples per block at which the error was read.
+    converged
+        True if the blocks are long against the correlation time; otherwise `error` is only a
+        lower bound and the chain too short.
+    """
+
+    mean: float
+    error: float
+    error_of_error: float
+    block_size: int
+    converged: bool
+
+
+def _series(samples: ArrayLike, minimum: int) -> NDArray[np.float64]:
+    x = np.array(samples, dtype=float)
+    if x.ndim != 1 or len(x) < minimum or not np.isfinite(x).all():
+        msg = f"need a series (n,) of at least {minimum} finite samples, got shape {x.shape}"
+        raise ValueError(msg)
+    return x
+
+
+def blocked_mean(samples: ArrayLike) -> BlockedMean:
+    """Return the mean of a correlated series and its error by blocking.
+
+    Neighbouring samples are averaged in pairs again and again [1]_; the error is read at the
+    first block size b with b³ > 2 n (error_b/error_1)⁴ [2]_, n being the number of samples, or
+    at the largest error found where no level satisfies it.
+
+    Parameters
+    ----------
+    samples
+        Samples in the order they were drawn, shape (n,), n ≥ 2.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two samples, or samples that are not finite.
+
+    References
+    ----------
+    .. [1] H. Flyvbjerg and H. G. Petersen, J. Chem. Phys. 91, 461 (1989).
+    .. [2] R. M. Lee et al., Phys. Rev. E 83, 066706 (2011).
+    """
+    x = _series(samples, 2)
+    mean, n = float(x.mean()), len(x)
+    if np.ptp(x) == 0:
+        return BlockedMean(mean, 0.0, 0.0, 1, converged=False)
+    size, levels = 1, []
+    while len(x) >= 2:
+        error = float(x.std(ddof=1) / np.sqrt(len(x)))
+        level = BlockedMean(mean, error, error / np.sqrt(2 * (len(x) - 1)), size, converged=True)
+        levels.append(level)
+        if size**3 > 2 * n * (error / levels[0].error) ** 4:
+            return level
+        x = x[len(x) % 2 :].reshape(-1, 2).mean(axis=1)
+        size *= 2
+    worst = max(levels, key=lambda level: level.error)
+    return BlockedMean(mean, worst.error, worst.error_of_error, worst.block_size, converged=False)
+
+
+def blocking_error(samples: ArrayLike) -> float:
+    """Return the standard error of the mean of a correlated series; see `blocked_mean`."""
+    return blocked_mean(samples).error
+
+
+def autocorrelation_time(samples: ArrayLike, window: float = 5.0) -> float:
+    """Return the integrated autocorrelation time τ = 1 + 2 Σ ρ(t) in samples.
+
+    The error of the mean of n samples of variance σ² is sqrt(σ² τ/n). The sum stops at the first
+    t ≥ `window` max(τ(t)/2, 1), τ/2 being the decay time of an exponential (Sokal).
+
+    Parameters
+    ----------
+    samples
+        Samples in the order they were drawn, shape (n,), n ≥ 2.
+    window
+        Self-consistent window in units of τ/2: longer means less bias and more noise.
+
+    Returns
+    -------
+    tau
+        1 for independent samples, nan for a constant series, whose correlation is unknown.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two samples, or samples that are not finite.
+    """
+    x = _series(samples, 2)
+    x -= x.mean()
+    if np.ptp(x) == 0:
+        return float("nan")
+    n = len(x)
+    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
+    rho = np.fft.irfft(power)[:n] / np.arange(n, 0, -1)
+    tau = 2 * np.cumsum(rho / rho[0]) - 1
+    inside = np.flatnonzero(np.arange(n) >= window * np.maximum(tau / 2, 1))
+    return float(tau[inside[0]] if len(inside) else tau[-1])
+
+
+def r_hat(chains: ArrayLike) -> float:
+    """Return the split potential scale reduction factor of several chains.
+
+    Each chain is cut in half, so that one chain that drifts is noticed too. With W the mean
+    variance within the halves and B/n the variance between their means (n samples each),
+    R-hat = sqrt(((n − 1)/n W + B/n)/W) (Gelman and Rubin; split after Vehtari et al. 2021).
+
+    Parameters
+    ----------
+    chains
+        Samples, shape (m, n), m ≥ 1 chains of n ≥ 4 samples of one quantity.
+
+    Returns
+    -------
+    value
+        1 if all halves agree; above about 1.01 to 1.1 they do not sample one distribution yet.
+        inf if they are constant at different values, nan if all are the same constant.
+
+    Raises
+    ------
+    ValueError
+        For fewer than four samples per chain, or samples that are not finite.
+    """
+    x = np.array(chains, dtype=float)
+    if x.ndim != 2 or x.shape[1] < 4 or x.shape[0] < 1 or not np.isfinite(x).all():
+        msg = f"need finite chains of shape (m, n) with n of at least 4, got shape {x.shape}"
+        raise ValueError(msg)
+    half = x.shape[1] // 2
+    halves = np.concatenate([x[:, :half], x[:, -half:]])
+    within = float(halves.var(axis=1, ddof=1).mean())
+    between = float(halves.mean(axis=1).var(ddof=1))
+    if within == 0:
+        return float("nan") if between == 0 else float("inf")
+    return float(np.sqrt((half - 1) / half + between / within))

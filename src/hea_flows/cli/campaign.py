@@ -1,0 +1,131 @@
+"""`hea-flows run` and `hea-flows submit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hea_flows.services.connection import Connection
+
+Config = Annotated[Path, typer.Argument(help="Campaign file (YAML); see configs/.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Start afresh even if this file was submitted before.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(run)
+    app.command()(submit)
+
+
+def submit(config: Config, again: Again = False) -> None:
+    """Put a campaign on the launchpad; `hea-flows worker` runs it."""
+    from hea_flows.config import load_campaign
+    from hea_flows.flows import launch
+    from hea_flows.services.connection import find_connection
+
+    campaign, text = load_campaign(_find_config(config))
+    connection = find_connection(start_local=True)
+    connection.ping()
+    submission = launch.submit(campaign, text, connection, again=again)
+    word = "found, going on" if submission.found else "submitted"
+    typer.echo(f"campaign {campaign.name}: {word} (Firework {submission.fw_id}); {connection}")
+    typer.echo(f"run it: hea-flows worker    follow it: hea-flows status {submission.fw_id}")
+
+
+def run(
+    config: Config,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    again: Again = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write the report; default NAME-report.html.")
+    ] = None,
+) -> None:
+    """Run a campaign to its end: database, workers, live progress, summary, report."""
+    from hea_flows.config import load_campaign
+    from hea_flows.flows import launch
+    from hea_flows.services.connection import find_connection
+
+    campaign, text = load_campaign(_find_config(config))
+    connection = find_connection(start_local=True)
+    connection.ping()
+    submission = launch.submit(campaign, text, connection, again=again)
+    if submission.found:
+        note = f"; {len(submission.rerun)} failed jobs are tried again" if submission.rerun else ""
+        typer.echo(f"campaign {campaign.name} is on the launchpad already, going on{note}")
+    _follow(submission, connection, workers, campaign.name)
+    _summary(connection, campaign.name, report)
+
+
+def _find_config(path: Path) -> Path:
+    """Return a campaign file: a path, or the name of one that the package carries."""
+    from hea_flows.alloy.sets import named_sets_path
+
+    if path.is_file():
+        return path
+    shipped = Path(str(named_sets_path())).parent / f"{path.name.removesuffix('.yaml')}.yaml"
+    if len(path.parts) == 1 and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.yaml") if p.stem != "sets"))
+    msg = f"no campaign file at {path}; give the path of one, or a shipped name: {names}"
+    raise FileNotFoundError(msg)
+
+
+def _follow(
+    submission: object, connection: Connection, workers: int, name: str
+) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from hea_flows.flows import launch
+    from hea_flows.services.progress import Progress
+
+    assert isinstance(submission, launch.Submission)  # noqa: S101
+    console = Console()
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[running]}"),
+    )
+    seen: set[int] = set()
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task(name, total=None, running="")
+
+        def show(progress: Progress) -> None:
+            running = ", ".join(job.name for job in progress.running)
+            bar.update(task, total=progress.total, completed=progress.completed, running=running)
+            if not console.is_terminal:
+                for job in progress.running:
+                    if job.fw_id not in seen and not job.name.startswith("archive"):
+                        console.print(f"[{progress.completed}/{progress.total}] {job.name}")
+                    seen.add(job.fw_id)
+
+        launch.run_workers(submission, connection, workers=workers, on_progress=show)
+
+
+def _summary(connection: Connection, name: str, report: Path | None) -> None:
+    from rich.console import Console
+
+    from hea_flows.results.query import documents
+    from hea_flows.results.tables import summary_tables
+    from hea_flows.schemas import ReportDoc
+
+    store = connection.job_store()
+    store.connect()
+    [document] = documents(store, "report", name, load=True)[-1:]
+    assert isinstance(document, ReportDoc)  # noqa: S101
+    path = (report or Path(f"{name}-report.html")).absolute()
+    path.write_bytes(document.html.read())
+    console = Console()
+    for table in summary_tables(document.summary):
+        console.print(table)
+    console.print(f"report: {path}", soft_wrap=True)
+    console.print(f"query:  hea-flows query --kind benchmark --campaign {name}", soft_wrap=True)
+    console.print(f"trace:  hea-flows show {document.uuid} --provenance", soft_wrap=True)

@@ -1,0 +1,74 @@
+"""`hea-flows db start|stop|status` and `hea-flows doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+db = typer.Typer(help="The local MongoDB server and the connection.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.add_typer(db, name="db")
+    app.command()(doctor)
+
+
+@db.command()
+def start() -> None:
+    """Start the local MongoDB server, unless it runs."""
+    from hea_flows.services import mongod
+
+    before = mongod.status().running
+    state = mongod.start()
+    said = "runs already" if before else "started"
+    typer.echo(f"mongod {said}: 127.0.0.1:{state.port}, pid {state.pid}, log {state.log}")
+
+
+@db.command()
+def stop() -> None:
+    """Shut the local MongoDB server down; its data stays."""
+    from hea_flows.services import mongod
+
+    typer.echo("mongod stopped" if mongod.stop() else "mongod does not run")
+
+
+@db.command()
+def status() -> None:
+    """Say which database is used and whether it answers; exit code 1 if it does not."""
+    from hea_flows.services import mongod
+    from hea_flows.services.connection import find_connection
+
+    state = mongod.status()
+    where = f"127.0.0.1:{state.port}, pid {state.pid}" if state.running else "does not run"
+    typer.echo(f"local mongod: {where} ({state.folder})")
+    connection = find_connection(start_local=False)
+    connection.ping()
+    typer.echo(f"used: {connection} (from: {connection.source})")
+    launchpad_file = connection.launchpad_file
+    if launchpad_file is None:
+        connection.environment()
+        launchpad_file = connection.folder / "my_launchpad.yaml"
+    typer.echo(f"FireWorks' own commands: lpad -l {launchpad_file} get_wflows")
+
+
+def doctor() -> None:
+    """Check this machine and say what to do; exit code 1 if something needed is missing."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hea_flows.services.doctor import check_all
+
+    colours = {"ok": "green", "warn": "yellow", "missing": "red"}
+    table = Table(box=None, pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("found, and → what to do", overflow="fold")
+    checks = check_all()
+    for check in checks:
+        state = f"[{colours[check.state]}]{check.state}[/]"
+        found = check.detail + (f"\n→ {check.action}" if check.action else "")
+        table.add_row(check.name, state, escape(found))
+    Console().print(table)
+    if any(check.state == "missing" for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""`hea-flows worker` and `hea-flows status`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(worker)
+    app.command()(status)
+
+
+def worker(
+    *,
+    category: Annotated[
+        list[str] | None, typer.Option(help="Take only jobs of this category; may be repeated.")
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(help="Take only Fireworks that match this MongoDB query (JSON).")
+    ] = None,
+    idle_exit: Annotated[
+        bool, typer.Option("--idle-exit/--stay", help="Leave when nothing can become ready.")
+    ] = True,
+    poll: Annotated[
+        float, typer.Option(min=0.05, help="Seconds between looks at an empty launchpad.")
+    ] = 2.0,
+    max_launches: Annotated[int | None, typer.Option(min=1, help="Leave after so many.")] = None,
+) -> None:
+    """Run the jobs of the launchpad, one after the other, in this process."""
+    from hea_flows.services.connection import find_connection
+    from hea_flows.services.workers import worker_loop
+
+    wanted = _query(query)
+    launched = worker_loop(
+        find_connection(start_local=False),
+        category=category,
+        query=wanted,
+        idle_exit=idle_exit,
+        poll=poll,
+        max_launches=max_launches,
+    )
+    typer.echo(f"{launched} jobs run")
+
+
+def status(
+    *,
+    workflow: Annotated[
+        int | None, typer.Argument(help="Id of any Firework of the workflow; default: all.")
+    ] = None,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Rerun the jobs whose worker died.")
+    ] = False,
+) -> None:
+    """Show how many jobs are in each state, which run, which failed and which lost their worker."""
+    from hea_flows.services.connection import find_connection
+    from hea_flows.services.progress import campaign_progress
+    from hea_flows.services.recovery import lost_launches, recover_lost
+
+    connection = find_connection(start_local=False)
+    connection.ping()
+    launchpad = connection.launchpad()
+    if recover and (done := recover_lost(launchpad)):
+        typer.echo(f"rerun {list(done.rerun)}, finished {list(done.finished)}, ", nl=False)
+        typer.echo(f"given up {list(done.given_up)}")
+    progress = campaign_progress(launchpad, workflow)
+    counts = ", ".join(f"{n} {state}" for state, n in progress.counts.items())
+    typer.echo(f"{progress.total} jobs: {counts or 'none'}")
+    lost = {job.fw_id: job.reason for job in lost_launches(launchpad)}
+    for job in progress.running:
+        note = f"; LOST: {lost[job.fw_id]}" if job.fw_id in lost else ""
+        typer.echo(f"  {job.fw_id} {job.name}: taken by {job.worker or 'nobody yet'}{note}")
+    for failed in progress.failed:
+        typer.echo(f"  {failed.fw_id} {failed.name}: failed in {failed.folder}: {failed.error}")
+    if lost and not recover:
+        typer.echo("rerun lost jobs: hea-flows status --recover, or start a worker")
+
+
+def _query(text: str | None) -> dict[str, object] | None:
+    if text is None:
+        return None
+    try:
+        query = json.loads(text)
+    except ValueError:
+        query = None
+    if not isinstance(query, dict):
+        msg = f'the query is {text}; accepted is a JSON object like {{"spec.campaign": "a"}}'
+        raise ValueError(msg)  # noqa: TRY004  # wrong is what was typed
+    return query

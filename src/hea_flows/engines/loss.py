@@ -1,0 +1,114 @@
+"""The one loss of every family, and the errors that are reported: eV/atom, eV/Å, eV/Å³."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hea_flows.engines.potential import Output
+from hea_flows.engines.targets import Target
+from hea_flows.schemas import ErrorSummary, LossWeights
+
+
+@dataclass(frozen=True)
+class BatchTarget:
+    """Labels of a batch: energies (B,), forces (N, 3), stresses (B, 3, 3)."""
+
+    energies: Any
+    forces: Any
+    stresses: Any
+
+
+@dataclass
+class SquaredErrors:
+    """Sums of squared errors and how many numbers each holds.
+
+    The energy counts once per structure (eV/atom), forces by Cartesian component (eV/Å), the
+    stress by the nine components of the tensor (eV/Å³).
+    """
+
+    energy: Any = 0.0
+    forces: Any = 0.0
+    stress: Any = 0.0
+    n_energy: int = 0
+    n_forces: int = 0
+    n_stress: int = 0
+
+    def add(self, other: SquaredErrors) -> None:
+        """Add the numbers of another batch, as plain floats."""
+        for name in ("energy", "forces", "stress"):
+            setattr(self, name, _float(getattr(self, name)) + _float(getattr(other, name)))
+            count = f"n_{name}"
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+
+    def loss(self, weights: LossWeights) -> Any:  # noqa: ANN401
+        """Return the weighted sum of the mean squared errors."""
+        total: Any = 0.0
+        for name in ("energy", "forces", "stress"):
+            weight = getattr(weights, name)
+            if weight > 0:
+                total = total + weight * getattr(self, name) / max(getattr(self, f"n_{name}"), 1)
+        return total
+
+    def rmse_mev(self) -> tuple[float, float, float]:
+        """Return the root mean squared errors (meV/atom, meV/Å, meV/Å³); NaN without numbers."""
+        return (
+            _rmse(self.energy, self.n_energy),
+            _rmse(self.forces, self.n_forces),
+            _rmse(self.stress, self.n_stress),
+        )
+
+    def summary(self) -> ErrorSummary:
+        """Return the errors as a document holds them."""
+        energy, forces, stress = self.rmse_mev()
+        return ErrorSummary(
+            n_frames=self.n_energy, energy_mev=energy, forces_mev=forces, stress_mev=stress
+        )
+
+
+def squared_errors(output: Output, target: BatchTarget) -> SquaredErrors:
+    """Compare predictions with labels; what was not predicted does not count."""
+    energy = (output.energies - target.energies) / output.n_atoms
+    errors = SquaredErrors(energy=(energy**2).sum(), n_energy=energy.numel())
+    if output.forces is not None:
+        forces = output.forces - target.forces
+        errors.forces, errors.n_forces = (forces**2).sum(), forces.numel()
+    if output.stresses is not None:
+        stress = output.stresses - target.stresses
+        errors.stress, errors.n_stress = (stress**2).sum(), stress.numel()
+    return errors
+
+
+def loss(output: Output, target: BatchTarget, weights: LossWeights) -> Any:  # noqa: ANN401
+    """Return the loss of one batch (SCIENCE: energy:forces:stress = 100:10:1).
+
+    ``w_E mean(ΔE/N)² + w_F mean(ΔF)² + w_S mean(Δσ)²``, means over structures, Cartesian
+    components of all atoms, and the nine components of the stress tensors.
+    """
+    return squared_errors(output, target).loss(weights)
+
+
+def collate_targets(targets: Sequence[Target], like: Any) -> BatchTarget:  # noqa: ANN401
+    """Join labels into one batch, with the precision and device of the tensor `like`."""
+
+    def tensor(values: Any) -> Any:  # noqa: ANN401
+        return torch.as_tensor(np.asarray(values), dtype=like.dtype, device=like.device)
+
+    return BatchTarget(
+        tensor([t.energy for t in targets]),
+        tensor(np.concatenate([t.forces for t in targets])),
+        tensor(np.stack([t.stress for t in targets])),
+    )
+
+
+def _rmse(total: Any, n: int) -> float:  # noqa: ANN401
+    return 1000.0 * math.sqrt(_float(total) / n) if n else math.nan
+
+
+def _float(value: Any) -> float:  # noqa: ANN401
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)

@@ -1,0 +1,269 @@
+"""MACE: foundations by name or file, fine-tuned, or small models from scratch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.data import chemical_symbols
+
+from hea_flows.engines import mace_models, model_files, potential, training
+from hea_flows.engines.model_files import Checkpoint, ModelFileError
+from hea_flows.engines.potential import Batch, PotentialCalculator
+from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.engines.targets import target
+from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
+
+#: sha256 of foundations that others published and agree on. Any other one is recorded when it is
+#: first used, beside the downloaded file, and compared from then on.
+KNOWN: Mapping[str, str] = {
+    "small": "2ddb079cee0e131eaaf6912ba581b394551ead283e95c99cfe78c605d10b5736",
+    "small-0b2": "d5773bf9440e96d6eb8c598f84bd0e6369fcfa432f626a87f890e07da3c651c9",
+    "medium-mpa-0": "75428afe3a1d7d8062e19bcaabd5c433623cabf308242ec9fb493e38604fb638",
+}
+
+
+@dataclass(frozen=True)
+class MACEFamily:
+    """MACE models.
+
+    Parameters
+    ----------
+    architecture
+        Changes to `hea_flows.engines.mace_models.ARCHITECTURE` for training from scratch.
+    dtype
+        Precision of a model that is trained from scratch.
+    """
+
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+    dtype: Literal["float32", "float64"] = "float32"
+    name: str = field(default="mace", init=False)
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        """Return `spec` with the checksum of its file, after comparing it; may download it."""
+        path, known = _locate(spec)
+        return spec.model_copy(update={"sha256": model_files.verify(path, known)})
+
+    def load(self, spec: ModelSpec, device: str = "cpu") -> MACEPotential:
+        """Load a model; see `hea_flows.engines.registry.Family.resolve` for errors.
+
+        A file that is not this package's is a pickle: it is loaded only with a checksum.
+        """
+        path, known = _locate(spec)
+        try:
+            content = model_files.load_plain(path, known)
+        except ModelFileError:  # the same again, if its reason was the checksum
+            foreign = model_files.load_pickle(path, known)
+            with torch.random.fork_rng(devices=[]):
+                module, config = mace_models.rebuilt(foreign)
+        else:
+            checkpoint = model_files.as_checkpoint(content, self.name, path)
+            config = dict(checkpoint.config)
+            module = mace_models.build(config)
+            module.load_state_dict(checkpoint.state)
+        return MACEPotential(module, config, spec.dtype, device)
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
+        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
+        return PotentialCalculator(self.load(spec, device))
+
+    def evaluate(
+        self,
+        spec: ModelSpec,
+        atoms_list: Sequence[Atoms],
+        *,
+        batch_size: int = 16,
+        device: str = "cpu",
+    ) -> list[Prediction]:
+        """Predict many structures in batches; one prediction per structure, in their order."""
+        loaded = self.load(spec, device)
+        loaded.module.requires_grad_(requires_grad=False)
+        return potential.evaluate(loaded, atoms_list, batch_size)
+
+    def train(
+        self,
+        parent: ModelSpec | None,
+        train: Sequence[Atoms],
+        validation: Sequence[Atoms],
+        test: Sequence[Atoms],
+        settings: TrainingSettings,
+        directory: Path,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        *,
+        device: str = "cpu",
+    ) -> TrainingResult:
+        """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
+        if parent is None:
+            elements = {int(z) for f in (*train, *validation, *test) for z in f.numbers}
+            start = self.fresh(train, settings.seed, device, elements=elements)
+        else:
+            start, parent = self.load(parent, device), self.resolve(parent)
+        return training.train(
+            start, train, validation, test, settings, directory, parent=parent, on_epoch=on_epoch
+        )
+
+    def fresh(
+        self,
+        frames: Sequence[Atoms],
+        seed: int,
+        device: str = "cpu",
+        *,
+        elements: set[int] | None = None,
+    ) -> MACEPotential:
+        """Return an untrained model scaled to labelled frames.
+
+        Element energies are zero, since offsets are the caller's; the shift is the mean energy
+        per atom, the scale the root mean square force, as MACE's own scripts choose them.
+
+        Parameters
+        ----------
+        frames
+            Training frames with results.
+        seed
+            The same seed gives the same weights.
+        device
+            Where it runs.
+        elements
+            Atomic numbers the model knows; those of `frames` if not given.
+        """
+        if not frames:
+            msg = "a MACE model from scratch needs training frames to be scaled to"
+            raise ValueError(msg)
+        config = mace_models.architecture(self.architecture)
+        numbers = sorted(elements or {int(z) for f in frames for z in f.numbers})
+        labels = [target(f) for f in frames]
+        rms = float(np.sqrt(np.mean(np.concatenate([x.forces for x in labels]) ** 2)))
+        n_edges = sum(_neighbours(f, config["r_max"])[0].shape[1] for f in frames)
+        config |= {
+            "atomic_numbers": numbers,
+            "atomic_energies": [0.0] * len(numbers),
+            "avg_num_neighbors": n_edges / sum(len(f) for f in frames),
+            "atomic_inter_scale": rms or 1.0,
+            "atomic_inter_shift": float(
+                np.mean([x.energy / len(f) for x, f in zip(labels, frames, strict=True)])
+            ),
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = mace_models.build(config)
+        return MACEPotential(module, config, self.dtype, device)
+
+
+class MACEPotential:
+    """A loaded MACE model; see `hea_flows.engines.potential.Potential`."""
+
+    def __init__(
+        self,
+        module: Any,  # noqa: ANN401
+        config: Mapping[str, Any],
+        dtype: str,
+        device: str,
+    ) -> None:
+        self.dtype = getattr(torch, dtype)
+        self.device = torch.device(device)
+        self.module = module.to(dtype=self.dtype, device=self.device)
+        self.config = dict(config)
+        self.numbers = [int(z) for z in config["atomic_numbers"]]
+        self.cutoff = float(config["r_max"])
+
+    def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """Return the graph of each frame."""
+        return [self._graph(frame) for frame in frames]
+
+    def _graph(self, frame: Atoms) -> dict[str, Any]:
+        unknown = sorted(set(frame.numbers.tolist()) - set(self.numbers))
+        if unknown:
+            known = ", ".join(chemical_symbols[z] for z in self.numbers)
+            msg = f"this MACE model does not know {chemical_symbols[unknown[0]]}; it knows {known}"
+            raise ValueError(msg)
+        edges, shifts = _neighbours(frame, self.cutoff)
+        index = torch.tensor(np.searchsorted(self.numbers, frame.numbers))
+        return {
+            "positions": torch.tensor(frame.positions, dtype=self.dtype),
+            "cell": torch.tensor(frame.cell.array, dtype=self.dtype),
+            "volume": float(abs(frame.cell.volume)),
+            "edge_index": torch.tensor(edges, dtype=torch.int64),
+            "unit_shifts": torch.tensor(shifts, dtype=self.dtype),
+            "node_attrs": torch.nn.functional.one_hot(index, len(self.numbers)).to(self.dtype),
+        }
+
+    def collate(self, graphs: Sequence[dict[str, Any]]) -> Batch:
+        """Join graphs into one."""
+        counts = [len(g["positions"]) for g in graphs]
+        starts = np.cumsum([0, *counts]).tolist()
+        n_atoms = torch.tensor(counts, device=self.device)
+
+        def join(key: str, dim: int = 0) -> Any:  # noqa: ANN401
+            return torch.cat([g[key] for g in graphs], dim=dim).to(self.device)
+
+        edges = [g["edge_index"] + s for g, s in zip(graphs, starts, strict=False)]
+        inputs = {
+            "cell": join("cell"),
+            "edge_index": torch.cat(edges, dim=1).to(self.device),
+            "unit_shifts": join("unit_shifts"),
+            "node_attrs": join("node_attrs"),
+            "batch": torch.repeat_interleave(n_atoms),
+            "ptr": torch.tensor(starts, device=self.device),
+        }
+        volumes = torch.tensor([g["volume"] for g in graphs], dtype=self.dtype, device=self.device)
+        return Batch(join("positions"), n_atoms, volumes, inputs)
+
+    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
+        """Return energies (B,) in eV per cell."""
+        data = {**batch.inputs, "positions": positions, "displacement": strains}
+        data["shifts"] = data["unit_shifts"]  # replaced by those of the strained cell
+        return self.module(data, compute_force=False, compute_displacement=True)["energy"]
+
+    def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
+        """Return the model as a file holds it."""
+        return Checkpoint("mace", self.config, self.module.state_dict(), meta)
+
+
+def _neighbours(frame: Atoms, cutoff: float) -> tuple[Any, Any]:
+    """Return edges (2, E) and the cell vectors that each crosses (E, 3)."""
+    atoms = potential.periodic(frame, cutoff)
+    edges, _, shifts, _ = mace_models.get_neighborhood(
+        atoms.positions, cutoff, (True, True, True), atoms.cell.array.copy()
+    )
+    return edges, shifts
+
+
+def _locate(spec: ModelSpec) -> tuple[Path, str | None]:
+    """Return the file that a spec means and the checksum it must have."""
+    if spec.path is not None:
+        return Path(spec.path), spec.sha256
+    foundations = mace_models.foundations_models
+    if spec.name is None or spec.name not in foundations.mace_mp_urls:
+        names = ", ".join(foundations.mace_mp_urls)
+        msg = f"unknown MACE model {spec.name!r}; accepted: {names}, or a path"
+        raise ValueError(msg)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            path = Path(foundations.download_mace_mp_checkpoint(spec.name))
+    except (OSError, RuntimeError) as error:
+        msg = (
+            f"MACE model {spec.name!r} is not in the cache and could not be downloaded ({error}); "
+            f"get {foundations.mace_mp_urls[spec.name]} and give its path and sha256"
+        )
+        raise FileNotFoundError(msg) from None
+    return path, _foundation_sha256(path, spec)
+
+
+def _foundation_sha256(path: Path, spec: ModelSpec) -> str:
+    """Return the checksum a foundation must have: promised, published, or recorded at first use."""
+    record = path.with_name(f"{path.name}.sha256")
+    if spec.sha256 is not None:
+        return spec.sha256
+    if spec.name is not None and spec.name in KNOWN:
+        return KNOWN[spec.name]
+    if not record.exists():
+        model_files.write_bytes(record, model_files.verify(path, None).encode())
+    return record.read_text().strip()

@@ -1,0 +1,205 @@
+"""Checkpoints: plain containers and tensors, a checksum, no code that runs while loading."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+#: First entry of every checkpoint that this package writes.
+FORMAT = "hea-flows model 1"
+
+
+class ModelFileError(ValueError):
+    """A checkpoint that is not what it should be, or not safe to load."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model as a file holds it.
+
+    Parameters
+    ----------
+    family
+        Row of the model registry.
+    config
+        What rebuilds the architecture: numbers, texts, lists and dicts only.
+    state
+        The module's `state_dict`.
+    meta
+        Where it comes from: parent, seed, epoch. Nothing that differs between two equal runs.
+    """
+
+    family: str
+    config: Mapping[str, Any]
+    state: Mapping[str, Any]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def verify(path: Path | str, sha256: str | None) -> str:
+    """Return the sha256 of a file, after comparing it with the promised one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the checksum is another one.
+    """
+    return _read(Path(path), sha256)[1]
+
+
+def load_plain(path: Path | str, sha256: str | None = None) -> Any:  # noqa: ANN401
+    """Load a file of plain containers and tensors; its checksum is compared before that.
+
+    Whatever the environment says, no pickled code is run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the checksum is another one, or the file holds anything but plain data.
+    """
+    raw, _ = _read(Path(path), sha256)
+    try:
+        return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        first = str(error).strip().split("\n", 1)[0][:120]
+        msg = f"{path} does not hold plain data only, so it was not loaded ({first})"
+        raise ModelFileError(msg) from None
+
+
+def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
+    """Load a file of another program, which may run code: only with its checksum.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        Without a checksum, or if it is another one; nothing was run then.
+    """
+    if sha256 is None:
+        msg = (
+            f"{path} is a pickle, which may run code: give its sha256 in the model spec "
+            "if you trust where it comes from"
+        )
+        raise ModelFileError(msg)
+    raw, _ = _read(Path(path), sha256)
+    return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=False)
+
+
+def as_checkpoint(content: Any, family: str, path: Path | str) -> Checkpoint:  # noqa: ANN401
+    """Return the checkpoint that `load_plain` read.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not one of this package's, or belongs to another family.
+    """
+    if not is_checkpoint(content):
+        msg = f"{path} is no {family} checkpoint of hea-flows"
+        raise ModelFileError(msg)
+    if content["family"] != family:
+        msg = f"{path} holds a model of the family {content['family']!r}, not {family!r}"
+        raise ModelFileError(msg)
+    return Checkpoint(content["family"], content["config"], content["state"], content["meta"])
+
+
+def is_checkpoint(content: Any) -> bool:  # noqa: ANN401
+    """Say whether loaded content is a checkpoint of this package."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def load(path: Path | str, family: str, sha256: str | None = None) -> Checkpoint:
+    """Load a checkpoint that `save` wrote; see `load_plain` and `as_checkpoint` for errors."""
+    return as_checkpoint(load_plain(path, sha256), family, path)
+
+
+def save(path: Path, checkpoint: Checkpoint) -> str:
+    """Write a checkpoint at once or not at all; equal checkpoints are equal files.
+
+    Returns
+    -------
+    str
+        The sha256 of the file.
+    """
+    content = {
+        "format": FORMAT,
+        "family": checkpoint.family,
+        "config": dict(checkpoint.config),
+        "state": dict(checkpoint.state),
+        "meta": dict(checkpoint.meta),
+    }
+    return write_plain(path, content)
+
+
+def write_plain(path: Path, content: Any) -> str:  # noqa: ANN401
+    """Write plain containers and tensors at once or not at all; return the sha256 of the file."""
+    buffer = io.BytesIO()  # a file's name would become part of the archive
+    torch.save(_canonical(content), buffer)
+    raw = buffer.getvalue()
+    write_bytes(path, raw)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def write_bytes(path: Path, raw: bytes) -> None:
+    """Write a file at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(raw)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def digest(content: Any) -> str:  # noqa: ANN401
+    """Return the sha256 of plain containers and tensors as `write_plain` would write them."""
+    buffer = io.BytesIO()
+    torch.save(_canonical(content), buffer)
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def _read(path: Path, sha256: str | None) -> tuple[bytes, str]:
+    """Read once, so that what is compared is what is loaded."""
+    if not path.is_file():
+        msg = f"there is no model file {path}"
+        raise FileNotFoundError(msg)
+    raw = path.read_bytes()
+    found = hashlib.sha256(raw).hexdigest()
+    if sha256 is not None and found != sha256.lower():
+        msg = f"{path}: sha256 is {found}, {sha256} was promised; not loaded"
+        raise ModelFileError(msg)
+    return raw, found
+
+
+def _canonical(content: Any) -> Any:  # noqa: ANN401
+    """Rebuild content so that pickling it depends on its values only, not on shared objects."""
+    if isinstance(content, torch.Tensor):
+        return content.detach().to("cpu", copy=True).contiguous()
+    if isinstance(content, Mapping):
+        return {_canonical(k): _canonical(v) for k, v in content.items()}
+    if isinstance(content, list | tuple):
+        return [_canonical(v) for v in content]
+    if isinstance(content, str):
+        return sys.intern(str(content))
+    if content is None or isinstance(content, bool | int | float):
+        return content
+    msg = f"a checkpoint holds plain data and tensors, not {type(content).__name__}"
+    raise ModelFileError(msg)

@@ -1,0 +1,131 @@
+"""The whole campaign: structures, labels, dataset, learning, sampling, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobflow import Flow, Maker
+
+from hea_flows.config import Campaign, text_sha256
+from hea_flows.flows.labelling import LabellingMaker
+from hea_flows.flows.learning import LearningMaker
+from hea_flows.flows.sampling import SamplingMaker
+from hea_flows.jobs.benchmark import BenchmarkMaker
+from hea_flows.jobs.campaign import CampaignFileMaker
+from hea_flows.jobs.dataset import DatasetMaker
+from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows.jobs.report import ReportMaker
+from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+
+
+@dataclass
+class CampaignMaker(Maker):
+    """Compose the Makers of a campaign.
+
+    Parameters
+    ----------
+    name
+        Flow name; `from_campaign` sets the campaign's.
+    campaign_file
+        Stores the file.
+    labelling
+        One Maker per set of structures.
+    dataset
+        Collects the labels.
+    learning
+        None stops after the dataset: a labelling campaign.
+    sampling
+        None leaves sampling out.
+    report
+        Writes the page.
+    """
+
+    name: str = "campaign"
+    campaign_file: CampaignFileMaker = field(default_factory=CampaignFileMaker)
+    labelling: list[LabellingMaker] = field(default_factory=list)
+    dataset: DatasetMaker = field(default_factory=DatasetMaker)
+    learning: LearningMaker | None = field(default_factory=LearningMaker)
+    sampling: SamplingMaker | None = None
+    report: ReportMaker = field(default_factory=ReportMaker)
+
+    @classmethod
+    def from_campaign(cls, campaign: Campaign) -> CampaignMaker:
+        """Return the Maker that a campaign file describes."""
+        seed = campaign.seed
+        labelling = [
+            LabellingMaker.from_spec(spec.labels or campaign.labels, seed)
+            for spec in campaign.structures
+        ]
+        for maker in labelling:
+            maker.labels.engine()  # an unknown engine or option is told before anything runs
+        learning = sampling = None
+        if campaign.model is not None:
+            learning = LearningMaker(
+                finetune=FineTuneMaker(model=campaign.model, training=campaign.training),
+                benchmark=BenchmarkMaker(benchmark=campaign.benchmark, seed=seed),
+            )
+        if campaign.monte_carlo or campaign.thermodynamics:
+            spec = campaign.thermodynamics
+            sampling = SamplingMaker(
+                monte_carlo=campaign.monte_carlo,
+                thermodynamics=ThermodynamicsMaker(thermodynamics=spec, seed=seed) if spec else None,
+                seed=seed,
+            )
+        return cls(
+            name=campaign.name,
+            labelling=labelling,
+            dataset=DatasetMaker(dataset=campaign.dataset, seed=seed),
+            learning=learning,
+            sampling=sampling,
+        )
+
+    def make(self, campaign: Campaign, text: str) -> Flow:
+        """Return the flow of a campaign.
+
+        Parameters
+        ----------
+        campaign
+            The campaign; its sets are in the order of `labelling`.
+        text
+            The file as the user wrote it, kept as provenance.
+        """
+        alloy = campaign.alloy
+        file = self.campaign_file.make(campaign.name, text)
+        parts: list[Any] = [file]
+        structures, labels = [], {"training": [], "held-out": []}  # type: ignore[var-annotated]
+        for i, (spec, maker) in enumerate(zip(campaign.structures, self.labelling, strict=True)):
+            flow = maker.make(spec.set, alloy, file.output)
+            # FireWorks takes the highest first: sets are labelled in the order of the file.
+            priority = {"manager_config": {"_priority": len(campaign.structures) - i}}
+            flow.update_config(priority, dynamic=False)
+            parts.append(flow)
+            structures.append(flow.output["structures"])
+            labels[spec.use].append(flow.output["labels"])
+        dataset = self.dataset.make(alloy, labels["training"], labels["held-out"])
+        parts.append(dataset)
+        found: dict[str, Any] = {}
+        if self.learning is not None:
+            learning = self.learning.make(dataset.output)
+            parts.append(learning)
+            found |= learning.output
+            if self.sampling is not None:
+                sampling = self.sampling.make(found["finetune"], dataset.output, alloy)
+                parts.append(sampling)
+                found |= sampling.output
+        report = self.report.make(
+            file.output,
+            structures,
+            [*labels["training"], *labels["held-out"]],
+            dataset.output,
+            **found,
+        )
+        parts.append(report)
+        flow = Flow(parts, output=report.output, name=self.name)
+        flow.update_metadata(campaign_metadata(campaign.name, text))
+        return flow
+
+
+def campaign_metadata(name: str, text: str) -> dict[str, str]:
+    """Return the metadata by which jobs and workflows of a campaign are found again."""
+    return {"campaign": name, "campaign_sha256": text_sha256(text)}

@@ -1,0 +1,48 @@
+"""Structures to labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jobflow import Flow, Maker
+
+from hea_flows.config import LabelSpec
+from hea_flows.jobs.labels import LabelsMaker
+from hea_flows.jobs.structures import StructuresMaker
+from hea_flows.schemas import AlloySpec, Document
+
+
+@dataclass
+class LabellingMaker(Maker):
+    """Build a set of structures and label each of them.
+
+    Parameters
+    ----------
+    name
+        Flow name.
+    structures
+        Builds the set.
+    labels
+        Labels it.
+    """
+
+    name: str = "labelling"
+    structures: StructuresMaker = field(default_factory=StructuresMaker)
+    labels: LabelsMaker = field(default_factory=LabelsMaker)
+
+    @classmethod
+    def from_spec(cls, labels: LabelSpec, seed: int) -> LabellingMaker:
+        """Return the Maker of one set of a campaign file."""
+        return cls(structures=StructuresMaker(seed=seed), labels=LabelsMaker(labels=labels, seed=seed))
+
+    def make(self, expression: str, alloy: AlloySpec, source: Document | None = None) -> Flow:
+        """Return the flow; its output holds the structures document and the list of labels."""
+        structures = self.structures.make(expression, alloy, source)
+        structures.append_name(f" {expression}", dynamic=False)
+        labels = self.labels.make(structures.output)
+        labels.append_name(f" {expression}", dynamic=False)
+        return Flow(
+            [structures, labels],
+            output={"structures": structures.output, "labels": labels.output},
+            name=f"{self.name} {expression}",
+        )

@@ -1,0 +1,136 @@
+"""A campaign on the launchpad: submitted once, found again, finished by worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jobflow.managers.fireworks import flow_to_workflow
+
+from hea_flows.config import Campaign
+from hea_flows.flows.campaign import CampaignMaker, campaign_metadata
+from hea_flows.services.connection import Connection
+from hea_flows.services.progress import Progress, campaign_progress
+from hea_flows.services.recovery import recover_lost
+from hea_flows.services.workers import start_workers, stop_workers
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+
+class CampaignFailedError(RuntimeError):
+    """Jobs of a campaign failed, so that it could not be finished."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A campaign on the launchpad.
+
+    Parameters
+    ----------
+    fw_id
+        A Firework of its workflow.
+    found
+        Whether it was there already.
+    rerun
+        Fireworks that had failed and were made ready again.
+    """
+
+    fw_id: int
+    found: bool
+    rerun: tuple[int, ...] = ()
+
+
+def submit(
+    campaign: Campaign, text: str, connection: Connection, *, again: bool = False
+) -> Submission:
+    """Put a campaign on the launchpad, or find it there by its name and its file's checksum.
+
+    Parameters
+    ----------
+    campaign, text
+        As `hea_flows.config.load_campaign` returns them.
+    connection
+        The database.
+    again
+        Submit a second workflow even if there is one.
+    """
+    maker = CampaignMaker.from_campaign(campaign)
+    connection.activate()
+    launchpad = connection.launchpad()
+    metadata = campaign_metadata(campaign.name, text)
+    if not again and (fw_id := _find(launchpad, metadata)) is not None:
+        recover_lost(launchpad)
+        failed = [job.fw_id for job in campaign_progress(launchpad, fw_id).failed]
+        for one in failed:
+            launchpad.rerun_fw(one)
+        return Submission(fw_id, found=True, rerun=tuple(failed))
+    # No store: a store holds a password, and workers have their own.
+    workflow = flow_to_workflow(maker.make(campaign, text), store=None, metadata=metadata)
+    ids = launchpad.add_wf(workflow)
+    return Submission(min(ids.values()), found=False)
+
+
+def _find(launchpad: LaunchPad, metadata: dict[str, str]) -> int | None:
+    query = {f"metadata.{key}": value for key, value in metadata.items()}
+    query["state"] = {"$nin": ["ARCHIVED", "DEFUSED"]}  # type: ignore[assignment]
+    workflow = launchpad.workflows.find_one(query, {"nodes": 1}, sort=[("_id", -1)])
+    return None if workflow is None else int(min(workflow["nodes"]))
+
+
+def run_workers(
+    submission: Submission,
+    connection: Connection,
+    *,
+    workers: int,
+    on_progress: Callable[[Progress], None],
+    poll: float = 1.0,
+) -> Progress:
+    """Finish a campaign with worker processes; workers that die are replaced.
+
+    Parameters
+    ----------
+    submission
+        The campaign.
+    connection
+        The database.
+    workers
+        Number of processes.
+    on_progress
+        Called about every `poll` seconds.
+
+    Raises
+    ------
+    CampaignFailedError
+        If jobs failed so that the rest cannot run; what was finished is kept.
+    """
+    launchpad = connection.launchpad()
+    progress = campaign_progress(launchpad, submission.fw_id)
+    on_progress(progress)
+    processes: list[Any] = []
+    try:
+        while not progress.over:
+            alive = [p for p in processes if p.poll() is None]
+            if len(alive) < len(processes):
+                recover_lost(launchpad)
+            if len(alive) < workers:
+                alive += start_workers(workers - len(alive), connection, idle_exit=False, poll=0.5)
+            processes = alive
+            time.sleep(poll)
+            progress = campaign_progress(launchpad, submission.fw_id)
+            on_progress(progress)
+    finally:
+        stop_workers(processes)
+        with contextlib.suppress(Exception):
+            recover_lost(launchpad)
+    if progress.failed:
+        first = progress.failed[0]
+        msg = (
+            f"{len(progress.failed)} jobs failed, first {first.name}: {first.error} "
+            f"(log in {first.folder}); what was finished is kept, run again to retry"
+        )
+        raise CampaignFailedError(msg)
+    return progress

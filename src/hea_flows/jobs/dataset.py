@@ -1,0 +1,146 @@
+"""Dataset: labels become frames, splits and end points that share one settings id."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+from jobflow import Maker, job
+
+from hea_flows.alloy.splits import split_frames
+from hea_flows.config import DatasetSpec
+from hea_flows.schemas import AlloySpec, DatasetDoc, FrameRef, LabelDoc
+from hea_flows.stamp import stamp
+
+
+@dataclass
+class DatasetMaker(Maker):
+    """Collect labels into one dataset.
+
+    Parameters
+    ----------
+    name
+        Job name.
+    dataset
+        Fractions, and whether frames or whole structures are split.
+    seed
+        Seed of the split.
+    """
+
+    name: str = "dataset"
+    dataset: DatasetSpec = field(default_factory=DatasetSpec)
+    seed: int = 0
+
+    @job(data=["trajectories"], output_schema=DatasetDoc)
+    def make(
+        self,
+        alloy: AlloySpec,
+        training: list[list[LabelDoc]],
+        held_out: list[list[LabelDoc]],
+    ) -> DatasetDoc:
+        """Collect label documents, listed by set, that are trained on or held out.
+
+        Raises
+        ------
+        ValueError
+            If settings are mixed, an end point has no label, nothing can be trained on, or more
+            labels are missing than the campaign allows.
+        """
+        train_labels = _unique([label for group in training for label in group])
+        held_labels = _unique([label for group in held_out for label in group])
+        everything = [*train_labels.values(), *held_labels.values()]
+        excluded = {
+            label.structure.structure_id: f"{label.structure.formula}: {label.reason}"
+            for label in everything
+            if label.trajectory is None
+        }
+        if self.dataset.max_missing is not None and len(excluded) > self.dataset.max_missing:
+            msg = (
+                f"{len(excluded)} structures have no label, dataset.max_missing allows "
+                f"{self.dataset.max_missing}; first: {next(iter(excluded.values()))}"
+            )
+            raise ValueError(msg)
+        used = {k: v for k, v in train_labels.items() if v.trajectory is not None}
+        held = {
+            k: v for k, v in held_labels.items() if v.trajectory is not None and k not in used
+        }
+        if not used:
+            msg = "no structure of the training sets has a label; nothing to train on"
+            raise ValueError(msg)
+        labels = used | held
+        first = next(iter(used.values()))
+        if len({label.settings_id for label in labels.values()}) > 1:
+            ids = sorted({f"{v.settings_id} ({v.engine})" for v in labels.values()})
+            msg = f"labels of different settings never mix in a dataset; found {', '.join(ids)}"
+            raise ValueError(msg)
+        refs = [
+            FrameRef(label=label.uuid, structure_id=key, step=step)
+            for key, label in used.items()
+            for step in range(label.n_frames)
+        ]
+        train, test, validation = split_frames(
+            [r.structure_id for r in refs],
+            np.random.default_rng(self.seed),
+            fractions=self.dataset.fractions,
+            by=self.dataset.split_by,
+        )
+        trajectories = {k: v.trajectory for k, v in labels.items() if v.trajectory is not None}
+        checksums = "".join(f"{k}{v.trajectory_sha256}" for k, v in sorted(labels.items()))
+        return DatasetDoc(
+            **stamp(labels=everything),
+            alloy=alloy,
+            settings_id=first.settings_id,
+            settings=first.settings,
+            seed=self.seed,
+            split_by=self.dataset.split_by,
+            fractions=self.dataset.fractions,
+            n_structures=len(used),
+            frames=refs,
+            train=train,
+            test=test,
+            validation=validation,
+            end_points=_end_points(alloy, used),
+            held_out=list(held),
+            excluded=excluded,
+            trajectories=trajectories,
+            labels={k: v.uuid for k, v in labels.items()},
+            structures={k: v.structure for k, v in labels.items()},
+            converged={k: v.state == "converged" for k, v in labels.items()},
+            checksum=hashlib.sha256(checksums.encode()).hexdigest(),
+        )
+
+
+def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:
+    """Return the frames of one split, with results attached."""
+    frames = {
+        key: t.to_frames(structure_id=key, settings_id=dataset.settings_id)
+        for key, t in dataset.trajectories.items()
+    }
+    refs = [dataset.frames[i] for i in split]
+    return [frames[r.structure_id][r.step] for r in refs]
+
+
+def _unique(labels: list[LabelDoc]) -> dict[str, LabelDoc]:
+    """Return labels by structure id; the first with frames wins."""
+    chosen: dict[str, LabelDoc] = {}
+    for label in labels:
+        key = label.structure.structure_id
+        if key not in chosen or chosen[key].trajectory is None:
+            chosen[key] = label
+    return chosen
+
+
+def _end_points(alloy: AlloySpec, labels: dict[str, LabelDoc]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, label in labels.items():
+        if len(label.structure.counts) == 1 and len(label.structure.species) == 1:
+            found[next(iter(label.structure.counts))] = key
+    if missing := [e for e in alloy.elements if e not in found]:
+        msg = (
+            f"no label of the end point of {', '.join(missing)}; mixing energies need all of them, "
+            "add 1(1) to the training sets"
+        )
+        raise ValueError(msg)
+    return {e: found[e] for e in alloy.elements}

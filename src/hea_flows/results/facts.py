@@ -1,0 +1,166 @@
+"""What identifies a document: the few facts that a provenance table or tree shows of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hea_flows.schemas import (
+    BenchmarkDoc,
+    CampaignDoc,
+    DatasetDoc,
+    Document,
+    FineTuneDoc,
+    LabelDoc,
+    ModelSpec,
+    MonteCarloDoc,
+    ReportDoc,
+    StructuresDoc,
+    ThermodynamicsDoc,
+)
+
+
+def name_of(document: Document) -> str:
+    """Return a document's short name, for example a formula or a model's label."""
+    match document:
+        case CampaignDoc():
+            return document.name
+        case StructuresDoc():
+            return document.expression
+        case LabelDoc():
+            return document.structure.formula
+        case DatasetDoc():
+            return "-".join(document.alloy.elements) + (document.alloy.anion or "")
+        case FineTuneDoc():
+            return document.model.label
+        case BenchmarkDoc():
+            return f"{document.role} {document.model.label}"
+        case MonteCarloDoc():
+            return f"{document.temperature:g} K, {document.mode}"
+        case ThermodynamicsDoc():
+            return f"{'-'.join(document.elements)}, {document.mode}"
+        case ReportDoc():
+            return document.title
+    return document.kind
+
+
+def _model(prefix: str, model: ModelSpec | None) -> dict[str, str]:
+    if model is None:
+        return {prefix: "from scratch"}
+    facts = {prefix: model.label}
+    return facts | ({f"{prefix} sha256": model.sha256} if model.sha256 else {})
+
+
+def _campaign(d: CampaignDoc) -> dict[str, Any]:
+    return {"file sha256": d.config_sha256}
+
+
+def _structures(d: StructuresDoc) -> dict[str, Any]:
+    return {"set": d.expression, "seed": d.seed, "structures": d.n_structures}
+
+
+def _label(d: LabelDoc) -> dict[str, Any]:
+    return {
+        "structure id": d.structure.structure_id,
+        "engine": d.engine,
+        "settings id": d.settings_id,
+        "calculation": d.calculation,
+        "state": d.state,
+        "frames": d.n_frames,
+        "corrections": "; ".join(d.corrections),
+        "codes": _versions(d.code_versions),
+        "trajectory sha256": d.trajectory_sha256,
+    }
+
+
+def _dataset(d: DatasetDoc) -> dict[str, Any]:
+    return {
+        "settings id": d.settings_id,
+        "split seed": d.seed,
+        "split by": d.split_by,
+        "frames": len(d.frames),
+        "train": len(d.train),
+        "test": len(d.test),
+        "validation": len(d.validation),
+        "structures": d.n_structures,
+        "held out": len(d.held_out),
+        "excluded": len(d.excluded),
+        "checksum": d.checksum,
+    }
+
+
+def _finetune(d: FineTuneDoc) -> dict[str, Any]:
+    return {
+        **_model("parent", d.parent),
+        **_model("model", d.model),
+        "seed": d.settings.seed,
+        "epochs": len(d.curve),
+        "best epoch": d.best_epoch,
+        "dataset checksum": d.dataset_checksum,
+        "hardware": _versions(d.hardware),
+    }
+
+
+def _benchmark(d: BenchmarkDoc) -> dict[str, Any]:
+    return {
+        **_model("model", d.model),
+        "settings id": d.settings_id,
+        "bootstrap seed": d.bootstrap_seed,
+        "failed": len(d.failed),
+    }
+
+
+def _montecarlo(d: MonteCarloDoc) -> dict[str, Any]:
+    return {
+        **_model("model", d.model),
+        "mode": d.mode,
+        "seed": d.seed,
+        "sites": len(d.final_species),
+        "trials": d.trials,
+        "averaged from": d.averaged_from,
+    }
+
+
+def _thermodynamics(d: ThermodynamicsDoc) -> dict[str, Any]:
+    return {
+        **_model("model", d.model),
+        "mode": d.mode,
+        "random seed": d.random_seed,
+        "random structures": len(d.random_mixing_mev),
+        "failed": len(d.failed),
+    }
+
+
+def _report(d: ReportDoc) -> dict[str, Any]:
+    return {"page sha256": d.html.sha256}
+
+
+_FACTS: dict[type[Document], Callable[[Any], dict[str, Any]]] = {
+    CampaignDoc: _campaign,
+    StructuresDoc: _structures,
+    LabelDoc: _label,
+    DatasetDoc: _dataset,
+    FineTuneDoc: _finetune,
+    BenchmarkDoc: _benchmark,
+    MonteCarloDoc: _montecarlo,
+    ThermodynamicsDoc: _thermodynamics,
+    ReportDoc: _report,
+}
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in versions.items())
+
+
+def facts(document: Document) -> dict[str, str]:
+    """Return checksums, seeds, sizes and versions of a document as text; empty ones left out."""
+    found = _FACTS[type(document)](document) if type(document) in _FACTS else {}
+    found |= {"versions": _versions(document.versions)}
+    return {k: str(v) for k, v in found.items() if v not in (None, "")}
+
+
+def counted(documents: list[LabelDoc]) -> str:
+    """Return how many labels are in which state, such as ``120 converged, 6 failed``."""
+    states = Counter(d.state for d in documents)
+    return ", ".join(f"{n} {state}" for state, n in states.most_common())

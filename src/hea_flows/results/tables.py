@@ -1,0 +1,214 @@
+"""The tables of a report, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from hea_flows.results.averages import OrderRow, order_rows
+from hea_flows.results.facts import counted, facts, name_of
+from hea_flows.results.report import HEADLINES, ReportInputs, problems
+from hea_flows.results.style import phase_name, subscripts
+from hea_flows.schemas import LabelDoc, MonteCarloDoc, ThermodynamicsDoc
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts; columns named in `wide` hold words, the others numbers.
+
+    Parameters
+    ----------
+    caption
+        What it shows, with units that the columns do not name.
+    columns
+        Headings.
+    rows
+        Cells, as many per row as there are headings.
+    wide
+        Positions of the columns that are set flush left.
+    folded
+        True if it is shown on demand only.
+    """
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    wide: set[int] = field(default_factory=lambda: {0})
+    folded: bool = False
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a number with fixed digits and a true minus sign; a dash for None, nan and inf."""
+    if value is None or not isfinite(value):
+        return NONE
+    text = f"{value:,.{digits}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−").replace(",", " ")
+
+
+def with_error(value: float, error: float, digits: int = 2) -> str:
+    """Return ``value ± error``; the value alone where the error is unknown."""
+    return number(value, digits) + (f" ± {number(error, digits)}" if isfinite(error) else "")
+
+
+def summary_tables(summary: Mapping[str, Any]) -> list[RichTable]:
+    """Return the headline numbers of `hea_flows.results.report.summary` for a terminal.
+
+    Each line says which energies it speaks of: the geometry of the benchmark, or the mode of the
+    thermodynamics.
+    """
+    table = RichTable(title=f"Campaign {summary.get('campaign') or ''}".strip(), title_justify="left")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    for key, (words, unit) in HEADLINES.items():
+        value = summary.get(key)
+        if key.startswith("mixing"):
+            words += f", {summary.get('mixing_geometry') or 'no benchmark'}"
+        if key.startswith(("decomposition", "deed")):
+            words += f", {summary.get('thermodynamics_mode') or 'no thermodynamics'}"
+        digits = 0 if isinstance(value, int) or key.startswith("decomposition") else 2
+        table.add_row(words, number(value, digits), unit)
+    return [table]
+
+
+def benchmark_table(inputs: ReportInputs) -> Table:
+    """Return the errors of every model, geometry and part."""
+    components = sorted({n for b in inputs.benchmarks for t in b.tables for n in t.by_components},
+                        key=int)
+    rows = []
+    for bench in inputs.benchmarks:
+        for t in bench.tables:
+            low, high = t.mixing_mae_interval_mev
+            rows.append([
+                bench.role, bench.model.label, t.geometry, t.part, str(t.n),
+                number(t.total_mae_mev), number(t.mixing_mae_mev),
+                f"{number(low)} to {number(high)}",
+                *(number(t.by_components.get(n)) for n in components),
+            ])
+    ends = {t.geometry: t.reference for b in inputs.benchmarks for t in b.tables}
+    references = "".join(f" Mixing energies, {g}: {text}." for g, text in ends.items())
+    return Table(
+        "Mean absolute errors against the reference labels (meV/unit). Total energies after "
+        "per-element offsets; end points are not counted. Relaxed and fixed energies are not "
+        f"to be compared with each other.{references}",
+        ["model", "potential", "energies", "part", "n", "total", "mixing", "95 % interval",
+         *(f"mixing, {n} elements" for n in components)],
+        rows, {0, 1, 2, 3},
+    )
+
+
+def training_table(inputs: ReportInputs) -> Table:
+    """Return the errors of every trained model on its own splits."""
+    rows = []
+    for doc in inputs.finetunes:
+        parent = doc.parent.label if doc.parent else "from scratch"
+        for split, e in doc.errors.items():
+            rows.append([doc.model.label, parent, str(doc.settings.seed), f"{doc.best_epoch}",
+                         split, str(e.n_frames), number(e.energy_mev), number(e.forces_mev),
+                         number(e.stress_mev), number(doc.seconds, 0)])
+    return Table(
+        "Root mean square errors of the trained models, offsets removed: energy (meV/atom), "
+        "forces (meV/Å), stress (meV/Å³).",
+        ["model", "parent", "seed", "best epoch", "split", "frames", "energy", "forces", "stress",
+         "training (s)"],
+        rows, {0, 1, 4},
+    )
+
+
+def order_tables(chains: Sequence[MonteCarloDoc]) -> list[Table]:
+    """Return one table per kind of chain: order parameters, a column per temperature."""
+    kinds: dict[tuple[str, str, int, float], list[OrderRow]] = {}
+    for row in order_rows(chains):
+        kinds.setdefault((row.mode, row.model, row.n_sites, row.lattice_constant), []).append(row)
+    tables = []
+    for (mode, model, n_sites, a), rows in kinds.items():
+        body = [[pair, *(with_error(r.order[pair], r.order_errors[pair], 3)
+                         if pair in r.order else NONE for r in rows)]
+                for pair in dict.fromkeys(p for r in rows for p in r.order)]
+        body += [
+            ["mixing energy (meV/unit)", *(with_error(r.energy_mev, r.energy_error_mev)
+                                           for r in rows)],
+            ["acceptance (%)", *(number(100 * r.acceptance, 1) for r in rows)],
+            ["chains", *(str(r.n_chains) for r in rows)],
+            ["trials in all", *(number(r.trials, 0) for r in rows)],
+        ]
+        tables.append(Table(
+            f"Order parameters CV of nearest neighbours ± standard error. Energies: {mode}, "
+            f"{model}, {n_sites} sites, reference lattice a = {a:.4g} Å; mixing energies refer to "
+            f"end members, {mode}.",
+            ["pair", *(f"{r.temperature:g} K" for r in rows)], body,
+        ))
+    return tables
+
+
+def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]:
+    """Return the stable decompositions, and on demand all of them and the SQS energies."""
+    pool = {frozenset(frozenset(p.split("-")) for p in d.phases): d for d in doc.decompositions}
+    stable, ends = [], [*(t for t, _ in doc.transitions[1:]), float("inf")]
+    for (start, name), end in zip(doc.transitions, ends, strict=True):
+        phases = [p.strip().strip("()").split(",") for p in name.split(" + ")]
+        found = pool.get(frozenset(frozenset(p) for p in phases))
+        stable.append([
+            " + ".join(phase_name("-".join(p), tail) for p in phases),
+            number(start, 0), number(end, 0) if isfinite(end) else "no limit",
+            number(found.enthalpy_mev if found else None),
+            number(1000 * found.entropy_mev_per_k if found else None, 1),
+        ])
+    mode = f"Energies: {doc.mode}, {doc.model.label}; reference: end members, {doc.mode}."
+    every = [[" + ".join(phase_name(p, tail) for p in d.phases), number(d.enthalpy_mev),
+              number(1000 * d.entropy_mev_per_k, 1)]
+             for d in sorted(doc.decompositions, key=lambda d: d.enthalpy_mev)]
+    sqs = [[phase_name(p, tail), number(h), number(doc.sqs_objective.get(p), 4)]
+           for p, h in doc.sqs_mixing_mev.items()]
+    return [
+        Table(f"Stable phases with rising temperature. {mode}",
+              ["phases", "from (K)", "to (K)", "H (meV/unit)", "S (μeV/K per unit)"], stable),
+        Table(f"All {len(every)} decompositions, by enthalpy. {mode}",
+              ["phases", "H (meV/unit)", "S (μeV/K per unit)"], every, folded=True),
+        Table(f"Special quasirandom structures. {mode}",
+              ["phase", "mixing energy (meV/unit)", "objective"], sqs, folded=True),
+    ]
+
+
+def problem_table(inputs: ReportInputs) -> Table:
+    """Return the structures that are missing, failed or left out, with the reason."""
+    rows = [[subscripts(formula) or NONE, key, where, reason or "no reason given"]
+            for key, formula, where, reason in problems(inputs)]
+    return Table("Structures that are missing, failed, not converged or left out.",
+                 ["structure", "id", "where", "reason"], rows, {0, 1, 2, 3})
+
+
+def provenance_tables(inputs: ReportInputs) -> list[Table]:
+    """Return what every document is and was made with; labels on demand."""
+    columns = ["document", "name", "uuid", "made (UTC)", "facts"]
+
+    def row(kind: str, name: str, uuid: str, made: str, about: dict[str, str]) -> list[str]:
+        return [kind, name, uuid or NONE, made, "; ".join(f"{k}: {v}" for k, v in about.items())]
+
+    rows: list[list[str]] = []
+    labels: list[list[str]] = []
+    for doc in inputs.documents:
+        made = f"{doc.created_at:%Y-%m-%d %H:%M}"
+        target = labels if isinstance(doc, LabelDoc) else rows
+        target.append(row(doc.kind, name_of(doc), doc.uuid, made, facts(doc)))
+    if inputs.labels:
+        ids = ", ".join(sorted({d.settings_id for d in inputs.labels}))
+        engines = ", ".join(sorted({d.engine for d in inputs.labels}))
+        place = 1 if inputs.campaign else 0
+        about = {"settings id": ids, "engine": engines, "state": counted(inputs.labels)}
+        rows.insert(place + len(inputs.structures),
+                    row("label", f"{len(labels)} documents", "see below", "", about))
+    tables = [Table("Every document of this report: uuid, versions, checksums, seeds, settings.",
+                    columns, rows, {0, 1, 2, 3, 4})]
+    if labels:
+        tables.append(Table(f"All {len(labels)} label documents.", columns, labels,
+                            {0, 1, 2, 3, 4}, folded=True))
+    return tables

@@ -1,0 +1,489 @@
+"""Every document that MongoDB holds, and the small records they are made of."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hea_flows.alloy.ordering import Ordering
+from hea_flows.alloy.prototypes import Alloy
+
+
+class _OnInstances:
+    """A method that the class itself does not show.
+
+    monty calls ``as_dict`` of whatever has it, also of the output schema of a job, a class.
+    """
+
+    def __init__(self, method: Callable[[Any], dict[str, Any]]) -> None:
+        self.method = method
+
+    def __get__(self, instance: object | None, owner: type) -> Callable[[], dict[str, Any]]:
+        if instance is None:
+            raise AttributeError
+        return partial(self.method, instance)
+
+
+class Record(BaseModel):
+    """A part of a document; unknown keys are errors, jobflow's class tags are dropped."""
+
+    model_config = ConfigDict(
+        extra="forbid", ser_json_inf_nan="constants", ignored_types=(_OnInstances,)
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untag(cls, data: Any) -> Any:  # noqa: ANN401
+        if isinstance(data, dict):
+            return {k: v for k, v in data.items() if not k.startswith("@")}
+        return data
+
+    @_OnInstances
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as monty serialises it, so that Makers may hold records."""
+        cls = type(self)
+        return {"@module": cls.__module__, "@class": cls.__name__, **self.model_dump()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Return the record that `as_dict` described."""
+        return cls.model_validate(data)
+
+
+class AlloySpec(Record):
+    """An alloy as a campaign file gives it; see `hea_flows.alloy.prototypes.Alloy`."""
+
+    elements: tuple[str, ...] = Field(description="Elements that share the alloyed sublattice.")
+    prototype: str = Field("2H-MX2", description="Host; `hea-flows sets prototypes` lists them.")
+    anion: str | None = Field("S", description="Element of the fixed sublattice, or null.")
+    lattice_constants: dict[str, float] = Field(
+        default_factory=dict, description="Lattice constant per element (Å) where not tabulated."
+    )
+    vacuum: float = Field(15.0, gt=0, description="Vacuum of a layer (Å).")
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        self.to_alloy()
+        return self
+
+    def to_alloy(self) -> Alloy:
+        """Return the domain object."""
+        return Alloy(
+            self.elements, self.prototype, self.anion, dict(self.lattice_constants), self.vacuum
+        )
+
+
+class StructureEntry(Record):
+    """One ordering, small enough to travel in a Firework."""
+
+    structure_id: str
+    formula: str
+    counts: dict[str, int]
+    supercell: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+    species: tuple[str, ...]
+    origin: str = Field("", description="The set expression that produced it.")
+
+    @classmethod
+    def from_ordering(cls, ordering: Ordering, origin: str = "") -> StructureEntry:
+        """Describe an ordering."""
+        return cls(
+            structure_id=ordering.id,
+            formula=ordering.formula,
+            counts=ordering.counts,
+            supercell=ordering.supercell,
+            species=ordering.species,
+            origin=origin,
+        )
+
+    def to_ordering(self, alloy: Alloy) -> Ordering:
+        """Return the ordering in a host; its identity must be the recorded one."""
+        ordering = Ordering(alloy, self.supercell, self.species)
+        if ordering.id != self.structure_id:
+            msg = (
+                f"structure {self.structure_id} ({self.formula}) is {ordering.id} in this alloy; "
+                "it was made for another host"
+            )
+            raise ValueError(msg)
+        return ordering
+
+
+class StoredFile(Record):
+    """A binary file kept in the `data` store, with its checksum."""
+
+    name: str
+    sha256: str
+    content: str = Field(description="base64")
+
+    @classmethod
+    def from_bytes(cls, name: str, raw: bytes) -> StoredFile:
+        """Keep a content under a name."""
+        content = base64.b64encode(raw).decode()
+        return cls(name=name, sha256=hashlib.sha256(raw).hexdigest(), content=content)
+
+    def read(self) -> bytes:
+        """Return the content, after checking its checksum.
+
+        Raises
+        ------
+        ValueError
+            If the content does not have the recorded checksum.
+        """
+        raw = base64.b64decode(self.content)
+        found = hashlib.sha256(raw).hexdigest()
+        if found != self.sha256:
+            msg = f"{self.name}: sha256 is {found}, the document says {self.sha256}; not used"
+            raise ValueError(msg)
+        return raw
+
+    def write_to(self, directory: Path) -> Path:
+        """Write the file, checked as by `read`, as ``<sha256>-<name>`` and return its path."""
+        raw = self.read()
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{self.sha256[:16]}-{self.name}"
+        if not path.exists() or path.read_bytes() != raw:
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(raw)
+            partial.replace(path)
+        return path
+
+
+class Trajectory(Record):
+    """Labelled frames of one structure, atoms in one order.
+
+    Shapes for F frames of N atoms: cells (F, 3, 3), positions and forces (F, N, 3), stresses
+    (F, 6), energies (F,). Units eV, Å; stress in eV/Å³ with ASE's sign.
+    """
+
+    symbols: list[str]
+    pbc: tuple[bool, bool, bool]
+    cells: list[list[list[float]]]
+    positions: list[list[list[float]]]
+    energies: list[float]
+    free_energies: list[float]
+    forces: list[list[list[float]]]
+    stresses: list[list[float]]
+    magmoms: list[list[float]] | None = None
+    seconds: list[float] | None = Field(None, description="Wall time of each frame (s).")
+
+    @classmethod
+    def from_frames(cls, frames: list[Atoms]) -> Trajectory:
+        """Collect frames that carry their results."""
+        first = frames[0]
+        results = [f.calc.results for f in frames]
+        moments = [r.get("magmoms") for r in results]
+        seconds: list[Any] = [f.info.get("seconds") for f in frames]
+        return cls(
+            symbols=first.get_chemical_symbols(),
+            pbc=tuple(bool(x) for x in first.pbc),
+            cells=[f.cell.array.tolist() for f in frames],
+            positions=[f.positions.tolist() for f in frames],
+            energies=[float(r["energy"]) for r in results],
+            free_energies=[float(r.get("free_energy", r["energy"])) for r in results],
+            forces=[np.asarray(r["forces"]).tolist() for r in results],
+            stresses=[np.asarray(r["stress"]).tolist() for r in results],
+            magmoms=None
+            if any(m is None for m in moments)
+            else [np.asarray(m).tolist() for m in moments],
+            seconds=None if any(s is None for s in seconds) else [float(s) for s in seconds],
+        )
+
+    def to_frames(self, **info: Any) -> list[Atoms]:  # noqa: ANN401
+        """Return `ase.Atoms` with results attached; `info` and the step go to each."""
+        frames = []
+        for i, energy in enumerate(self.energies):
+            atoms = Atoms(self.symbols, self.positions[i], cell=self.cells[i], pbc=self.pbc)
+            results: dict[str, Any] = {
+                "energy": energy,
+                "free_energy": self.free_energies[i],
+                "forces": np.array(self.forces[i]),
+                "stress": np.array(self.stresses[i]),
+            }
+            if self.magmoms is not None:
+                results["magmoms"] = np.array(self.magmoms[i])
+            atoms.calc = SinglePointCalculator(atoms, **results)
+            atoms.info.update(info, step=i)
+            frames.append(atoms)
+        return frames
+
+
+class ModelSpec(Record):
+    """Which potential: a foundation by name, or a file with its checksum."""
+
+    family: str = Field(description="Row of the model registry, for example chgnet or mace.")
+    name: str | None = Field(None, description="Foundation name, for example 0.3.0 or small.")
+    path: str | None = Field(None, description="Local checkpoint.")
+    sha256: str | None = Field(None, description="Checksum of the checkpoint, verified on load.")
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def is_foundation(self) -> bool:
+        """True for a trained model, named or in a file; False for a family to train afresh."""
+        return bool(self.name or self.path)
+
+    @property
+    def label(self) -> str:
+        """Short name for tables."""
+        return f"{self.family}-{self.name or (self.sha256 or 'scratch')[:8]}"
+
+
+class LossWeights(Record):
+    """Weights of the squared errors in eV/atom, eV/Å and eV/Å³ (SCIENCE §4)."""
+
+    energy: float = 100.0
+    forces: float = 10.0
+    stress: float = 1.0
+
+
+class TrainingSettings(Record):
+    """How a model is trained; the same for every family."""
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(4, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    final_learning_rate: float = Field(1e-5, ge=0, description="End of the cosine schedule.")
+    weights: LossWeights = Field(default_factory=LossWeights)
+    amsgrad: bool = True
+    max_gradient_norm: float | None = Field(10.0, gt=0)
+    seed: int = 0
+    threads: int | None = Field(None, ge=1, description="Torch threads; default the worker's.")
+
+
+class Epoch(Record):
+    """Errors after one epoch: loss, and RMSE per split in meV/atom, meV/Å, meV/Å³."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    validation_energy_mev: float
+    validation_forces_mev: float
+    validation_stress_mev: float
+    seconds: float
+
+
+class ErrorSummary(Record):
+    """RMSE of one split: energy (meV/atom), forces (meV/Å), stress (meV/Å³)."""
+
+    n_frames: int
+    energy_mev: float
+    forces_mev: float
+    stress_mev: float
+
+
+class Document(Record):
+    """What every stored document carries."""
+
+    kind: str
+    uuid: str = Field("", description="The job that wrote it.")
+    campaign: str | None = None
+    sources: dict[str, list[str]] = Field(
+        default_factory=dict, description="Role to uuids of the documents it was made from."
+    )
+    versions: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class CampaignDoc(Document):
+    """The campaign file itself."""
+
+    kind: Literal["campaign"] = "campaign"
+    name: str
+    config: str = Field(description="The file, as the user wrote it.")
+    config_sha256: str
+
+
+class StructuresDoc(Document):
+    """The orderings of one set."""
+
+    kind: Literal["structures"] = "structures"
+    alloy: AlloySpec
+    expression: str
+    seed: int
+    n_structures: int
+    structures: list[StructureEntry]
+
+
+class LabelDoc(Document):
+    """What a reference engine says of one structure."""
+
+    kind: Literal["label"] = "label"
+    structure: StructureEntry
+    engine: str
+    settings: dict[str, Any]
+    settings_id: str
+    calculation: Literal["relax", "static"]
+    state: Literal["converged", "unconverged", "missing", "failed"]
+    reason: str | None = Field(None, description="Why it is missing or failed, or not converged.")
+    n_frames: int = 0
+    energy: float | None = Field(None, description="Of the last frame (eV per cell).")
+    max_force: float | None = Field(None, description="Of the last frame (eV/Å).")
+    magnetization: float | None = Field(None, description="Of the last frame (μB per cell).")
+    corrections: list[str] = Field(default_factory=list)
+    code_versions: dict[str, str] = Field(default_factory=dict)
+    trajectory: Trajectory | None = Field(None, description="In the data store.")
+    trajectory_sha256: str | None = None
+
+
+class FrameRef(Record):
+    """Where a frame of a dataset comes from."""
+
+    label: str = Field(description="uuid of the label document.")
+    structure_id: str
+    step: int
+
+
+class DatasetDoc(Document):
+    """Frames, how they are split, and which reference they share."""
+
+    kind: Literal["dataset"] = "dataset"
+    alloy: AlloySpec
+    settings_id: str
+    settings: dict[str, Any]
+    seed: int
+    split_by: Literal["frame", "structure"]
+    fractions: tuple[float, float, float]
+    n_structures: int
+    frames: list[FrameRef]
+    train: list[int]
+    test: list[int]
+    validation: list[int]
+    end_points: dict[str, str] = Field(description="Element to structure id.")
+    held_out: list[str] = Field(description="Structure ids that no split holds.")
+    excluded: dict[str, str] = Field(description="Structure id to why it is not in the dataset.")
+    trajectories: dict[str, Trajectory] = Field(description="By structure id; in the data store.")
+    labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
+    structures: dict[str, StructureEntry]
+    converged: dict[str, bool]
+    checksum: str = Field(description="sha256 of all trajectories.")
+
+
+class FineTuneDoc(Document):
+    """A trained model, the path it took and what it was trained on."""
+
+    kind: Literal["finetune"] = "finetune"
+    parent: ModelSpec | None = Field(description="None: trained from scratch.")
+    model: ModelSpec
+    model_file: StoredFile = Field(description="In the data store.")
+    settings: TrainingSettings
+    offsets: dict[str, float] = Field(description="Per element, reference minus parent (eV/atom).")
+    dataset_checksum: str
+    curve: list[Epoch]
+    best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
+    errors: dict[Literal["train", "test", "validation"], ErrorSummary]
+    seconds: float
+    hardware: dict[str, str] = Field(default_factory=dict)
+
+
+class ParityPoint(Record):
+    """One structure of a benchmark; energies in eV/unit, mixing energies in meV/unit."""
+
+    structure_id: str
+    formula: str
+    n_components: int
+    part: Literal["held-out", "training"]
+    reference_energy: float
+    model_energy: float
+    reference_mixing_mev: float
+    model_mixing_mev: float
+
+
+class BenchmarkTable(Record):
+    """Errors of one part: MAE of total (after offsets) and mixing energy, meV/unit."""
+
+    part: Literal["held-out", "training"]
+    geometry: Literal["fixed", "relaxed"]
+    n: int
+    total_mae_mev: float
+    mixing_mae_mev: float
+    mixing_mae_interval_mev: tuple[float, float] = Field(description="95 %, bootstrap.")
+    by_components: dict[str, float] = Field(description="Mixing MAE per number of elements.")
+    reference: str = Field(description="Which end points the mixing energies take.")
+
+
+class BenchmarkDoc(Document):
+    """One model against the reference."""
+
+    kind: Literal["benchmark"] = "benchmark"
+    model: ModelSpec
+    role: Literal["foundation", "fine-tuned"]
+    settings_id: str
+    offsets: dict[str, float]
+    tables: list[BenchmarkTable]
+    fixed: list[ParityPoint]
+    relaxed: list[ParityPoint]
+    failed: dict[str, str] = Field(description="Structure id to why its relaxation failed.")
+    bootstrap_seed: int = 0
+
+
+class MonteCarloDoc(Document):
+    """One canonical Monte Carlo chain."""
+
+    kind: Literal["montecarlo"] = "montecarlo"
+    model: ModelSpec
+    mode: Literal["fixed lattice", "relaxed"]
+    temperature: float
+    supercell: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+    lattice_constant: float
+    seed: int
+    trials: int
+    averaged_from: int = Field(description="First trial that is averaged.")
+    acceptance: float
+    energy_mev: float = Field(description="Mean mixing energy (meV/unit).")
+    energy_error_mev: float
+    order_parameters: dict[str, float] = Field(description="CV of each pair, nearest neighbours.")
+    order_errors: dict[str, float] = Field(description="Standard errors, by blocking.")
+    energies_mev: list[float] = Field(description="Mixing energy along the chain.")
+    initial_species: list[str]
+    final_species: list[str]
+
+
+class PhaseSet(Record):
+    """One decomposition: phases (elements joined by -) and its enthalpy and entropy per unit."""
+
+    phases: list[str]
+    enthalpy_mev: float
+    entropy_mev_per_k: float
+
+
+class ThermodynamicsDoc(Document):
+    """Decomposition free energies, the random-structure distribution and DEED."""
+
+    kind: Literal["thermodynamics"] = "thermodynamics"
+    model: ModelSpec
+    mode: Literal["fixed lattice", "relaxed"]
+    elements: list[str]
+    sqs_mixing_mev: dict[str, float] = Field(description="Phase to SQS mixing energy (meV/unit).")
+    sqs_objective: dict[str, float]
+    decompositions: list[PhaseSet]
+    transitions: list[tuple[float, str]] = Field(
+        description="Temperature (K) above which a decomposition is stable, lowest first."
+    )
+    decomposition_temperature: float | None = Field(
+        description="Above it the solid solution of all elements is stable (K)."
+    )
+    random_mixing_mev: list[float]
+    random_seed: int
+    h_ave_mev: float
+    sigma_mev: float
+    h_hull_mev: float
+    deed_per_unit: float | None = Field(description="(eV/unit)⁻¹")
+    deed_per_atom: float | None = Field(description="(eV/atom)⁻¹")
+    failed: dict[str, str] = Field(default_factory=dict)
+
+
+class ReportDoc(Document):
+    """The report of a campaign."""
+
+    kind: Literal["report"] = "report"
+    title: str
+    summary: dict[str, Any]
+    html: StoredFile = Field(description="Self-contained page, in the data store.")

@@ -1,0 +1,338 @@
+"""A MongoDB server of one's own: started once, found again by every later process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from hea_flows.services.errors import MongodError
+from hea_flows.services.private_files import write_private
+from hea_flows.services.processes import boot_id, is_alive
+from hea_flows.settings import get_settings
+
+USER = "hea_flows"
+_AUTHENTICATION_FAILED = 18
+_NEEDS_AUTHENTICATION = 13
+_ADDRESS_IN_USE = 48
+
+
+@dataclass(frozen=True)
+class LocalMongod:
+    """State of the local mongod.
+
+    Parameters
+    ----------
+    folder
+        Its folder: database files, log, state and credentials.
+    pid
+        Its process, or None if it does not run.
+    port
+        Its port on 127.0.0.1, or the last one, or None if it never ran.
+    password
+        Password of `USER`; not shown.
+    """
+
+    folder: Path
+    pid: int | None
+    port: int | None
+    password: str | None = field(repr=False, default=None)
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self.pid is not None
+
+    @property
+    def log(self) -> Path:
+        """Its log file."""
+        return self.folder / "mongod.log"
+
+    @property
+    def uri(self) -> str:
+        """URI with the password in it."""
+        if self.port is None or self.password is None:
+            msg = f"the local mongod of {self.folder} was never started; run `hea-flows db start`"
+            raise MongodError(msg)
+        password = quote(self.password, safe="")
+        return f"mongodb://{USER}:{password}@127.0.0.1:{self.port}/?authSource=admin"
+
+
+def find_mongod() -> Path | None:
+    """Return the mongod program of the settings, of PATH or of hea-flows[local], or None.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the settings name a program that does not exist.
+    """
+    given = get_settings().mongod
+    if given is not None:
+        if not os.access(given, os.X_OK) or given.is_dir():
+            msg = f"the setting mongod is {given}, which is no program; correct or unset it"
+            raise FileNotFoundError(msg)
+        return given
+    if found := shutil.which("mongod"):
+        return Path(found)
+    wheel = find_spec("fiftyone")  # looked up, not imported
+    for location in (wheel.submodule_search_locations or []) if wheel else []:
+        program = Path(location) / "db" / "bin" / "mongod"
+        if program.is_file():
+            return program
+    return None
+
+
+def status(data_dir: Path | None = None) -> LocalMongod:
+    """Return the state of the local mongod of a data folder (default: of the settings)."""
+    folder = _folder(data_dir)
+    state = _read(folder / "state.json")
+    password = _read(folder / "credentials.json").get("password")
+    pid, port = state.get("pid"), state.get("port")
+    host = state.get("host", socket.gethostname())
+    # Another name on the same kernel is a container, and there mongod guards its own files.
+    elsewhere = host != socket.gethostname() and (not boot_id() or state.get("boot") != boot_id())
+    if pid is not None and elsewhere:
+        msg = (
+            f"the local mongod of {folder} was started on {host}, this is {socket.gethostname()}; "
+            f"use it there, or stop it there, or, if {host} is gone, delete {folder / 'state.json'}"
+        )
+        raise MongodError(msg)
+    if pid is None or not is_alive(pid, str(folder / "db")):
+        pid = None
+    return LocalMongod(folder, pid, port, password)
+
+
+def start(data_dir: Path | None = None, *, timeout: float = 60.0) -> LocalMongod:
+    """Start the local mongod unless it runs, and return its state.
+
+    It listens on 127.0.0.1 only, asks for a password, and outlives this process.
+
+    Parameters
+    ----------
+    data_dir
+        Folder that holds it (default: of the settings).
+    timeout
+        Seconds to wait for it, or for another process that is starting it.
+
+    Raises
+    ------
+    MongodError
+        If no mongod program is found, or it does not start.
+    """
+    folder = _folder(data_dir)
+    with _lock(folder, timeout):
+        state = status(data_dir)
+        if not state.running:
+            state = _start(folder, state, timeout)
+        _ensure_user(state, timeout)
+        return state
+
+
+def stop(data_dir: Path | None = None, *, timeout: float = 60.0) -> bool:
+    """Shut the local mongod down cleanly; return whether one ran.
+
+    Raises
+    ------
+    MongodError
+        If it is still there after `timeout` seconds.
+    """
+    folder = _folder(data_dir)
+    if not folder.is_dir():
+        return False
+    with _lock(folder, timeout):
+        state = status(data_dir)
+        if state.pid is None:
+            return False
+        os.kill(state.pid, signal.SIGTERM)  # mongod's own way to a clean shutdown
+        deadline = time.monotonic() + timeout
+        while is_alive(state.pid, str(folder / "db")):
+            if time.monotonic() > deadline:
+                msg = (
+                    f"mongod (pid {state.pid}) was told to stop {timeout:.0f} s ago and still runs"
+                )
+                raise MongodError(msg)
+            time.sleep(0.05)
+        _write(folder / "state.json", {"pid": None, "port": state.port})
+        return True
+
+
+def _start(folder: Path, state: LocalMongod, timeout: float) -> LocalMongod:
+    program = find_mongod()
+    if program is None:
+        msg = (
+            "no mongod program was found: `pip install 'hea-flows[local]'`, or install MongoDB, "
+            "or give the URI of a server in HEA_FLOWS_MONGODB_URI"
+        )
+        raise MongodError(msg)
+    password = state.password
+    if password is None:
+        password = secrets.token_urlsafe(32)
+        # Before the server has the user: a crash in between must not lose the password.
+        _write(folder / "credentials.json", {"user": USER, "password": password})
+    (folder / "db").mkdir(mode=0o700, exist_ok=True)
+    port = state.port if state.port is not None and _is_free(state.port) else _free_port()
+    for _ in range(5):
+        code, reason = _run(program, folder, port, timeout)
+        if code != _ADDRESS_IN_USE:
+            break
+        port = _free_port()
+    if code:
+        msg = f"{program} did not start (exit code {code}): {reason}; see {state.log}"
+        raise MongodError(msg)
+    pid = int((folder / "mongod.pid").read_text())
+    where = {"host": socket.gethostname(), "boot": boot_id()}
+    _write(folder / "state.json", {"pid": pid, "port": port, **where})
+    return LocalMongod(folder, pid, port, password)
+
+
+def _run(program: Path, folder: Path, port: int, timeout: float) -> tuple[int, str]:
+    """Run mongod as a daemon; return the exit code of the start and why it failed."""
+    log = folder / "mongod.log"
+    offset = log.stat().st_size if log.exists() else 0
+    command = [str(program), "--fork", "--dbpath", str(folder / "db"), "--logpath", str(log)]
+    command += ["--logappend", "--pidfilepath", str(folder / "mongod.pid"), "--auth"]
+    command += ["--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
+    command += ["--wiredTigerCacheSizeGB", "0.25"]
+    command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            start_new_session=True,
+            check=False,
+            umask=0o077,
+        )
+    except OSError as error:
+        return 126, str(error)
+    except subprocess.TimeoutExpired:
+        return 124, f"not ready after {timeout:.0f} s"
+    if done.returncode == 0:
+        return 0, ""
+    return done.returncode, _reason(log, offset) or done.stderr.strip() or done.stdout.strip()
+
+
+def _reason(log: Path, offset: int) -> str:
+    """Return what the log says went wrong since `offset`."""
+    said = []
+    if log.exists():
+        with log.open(errors="replace") as lines:
+            lines.seek(offset)
+            for line in lines:
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue
+                if entry.get("s") in {"E", "F"}:
+                    error = entry.get("attr", {}).get("error", "")
+                    said.append(f"{entry.get('msg', '')} {error}".strip())
+    return " ".join(said[0].split()) if said else ""
+
+
+def _ensure_user(state: LocalMongod, timeout: float) -> None:
+    """Create the user, which the server lets a local process do as long as it has none."""
+    wait_ms = int(1000 * timeout)
+    with MongoClient[dict[str, Any]](state.uri, serverSelectionTimeoutMS=wait_ms) as client:
+        try:
+            client.admin.command("ping")
+        except OperationFailure as error:
+            if error.code != _AUTHENTICATION_FAILED:
+                raise
+        except PyMongoError:
+            msg = f"mongod (pid {state.pid}) does not answer on port {state.port}; see {state.log}"
+            raise MongodError(msg) from None
+        else:
+            return
+    host = f"mongodb://127.0.0.1:{state.port}/"
+    with MongoClient[dict[str, Any]](host, serverSelectionTimeoutMS=wait_ms) as client:
+        try:
+            client.admin.command("createUser", USER, pwd=state.password, roles=["root"])
+        except OperationFailure as error:
+            if error.code != _NEEDS_AUTHENTICATION:
+                raise
+            msg = (
+                f"the local mongod has another password than {state.folder / 'credentials.json'} "
+                f"holds; restore it, or stop mongod and delete {state.folder} with its data"
+            )
+            raise MongodError(msg) from None
+
+
+def _folder(data_dir: Path | None) -> Path:
+    return (data_dir or get_settings().data_dir) / "mongod"
+
+
+@contextmanager
+def _lock(folder: Path, timeout: float) -> Iterator[None]:
+    """Hold the folder, which is created, against other processes."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        lock = (folder / "lock").open("a")
+    except OSError as error:
+        msg = f"{folder} cannot be written ({error.strerror}); set HEA_FLOWS_DATA_DIR to another"
+        raise MongodError(msg) from None
+    with lock:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                    raise
+                if time.monotonic() > deadline:
+                    msg = f"another process holds {folder / 'lock'} for {timeout:.0f} s; try again"
+                    raise MongodError(msg) from None
+                time.sleep(0.05)
+        yield
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        msg = f"{path} cannot be read ({error}); restore it"
+        raise MongodError(msg) from None
+    return dict(content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that only its owner can read, in one step."""
+    write_private(path, json.dumps(content))

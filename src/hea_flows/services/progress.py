@@ -1,0 +1,124 @@
+"""How far the workflows of a launchpad are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hea_flows.services.errors import redact
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+#: States in the order in which a job passes through them.
+STATES = (
+    "WAITING",
+    "READY",
+    "RESERVED",
+    "RUNNING",
+    "COMPLETED",
+    "FIZZLED",
+    "PAUSED",
+    "DEFUSED",
+    "ARCHIVED",
+)
+_OPEN = ("WAITING", "READY", "RESERVED", "RUNNING")
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job that a worker has taken."""
+
+    fw_id: int
+    name: str
+    worker: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job that ended with an error, and the last line of the error."""
+
+    fw_id: int
+    name: str
+    error: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The jobs of a workflow: how many are in each state, which run, which failed."""
+
+    counts: dict[str, int]
+    running: tuple[RunningJob, ...]
+    failed: tuple[FailedJob, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of jobs known so far; running jobs may add more."""
+        return sum(self.counts.values())
+
+    @property
+    def completed(self) -> int:
+        """Number of jobs done."""
+        return self.counts.get("COMPLETED", 0)
+
+    @property
+    def over(self) -> bool:
+        """Whether no job can run any more: all are done, or the rest waits for failed ones."""
+        return not any(self.counts.get(state, 0) for state in _OPEN if state != "WAITING")
+
+
+def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> Progress:
+    """Return the progress of one workflow, or of all.
+
+    Parameters
+    ----------
+    launchpad
+        FireWorks' launchpad.
+    workflow_id
+        Id of any Firework of the workflow; None for every workflow of the launchpad.
+
+    Raises
+    ------
+    ValueError
+        If the launchpad has no workflow with this Firework.
+    """
+    which: dict[str, Any] = {}
+    if workflow_id is not None:
+        workflow = launchpad.workflows.find_one({"nodes": workflow_id}, {"nodes": 1})
+        if workflow is None:
+            msg = f"the launchpad has no workflow with the Firework {workflow_id}"
+            raise ValueError(msg)
+        which = {"fw_id": {"$in": workflow["nodes"]}}
+    fields = {"fw_id": 1, "name": 1, "state": 1, "launches": 1}
+    fireworks = list(launchpad.fireworks.find(which, fields).sort("fw_id", 1))
+    counts = Counter(str(firework["state"]) for firework in fireworks)
+    shown = [f for f in fireworks if f["state"] in {"RUNNING", "RESERVED", "FIZZLED"}]
+    last = {f["fw_id"]: f["launches"][-1] for f in shown if f["launches"]}
+    wanted = {"launch_id": {"$in": list(last.values())}}
+    parts = {
+        "launch_id": 1,
+        "launch_dir": 1,
+        "fworker.name": 1,
+        "action.stored_data._exception._stacktrace": 1,
+    }
+    launches = {x["launch_id"]: x for x in launchpad.launches.find(wanted, parts)}
+    running, failed = [], []
+    for firework in shown:
+        launch = launches.get(last.get(firework["fw_id"]), {})
+        job = int(firework["fw_id"]), str(firework["name"])
+        folder = str(launch.get("launch_dir", ""))
+        if firework["state"] == "FIZZLED":
+            failed.append(FailedJob(*job, _last_line(launch), folder))
+        else:
+            running.append(RunningJob(*job, launch.get("fworker", {}).get("name", ""), folder))
+    ordered = {state: counts[state] for state in STATES if counts[state]}
+    return Progress(ordered, tuple(running), tuple(failed))
+
+
+def _last_line(launch: dict[str, Any]) -> str:
+    stored = (launch.get("action") or {}).get("stored_data") or {}
+    lines = str((stored.get("_exception") or {}).get("_stacktrace", "")).strip().splitlines()
+    return redact(lines[-1].strip()) if lines else "its worker was lost too often"

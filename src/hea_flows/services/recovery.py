@@ -1,0 +1,206 @@
+"""Jobs whose worker died: found by the worker's process, not by a timeout of hours, and rerun."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hea_flows.services.processes import ProcessMark
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+#: States of a Firework or a launch that some worker has taken.
+TAKEN = ("RUNNING", "RESERVED")
+#: Key under which a worker's mark lies in its FWorker's env.
+MARK = "hea_flows_process"
+#: Seconds without a sign of life after which a worker of another host is given up.
+SILENT_SECONDS = 3600.0
+#: Seconds that the steps between taking, running and finishing a job may take a live worker.
+STEP_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class LostLaunch:
+    """A taken job that nobody works on.
+
+    Parameters
+    ----------
+    fw_id, name
+        The Firework and its name.
+    launch_id
+        Its launch; None if the worker died before it wrote one, or after it had finished it.
+    finished
+        Whether only the bookkeeping of a finished launch is missing.
+    reason
+        Why it is known to be lost.
+    """
+
+    fw_id: int
+    name: str
+    launch_id: int | None
+    finished: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What became of lost jobs, by the ids of their Fireworks."""
+
+    rerun: tuple[int, ...] = ()
+    finished: tuple[int, ...] = ()
+    given_up: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there was one."""
+        return bool(self.rerun or self.finished or self.given_up)
+
+
+def lost_launches(
+    launchpad: LaunchPad, *, silent_after: float = SILENT_SECONDS, step: float = STEP_SECONDS
+) -> list[LostLaunch]:
+    """Return the taken jobs whose worker is dead.
+
+    A worker of this package leaves a mark of its process in its launches. On this host the mark
+    says at once whether the process lives; of another host's worker only its pings, two a minute,
+    are known. Launches of other workers (`rlaunch`, `qlaunch`) have no mark and are left to
+    `lpad detect_lostruns`.
+
+    Parameters
+    ----------
+    launchpad
+        FireWorks' launchpad.
+    silent_after
+        Seconds without a ping after which a worker of another host counts as dead.
+    step
+        Seconds after which a job that was taken, but by no launch, counts as lost.
+    """
+    fields = {"fw_id": 1, "name": 1, "state": 1, "updated_on": 1}
+    taken = list(launchpad.fireworks.find({"state": {"$in": TAKEN}}, fields))
+    launches: dict[int, list[dict[str, Any]]] = {firework["fw_id"]: [] for firework in taken}
+    wanted = {"fw_id": {"$in": list(launches)}}
+    # The action can be large and is not looked at.
+    for launch in launchpad.launches.find(wanted, {"action": 0}):
+        launches[launch["fw_id"]].append(launch)
+    return [
+        lost
+        for firework in taken
+        for lost in _lost(firework, launches[firework["fw_id"]], silent_after, step)
+    ]
+
+
+def recover_lost(
+    launchpad: LaunchPad,
+    *,
+    silent_after: float = SILENT_SECONDS,
+    step: float = STEP_SECONDS,
+    max_losses: int = 5,
+    lock_patience: float = 30.0,
+) -> Recovery:
+    """Rerun exactly the lost jobs, never a finished one.
+
+    Several processes may do so at once: only the one that changes a launch's state acts on it.
+
+    Parameters
+    ----------
+    launchpad
+        FireWorks' launchpad.
+    silent_after, step
+        See `lost_launches`.
+    max_losses
+        A job that was lost this often (it may exhaust the memory) becomes FIZZLED instead.
+    lock_patience
+        Seconds after which a workflow's lock that nobody uses is taken for a dead worker's.
+    """
+    rerun, finished, given_up = [], [], []
+    for workflow in launchpad.workflows.find({"locked": {"$exists": True}}, {"nodes": 1}):
+        break_stale_lock(launchpad, workflow["nodes"][0], lock_patience)
+    for lost in lost_launches(launchpad, silent_after=silent_after, step=step):
+        if lost.finished:
+            launchpad._refresh_wf(lost.fw_id)  # noqa: SLF001  # as detect_lostruns(refresh=True)
+            finished.append(lost.fw_id)
+            continue
+        if not _claim(launchpad, lost):
+            continue
+        losses = {"fw_id": lost.fw_id, "hea_flows_lost": True}
+        if launchpad.launches.count_documents(losses) >= max_losses:
+            launchpad._refresh_wf(lost.fw_id)  # noqa: SLF001
+            given_up.append(lost.fw_id)
+        else:
+            launchpad.rerun_fw(lost.fw_id)
+            rerun.append(lost.fw_id)
+    return Recovery(tuple(rerun), tuple(finished), tuple(given_up))
+
+
+def break_stale_lock(launchpad: LaunchPad, fw_id: int, patience: float) -> bool:
+    """Remove the lock of a Firework's workflow if it stays, unused, for `patience` seconds.
+
+    A worker killed while it updates a workflow leaves its lock behind, and FireWorks then makes
+    everybody wait five minutes and fail. Return whether it was removed.
+    """
+    locked = {"nodes": fw_id, "locked": {"$exists": True}}
+    first = launchpad.workflows.find_one(locked, {"updated_on": 1})
+    if first is None:
+        return False
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        time.sleep(min(0.1, patience))
+        now = launchpad.workflows.find_one(locked, {"updated_on": 1})
+        if now is None or now["updated_on"] != first["updated_on"]:
+            return False
+    unchanged = {"_id": first["_id"], "updated_on": first["updated_on"]}
+    removed = launchpad.workflows.update_one(unchanged, {"$unset": {"locked": True}})
+    return bool(removed.modified_count)
+
+
+def _lost(
+    firework: dict[str, Any], launches: list[dict[str, Any]], silent_after: float, step: float
+) -> Iterator[LostLaunch]:
+    fw_id, name = int(firework["fw_id"]), str(firework.get("name", ""))
+    active = [launch for launch in launches if launch["state"] in TAKEN]
+    for launch in active:
+        if reason := _why_dead(launch, silent_after):
+            yield LostLaunch(fw_id, name, int(launch["launch_id"]), finished=False, reason=reason)
+    if active or _age(firework["updated_on"]) < step:
+        return
+    # The Firework is taken but no launch is: the worker died before or after its launch.
+    done = any(launch["state"] == "COMPLETED" for launch in launches)
+    reason = "finished, but not yet written down" if done else "taken, but never launched"
+    yield LostLaunch(fw_id, name, None, finished=done, reason=reason)
+
+
+def _claim(launchpad: LaunchPad, lost: LostLaunch) -> bool:
+    """Mark a lost launch, unless somebody else did or it has finished meanwhile."""
+    if lost.launch_id is None:
+        state = {"fw_id": lost.fw_id, "state": {"$in": TAKEN}}
+        now = {"$set": {"updated_on": datetime.now(UTC)}}
+        before = launchpad.fireworks.find_one_and_update(state, now, {"updated_on": 1})
+        return before is not None and _age(before["updated_on"]) > 1
+    state = {"launch_id": lost.launch_id, "state": {"$in": TAKEN}}
+    claim = {"$set": {"state": "FIZZLED", "hea_flows_lost": True}}
+    return bool(launchpad.launches.update_one(state, claim).modified_count)
+
+
+def _why_dead(launch: dict[str, Any], silent_after: float) -> str:
+    env = (launch.get("fworker") or {}).get("env") or {}
+    mark = ProcessMark.from_dict(env.get(MARK) or {})
+    if mark is None:
+        return ""
+    if mark.here:
+        return "" if mark.alive else f"process {mark.pid} of this host is gone"
+    last = max((_age_of_state(entry) for entry in launch["state_history"][-1:]), default=0.0)
+    silent = launch["state"] == "RUNNING" and last > silent_after
+    return f"process {mark.pid} of {mark.host} is silent for {last / 60:.0f} min" if silent else ""
+
+
+def _age_of_state(entry: dict[str, Any]) -> float:
+    return _age(entry.get("updated_on") or entry["created_on"])
+
+
+def _age(moment: datetime | str) -> float:
+    """Return the seconds since a moment of FireWorks, in UTC, as a date or as a text."""
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return (datetime.now(UTC) - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds()

@@ -1,0 +1,110 @@
+"""The files by which a user already told jobflow and FireWorks where their database is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hea_flows.services.errors import redact
+from hea_flows.settings import PREFIX
+
+if TYPE_CHECKING:
+    from jobflow.core.store import JobStore
+
+_INSTEAD = f"or set {PREFIX}LOCAL=1 (the local mongod) or {PREFIX}MONGODB_URI"
+
+
+def find_user_files(ours: Path) -> tuple[Path, Path] | None:
+    """Return the user's jobflow.yaml and launchpad file, or None if there is neither.
+
+    Parameters
+    ----------
+    ours
+        Folder whose files are no user's.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If there is only one of them, or a variable names a file that does not exist.
+    """
+    given = os.environ.get("JOBFLOW_CONFIG_FILE")
+    jobflow_file = Path(given or "~/.jobflow.yaml").expanduser().absolute()
+    if given and not jobflow_file.is_file():
+        msg = f"JOBFLOW_CONFIG_FILE is {given}, which is no file; create it, {_INSTEAD}"
+        raise FileNotFoundError(msg)
+    launchpad_file = find_launchpad_file()
+    if launchpad_file is not None and not launchpad_file.is_file():
+        msg = f"FireWorks' LAUNCHPAD_LOC is {launchpad_file}, which is no file; create it, "
+        raise FileNotFoundError(msg + _INSTEAD)
+    if ours in jobflow_file.parents or not jobflow_file.is_file():
+        if launchpad_file is None:
+            return None
+        msg = f"FireWorks' {launchpad_file} is given but no jobflow.yaml; give its path in "
+        raise ValueError(msg + f"JOBFLOW_CONFIG_FILE, {_INSTEAD}")
+    if launchpad_file is None:
+        msg = f"{jobflow_file} is given but no my_launchpad.yaml; put it into ~/.fireworks, "
+        raise ValueError(msg + _INSTEAD)
+    return jobflow_file, launchpad_file
+
+
+def load_job_store(path: Path) -> JobStore:
+    """Return the job store of a user's jobflow.yaml, which must keep what it is given.
+
+    Raises
+    ------
+    ValueError
+        If it is no MongoStore with an additional store `data`.
+    """
+    from maggma.stores import MemoryStore, MongoStore
+
+    try:
+        from jobflow.settings import JobflowSettings
+
+        store: Any = JobflowSettings(CONFIG_FILE=str(path)).JOB_STORE
+    except Exception as error:  # noqa: BLE001  # YAML, pydantic, unknown stores: all differ
+        reason = redact(str(error)).strip().splitlines() or [type(error).__name__]
+        msg = f"{path} gives no job store ({reason[0]}); correct it, {_INSTEAD}"
+        raise ValueError(msg) from None
+    docs = store.docs_store
+    if isinstance(docs, MemoryStore) or not isinstance(docs, MongoStore):
+        msg = (
+            f"the job store of {path} is a {type(docs).__name__}; accepted is a MongoStore, which "
+            f"other processes can read; correct it, {_INSTEAD}"
+        )
+        raise ValueError(msg)  # noqa: TRY004  # wrong is the file, not a type
+    if "data" not in store.additional_stores:
+        msg = f"the job store of {path} has no additional store `data` for big fields; add a "
+        raise ValueError(msg + f"GridFSStore under additional_stores: data, {_INSTEAD}")
+    found: JobStore = store
+    return found
+
+
+def find_launchpad_file() -> Path | None:
+    """Return the launchpad file that FireWorks finds: its configuration, then known folders.
+
+    FireWorks looks once, while it is imported; this looks now, by the rules of
+    `fireworks.fw_config` 2.1.
+    """
+    folders = [Path.cwd(), Path.home() / ".fireworks"]
+    configs = [folder / "FW_config.yaml" for folder in folders]
+    if given := os.environ.get("FW_CONFIG_FILE"):
+        configs.append(Path(given))
+    config = next((_mapping(path) for path in configs if path.is_file()), {})
+    if location := config.get("LAUNCHPAD_LOC"):
+        return Path(location)
+    if "CONFIG_FILE_DIR" in config:
+        folders.insert(0, Path(config["CONFIG_FILE_DIR"]))
+    found = (folder / "my_launchpad.yaml" for folder in folders)
+    return next((path.absolute() for path in found if path.is_file()), None)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError:
+        msg = f"{path} is no valid YAML; correct it"
+        raise ValueError(msg) from None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,137 @@
+"""Facts of a machine: folders, commands, devices. Never science."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+PREFIX = "HEA_FLOWS_"
+#: Variables with the prefix that are read elsewhere and are no settings.
+OTHER_VARIABLES = frozenset(
+    {PREFIX + name for name in ("SETTINGS_FILE", "DEBUG", "CONNECTION_FILE")}
+)
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    given = os.environ.get(variable, "")
+    base = Path(given) if given.startswith("/") else Path.home() / fallback
+    return base / "hea-flows"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+def settings_file() -> Path:
+    """Return the path of the settings file, which need not exist unless it is given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If HEA_FLOWS_SETTINGS_FILE names no file.
+    """
+    given = os.environ.get(PREFIX + "SETTINGS_FILE")
+    if not given:
+        return _xdg("XDG_CONFIG_HOME", ".config") / "settings.yaml"
+    path = Path(given).expanduser()
+    if not path.is_file():
+        msg = f"{PREFIX}SETTINGS_FILE is {given}, which is no file; create it or unset the variable"
+        raise FileNotFoundError(msg)
+    return path
+
+
+class Settings(BaseSettings):
+    """What hea-flows must know about the machine it runs on.
+
+    Each field is read from an environment variable (HEA_FLOWS_ and the field's name in capitals),
+    else from the YAML file ~/.config/hea-flows/settings.yaml or HEA_FLOWS_SETTINGS_FILE, else it
+    takes its default. Unknown keys are errors.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    data_dir: Folder = Field(
+        default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share"),
+        description="Folder of the local mongod, the launch folders and the logs of the workers.",
+    )
+    mongod: Folder | None = Field(
+        None,
+        description="The mongod program; else the one on PATH, else the one of hea-flows[local].",
+    )
+    mongodb_uri: SecretStr | None = Field(
+        None,
+        description="URI of a MongoDB server to use, mongodb://user:password@host:port/?options.",
+    )
+    database: str = Field(
+        "hea_flows",
+        min_length=1,
+        max_length=63,
+        pattern=r'^[^/\\. "$*<>:|?\x00]+$',
+        description="Database on that server or on the local mongod.",
+    )
+    local: bool = Field(
+        default=False,
+        description="Use the local mongod even where a jobflow.yaml and a launchpad file exist.",
+    )
+    scratch_dir: Folder = Field(
+        default_factory=lambda data: data["data_dir"] / "scratch",
+        description="Folder in which reference engines keep unfinished relaxations.",
+    )
+    models_dir: Folder = Field(
+        default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache") / "models",
+        description="Folder that caches checkpoints of potentials.",
+    )
+    device: str = Field(
+        "cpu",
+        pattern=r"^(cpu|mps|cuda(:\d+)?)$",
+        description="Device of the potentials: cpu, cuda, cuda:1, mps.",
+    )
+    torch_threads: int | None = Field(
+        None, ge=1, description="Threads of a torch process; else what OMP_NUM_THREADS gives."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then the YAML file."""
+        file = YamlConfigSettingsSource(settings_cls, yaml_file=settings_file())
+        return init_settings, env_settings, file
+
+
+def get_settings(**overrides: Any) -> Settings:  # noqa: ANN401
+    """Return the settings as the environment and the file give them now.
+
+    Raises
+    ------
+    ValueError
+        If a value is not accepted, or a key of the file or a HEA_FLOWS_ variable is unknown.
+    FileNotFoundError
+        If HEA_FLOWS_SETTINGS_FILE names no file.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known | OTHER_VARIABLES:
+            accepted = ", ".join(sorted(known))
+            msg = f"{variable} is no setting of hea-flows; accepted are {accepted}"
+            raise ValueError(msg)
+    return Settings(**overrides)

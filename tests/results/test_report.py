@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from math import nan, sqrt
+
+import pytest
+
+from hea_flows.results.averages import order_rows
+from hea_flows.results.report import ReportInputs, headline_geometry, problems, summary
+from hea_flows.results.tables import number, summary_tables, thermodynamics_tables, with_error
+
+
+def test_summary_holds_the_numbers_the_documents_were_made_with(inputs):
+    s = summary(inputs)
+    assert s["mixing_geometry"] == "relaxed"
+    assert (s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]) == (20.0, 2.5)
+    assert s["mixing_factor"] == 8.0
+    assert s["mixing_interval_after_mev"] == (2.25, 2.75)
+    assert (s["mixing_n_before"], s["mixing_n_after"]) == (14, 15)
+    assert (s["labels"], s["frames"], s["not_converged"]) == (52, 150, 2)
+    assert s["dataset_frames"] == 35 * 3
+    assert (s["validation_energy_mev"], s["validation_forces_mev"]) == (0.75, 12.5)
+    assert s["ground_state"] == "(Mo,W) + (Ta,Nb) + V"
+    assert s["deed_per_atom"] == pytest.approx(3 * s["deed_per_unit"], rel=1e-14)
+    # ΔH_hull of the toy: two pairs at −25/4 meV hold 4/5 of the sites, so 5 meV/unit
+    assert s["deed_per_unit"] == pytest.approx(sqrt(1 / (0.0041 * (0.0292 + 0.005))), rel=1e-12)
+    assert s["montecarlo_chains"] == 10
+
+
+def test_summary_of_nothing_is_all_none_and_zero():
+    s = summary(ReportInputs())
+    assert {v for v in s.values() if v is not None} == {0}
+    assert s["mixing_factor"] is None
+
+
+def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs):
+    before, after = inputs.benchmarks
+    tables = [t for t in before.tables if t.geometry == "fixed"]
+    unrelaxed = before.model_copy(update={"tables": tables, "relaxed": []})
+    mixed = replace(inputs, benchmarks=[unrelaxed, after])
+    s = summary(mixed)
+    assert headline_geometry(mixed) == "fixed"
+    assert (s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]) == (18.0, 2.0)
+
+
+def test_a_nan_error_is_no_headline(inputs):
+    before, after = inputs.benchmarks
+    tables = [t.model_copy(update={"mixing_mae_mev": nan}) for t in after.tables]
+    broken = replace(inputs, benchmarks=[before, after.model_copy(update={"tables": tables})])
+    assert summary(broken)["mixing_mae_after_mev"] is None
+    assert summary(broken)["mixing_factor"] is None
+
+
+def test_the_foundation_of_another_model_or_reference_is_not_compared(inputs):
+    before, after = inputs.benchmarks
+    other = before.model_copy(update={"model": before.model.model_copy(update={"name": "0.2.0"})})
+    foreign = before.model_copy(update={"settings_id": "ffffffffffff"})
+    for stranger in (other, foreign):
+        alone = replace(inputs, benchmarks=[stranger, after])
+        assert alone.benchmark("foundation") is None
+        assert summary(alone)["mixing_mae_before_mev"] is None
+        both = replace(inputs, benchmarks=[before, stranger, after])
+        assert both.benchmark("foundation") is before
+
+
+def test_documents_are_sorted_by_kind_and_age(documents):
+    shuffled = ReportInputs.from_documents(reversed(documents))
+    assert [d.uuid for d in shuffled.documents] == [d.uuid for d in documents]
+
+
+def test_problems_name_the_structure_the_place_and_the_reason(inputs):
+    rows = problems(inputs)
+    assert [where for *_, where, _ in rows] == [
+        "label: failed", "label: missing", "not in the dataset",
+        "relaxation with the foundation model", "thermodynamics, relaxed",
+    ]
+    failed = inputs.labels[20].structure
+    assert rows[0][:2] == (failed.structure_id, failed.formula)
+    assert rows[1][3] == "no archived label"
+    assert all(formula for _, formula, *_ in rows[:4])
+
+
+def test_chains_that_differ_in_the_seed_are_averaged(inputs):
+    rows = order_rows(inputs.montecarlo)
+    assert [r.temperature for r in rows] == [1000, 600, 400, 300, 200]
+    cold = rows[-1]
+    assert (cold.n_chains, cold.trials, cold.n_sites) == (2, 10000, 100)
+    assert cold.order["V-V"] == pytest.approx(24 / 200, rel=1e-14)
+    # equal chains: errors within them, 0.004/√2; energies ±1 apart: scatter between them, √2/√2
+    assert cold.order_errors["V-V"] == pytest.approx(0.004 / sqrt(2), rel=1e-12)
+    assert cold.energy_mev == pytest.approx(17.0, rel=1e-14)
+    assert cold.energy_error_mev == pytest.approx(1.0, rel=1e-12)
+
+
+def test_chains_of_other_energies_are_kept_apart(inputs):
+    chain = inputs.montecarlo[0]
+    relaxed = chain.model_copy(update={"mode": "relaxed"})
+    larger = chain.model_copy(update={"lattice_constant": 3.3})
+    assert [r.n_chains for r in order_rows([chain, relaxed, larger])] == [1, 1, 1]
+
+
+def test_an_error_that_is_not_known_stays_unknown(inputs):
+    chain = inputs.montecarlo[0]
+    unknown = chain.model_copy(update={"order_errors": {}})
+    [row] = order_rows([unknown])
+    assert row.order_errors["V-V"] != row.order_errors["V-V"]  # nan
+    assert with_error(0.5, row.order_errors["V-V"]) == "0.50"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(None, 2, "–"), (nan, 2, "–"), (float("inf"), 2, "–"), (-0.001, 2, "0.00"),
+     (-1.5, 1, "−1.5"), (12345.6, 0, "12 346")],
+)
+def test_numbers_as_text(value, digits, text):
+    assert number(value, digits) == text
+
+
+def test_stable_phases_span_all_temperatures(inputs):
+    [doc] = inputs.thermodynamics
+    stable, every, sqs = thermodynamics_tables(doc, "S₂")
+    assert stable.rows[0][0] == "(Mo,W)S₂ + (Ta,Nb)S₂ + VS₂"
+    assert stable.rows[0][1] == "0"
+    assert stable.rows[0][3] == "−5.00"
+    assert [r[1] for r in stable.rows[1:]] == [r[2] for r in stable.rows[:-1]]
+    assert stable.rows[-1][2] == "no limit"
+    assert len(every.rows) == 52
+    assert len(sqs.rows) == 26
+
+
+def test_terminal_table_shows_every_headline(inputs):
+    from rich.console import Console
+
+    console = Console(width=140, record=True)
+    for table in summary_tables(summary(inputs)):
+        console.print(table)
+    text = console.export_text()
+    for expected in ("20.00", "2.50", "8.00", "594", "held-out labels, relaxed"):
+        assert expected in text

@@ -1,0 +1,48 @@
+"""Jobs that a worker process can import."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from jobflow import Flow, Response, job
+
+
+@job
+def append(path: str, line: str, after: object = None) -> str:
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+    return line
+
+
+@job
+def append_slowly(path: str, line: str, marker: str, after: object = None) -> str:
+    """Sleep for long the first time only, then append."""
+    if not Path(marker).exists():
+        Path(marker).write_text(str(os.getpid()))
+        time.sleep(60)
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+    return line
+
+
+@job
+def grow(path: str, n: int) -> Response:
+    """Add n jobs while running."""
+    return Response(replace=Flow([append(path, f"grown {i}") for i in range(n)]))
+
+
+@job
+def fail(text: str) -> None:
+    raise RuntimeError(text)
+
+
+@job
+def kill_own_worker() -> None:
+    os.kill(os.getpid(), 9)
+
+
+@job(data="big")
+def big(n: int) -> dict[str, object]:
+    return {"small": n, "big": list(range(n))}
