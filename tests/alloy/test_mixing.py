@@ -22,21 +22,21 @@ def frames(rng: np.random.Generator, n: int = 60) -> tuple[np.ndarray, np.ndarra
     return metals, np.column_stack([metals, 2 * metals.sum(axis=1)])
 
 
-def test_definition_by_hand():
+def test_definition_by_hand() -> None:
     # Two Mo at -3, one Ta at -5: E = -11 + 3 * 0.02.
     assert mixing_energy(-10.94, [2, 1], [-3.0, -5.0]) == pytest.approx(0.02)
     found = mixing_energies([-10.94, -3.0], [{"Mo": 2, "Ta": 1}, {"Mo": 1}], {"Mo": -3, "Ta": -5})
     np.testing.assert_allclose(found, [0.02, 0.0], atol=1e-12)
 
 
-def test_end_points_and_their_supercells_have_none():
+def test_end_points_and_their_supercells_have_none() -> None:
     pure = np.array([-21.0, -23.0, -20.0, -25.0, -22.0])
     counts = np.vstack([np.eye(5), 4 * np.eye(5)]).astype(int)
     energies = counts @ pure
     np.testing.assert_allclose(mixing_energy(energies, counts, pure), 0, atol=1e-12)
 
 
-def test_vectorised_over_any_shape():
+def test_vectorised_over_any_shape() -> None:
     rng = np.random.default_rng(0)
     metals, _ = frames(rng, 24)
     pure, energies = rng.normal(size=5), rng.normal(size=24)
@@ -50,7 +50,7 @@ def test_vectorised_over_any_shape():
     np.testing.assert_allclose(flat, loop, rtol=1e-12, atol=1e-12)
 
 
-def test_missing_end_points_matter_only_where_needed():
+def test_missing_end_points_matter_only_where_needed() -> None:
     assert mixing_energy(-6.0, [2, 0], [-3.0, np.nan]) == pytest.approx(0)
     with pytest.raises(ValueError, match=r"columns \[1\] are missing"):
         mixing_energy(-6.0, [1, 1], [-3.0, np.nan])
@@ -68,12 +68,14 @@ def test_missing_end_points_matter_only_where_needed():
         ([1.0], [[-1, 2]], [0.0, 0.0], "no negative count"),
     ],
 )
-def test_errors(energies, counts, pure, message):
+def test_errors(
+    energies: list[float], counts: list[list[int]], pure: list[float], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         mixing_energy(energies, counts, pure)
 
 
-def test_count_matrix():
+def test_count_matrix() -> None:
     found = count_matrix([{"Mo": 2}, {"W": 1, "Mo": 1}], ("Mo", "Ta", "W"))
     assert found.tolist() == [[2, 0, 0], [1, 0, 1]]
     assert count_matrix([], ("Mo",)).shape == (0, 1)
@@ -81,7 +83,7 @@ def test_count_matrix():
         count_matrix([{"V": 1}], ("Mo",))
 
 
-def test_offsets_never_change_mixing_energies():
+def test_offsets_never_change_mixing_energies() -> None:
     rng = np.random.default_rng(1)
     metals, atoms = frames(rng)
     pure, energies = rng.normal(-20, 2, 5), rng.normal(-60, 10, len(metals))
@@ -96,7 +98,7 @@ def test_offsets_never_change_mixing_energies():
     )
 
 
-def test_exact_offsets_are_recovered_as_energy_shifts():
+def test_exact_offsets_are_recovered_as_energy_shifts() -> None:
     rng = np.random.default_rng(2)
     _, atoms = frames(rng)
     truth = np.array([1.5, -2.0, 0.3, 4.0, -1.0, 0.7])
@@ -114,7 +116,7 @@ def test_exact_offsets_are_recovered_as_energy_shifts():
     assert np.linalg.norm(solution) < np.linalg.norm(truth)
 
 
-def test_fit_is_least_squares_per_atom():
+def test_fit_is_least_squares_per_atom() -> None:
     # One element, two frames: the weighted mean of the two differences per atom is their plain
     # mean, whatever the sizes of the cells.
     found = fit_offsets([[1], [9]], [1.0, 27.0], ("Cu",))
@@ -128,14 +130,14 @@ def test_fit_is_least_squares_per_atom():
     np.testing.assert_allclose(per_atom.T @ residual, 0, atol=1e-10)  # normal equations
 
 
-def test_elements_without_frames_get_no_offset():
+def test_elements_without_frames_get_no_offset() -> None:
     found = fit_offsets([[1, 0, 2]], [3.0], ("Mo", "W", "S"))
     assert found["W"] == pytest.approx(0, abs=1e-12)
     # (1, 0, 2) · x = 3 with least norm: x = 3 (1, 0, 2) / 5.
     assert (found["Mo"], found["S"]) == (pytest.approx(0.6), pytest.approx(1.2))
 
 
-def test_offset_errors():
+def test_offset_errors() -> None:
     with pytest.raises(ValueError, match="do not match"):
         fit_offsets([[1, 2]], [1.0, 2.0], ("Mo", "S"))
     with pytest.raises(ValueError, match="needs atoms and a finite"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.enumeration import enumerate_orderings
 from hea_flows.alloy.ordering import (
+    IntMatrix,
     Ordering,
     compact_supercell,
     coset_index,
@@ -49,11 +51,13 @@ def random_supercell(rng: np.random.Generator, layer: bool) -> np.ndarray:
             return matrix
 
 
-def as_tuple(matrix) -> tuple:
-    return tuple(tuple(int(x) for x in row) for row in matrix)
+def as_tuple(matrix: np.ndarray) -> IntMatrix:
+    return tuple(tuple(int(x) for x in row) for row in matrix)  # type: ignore[return-value]
 
 
-def transformed(ordering: Ordering, w: np.ndarray, shift: np.ndarray, basis: np.ndarray):
+def transformed(
+    ordering: Ordering, w: np.ndarray, shift: np.ndarray, basis: np.ndarray
+) -> Ordering:
     """Rotate, translate and re-base an ordering, site by site."""
     old = np.array(ordering.supercell)
     new = basis @ old @ w.T
@@ -64,7 +68,7 @@ def transformed(ordering: Ordering, w: np.ndarray, shift: np.ndarray, basis: np.
     return Ordering(ordering.alloy, as_tuple(new), tuple(species))
 
 
-def all_hnfs(size: int, layer: bool):
+def all_hnfs(size: int, layer: bool) -> Iterator[np.ndarray]:
     """Every lattice of a given index, once."""
     for a in range(1, size + 1):
         for b in range(1, size // a + 1):
@@ -77,7 +81,7 @@ def all_hnfs(size: int, layer: bool):
                 yield np.array([[a, 0, 0], [p, b, 0], [q, r, c]])
 
 
-def test_hermite_normal_form_is_canonical():
+def test_hermite_normal_form_is_canonical() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         matrix = random_supercell(rng, layer=False)
@@ -96,12 +100,12 @@ def test_hermite_normal_form_is_canonical():
         np.testing.assert_allclose(ratio, np.rint(ratio), atol=1e-9)
 
 
-def test_singular_supercell_is_refused():
+def test_singular_supercell_is_refused() -> None:
     with pytest.raises(ValueError, match="singular"):
         hermite_normal_form(np.array([[1, 1, 0], [2, 2, 0], [0, 0, 1]]))
 
 
-def test_coset_index_numbers_every_site_once_and_ignores_lattice_vectors():
+def test_coset_index_numbers_every_site_once_and_ignores_lattice_vectors() -> None:
     rng = np.random.default_rng(1)
     for _ in range(30):
         matrix = random_supercell(rng, layer=False)
@@ -113,7 +117,7 @@ def test_coset_index_numbers_every_site_once_and_ignores_lattice_vectors():
 
 
 @pytest.mark.parametrize("prototype", HOSTS)
-def test_id_is_invariant_under_symmetry_translation_and_cell_basis(prototype):
+def test_id_is_invariant_under_symmetry_translation_and_cell_basis(prototype: str) -> None:
     alloy = HOSTS[prototype]
     rng = np.random.default_rng(7)
     layer = alloy.host.layer
@@ -135,7 +139,9 @@ def test_id_is_invariant_under_symmetry_translation_and_cell_basis(prototype):
     [("2H-MX2", n, k) for n, k in ((2, 1), (3, 4), (4, 8), (5, 12), (6, 26))]
     + [("fcc", n, k) for n, k in ((2, 2), (3, 6), (4, 19), (5, 28))],
 )
-def test_ids_of_all_decorations_count_the_distinct_structures(prototype, size, distinct):
+def test_ids_of_all_decorations_count_the_distinct_structures(
+    prototype: str, size: int, distinct: int
+) -> None:
     alloy = HOSTS[prototype]
     pair = alloy.elements[:2]
     ids = set()
@@ -148,7 +154,7 @@ def test_ids_of_all_decorations_count_the_distinct_structures(prototype, size, d
     assert len(ids) == distinct
 
 
-def test_structure_matcher_agrees_on_which_structures_differ():
+def test_structure_matcher_agrees_on_which_structures_differ() -> None:
     matcher = StructureMatcher(scale=False, primitive_cell=False, ltol=0.02, stol=0.05, angle_tol=1)
     orderings = enumerate_orderings(LAYER, ("Mo", "Ta"), 4)
     structures = []
@@ -171,7 +177,7 @@ def test_structure_matcher_agrees_on_which_structures_differ():
         ]
 
 
-def test_id_does_not_depend_on_the_order_of_elements_or_lattice_constants():
+def test_id_does_not_depend_on_the_order_of_elements_or_lattice_constants() -> None:
     species = ("Mo", "Mo", "Ta", "W")
     cell = ((2, 0, 0), (0, 2, 0), (0, 0, 1))
     other = Alloy(("W", "Ta", "Mo"), lattice_constants={"Mo": 3.5}, vacuum=20)
@@ -183,7 +189,7 @@ def test_id_does_not_depend_on_the_order_of_elements_or_lattice_constants():
     assert Ordering(LAYER, cell, species).id != Ordering(LAYER, cell, swapped).id
 
 
-def test_a_supercell_of_an_ordering_keeps_its_own_id():
+def test_a_supercell_of_an_ordering_keeps_its_own_id() -> None:
     small = Ordering(LAYER, ((2, 0, 0), (0, 1, 0), (0, 0, 1)), ("Mo", "Ta"))
     large = Ordering(LAYER, ((2, 0, 0), (0, 2, 0), (0, 0, 1)), ("Mo", "Mo", "Ta", "Ta"))
     assert is_repetition(large)
@@ -192,7 +198,7 @@ def test_a_supercell_of_an_ordering_keeps_its_own_id():
 
 
 @pytest.mark.parametrize("prototype", HOSTS)
-def test_atoms_and_back(prototype):
+def test_atoms_and_back(prototype: str) -> None:
     alloy = HOSTS[prototype]
     rng = np.random.default_rng(11)
     a = alloy.lattice_constant(alloy.elements[0])
@@ -217,7 +223,7 @@ def test_atoms_and_back(prototype):
         assert Ordering.from_atoms(alloy, shuffled).id == ordering.id
 
 
-def test_compact_supercell_is_the_same_lattice_with_shortest_vectors():
+def test_compact_supercell_is_the_same_lattice_with_shortest_vectors() -> None:
     rng = np.random.default_rng(5)
     for _ in range(20):
         basis = random_unimodular(rng, layer=True) @ np.diag([4, 4, 1])
@@ -227,7 +233,7 @@ def test_compact_supercell_is_the_same_lattice_with_shortest_vectors():
         np.testing.assert_allclose(lengths[:2], 4 * 3.18)
 
 
-def test_counts_formula_and_vegard():
+def test_counts_formula_and_vegard() -> None:
     ordering = Ordering(LAYER, ((3, 0, 0), (0, 1, 0), (0, 0, 1)), ("W", "Mo", "Ta"))
     assert ordering.counts == {"Mo": 1, "Ta": 1, "W": 1}
     assert ordering.components == ("Mo", "Ta", "W")
@@ -236,7 +242,7 @@ def test_counts_formula_and_vegard():
     assert ordering.to_atoms().cell.lengths()[0] == pytest.approx(3.18 + 3.34 + 3.18)
 
 
-def test_errors():
+def test_errors() -> None:
     with pytest.raises(ValueError, match="holds 2 alloyed sites, got 3"):
         Ordering(LAYER, ((2, 0, 0), (0, 1, 0), (0, 0, 1)), ("Mo", "Mo", "Ta"))
     good = Ordering(LAYER, ((2, 0, 0), (0, 1, 0), (0, 0, 1)), ("Mo", "Ta")).to_atoms(a=3.18)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import spglib
@@ -27,7 +29,7 @@ def alloy_of(prototype: str) -> Alloy:
         ("rocksalt", "Fm-3m", 48),
     ],
 )
-def test_symmetry_of_each_host(prototype, space_group, operations):
+def test_symmetry_of_each_host(prototype: str, space_group: str, operations: int) -> None:
     alloy = alloy_of(prototype)
     cell = alloy.primitive()
     found = spglib.get_spacegroup((cell.cell.array, cell.get_scaled_positions(), cell.numbers))
@@ -45,7 +47,7 @@ def test_symmetry_of_each_host(prototype, space_group, operations):
 
 
 @pytest.mark.parametrize("prototype", ["2H-MX2", "1T-MX2"])
-def test_layer_has_six_equal_bonds_and_the_asked_vacuum(prototype):
+def test_layer_has_six_equal_bonds_and_the_asked_vacuum(prototype: str) -> None:
     alloy = Alloy(("Mo",), prototype, vacuum=17.5)
     cell = alloy.primitive()
     assert cell.pbc.tolist() == [True, True, False]
@@ -67,14 +69,14 @@ def test_layer_has_six_equal_bonds_and_the_asked_vacuum(prototype):
     ("prototype", "distance"),
     [("fcc", 1 / np.sqrt(2)), ("bcc", np.sqrt(3) / 2), ("rocksalt", 0.5)],
 )
-def test_bulk_nearest_neighbour_distance(prototype, distance):
+def test_bulk_nearest_neighbour_distance(prototype: str, distance: float) -> None:
     alloy = alloy_of(prototype)
     cell = alloy.primitive(a=4.0).repeat(3)
     d = np.delete(cell.get_all_distances(mic=True)[0], 0)
     assert d.min() == pytest.approx(4.0 * distance)
 
 
-def test_units_per_cell_and_formula():
+def test_units_per_cell_and_formula() -> None:
     assert alloy_of("2H-MX2").atoms_per_unit == 3
     assert alloy_of("rocksalt").atoms_per_unit == 2
     assert alloy_of("fcc").atoms_per_unit == 1
@@ -83,7 +85,7 @@ def test_units_per_cell_and_formula():
     assert alloy_of("fcc").unit_formula("Cu") == "Cu"
 
 
-def test_lattice_constant_given_wins_over_table():
+def test_lattice_constant_given_wins_over_table() -> None:
     alloy = Alloy(("Mo", "W"), lattice_constants={"Mo": 3.161})
     assert alloy.lattice_constant("Mo") == 3.161
     assert alloy.lattice_constant("W") == 3.18
@@ -106,6 +108,6 @@ def test_lattice_constant_given_wins_over_table():
         ({"elements": ("Mo",), "prototype": "fcc", "anion": None}, "lattice_constants: {Mo"),
     ],
 )
-def test_errors_say_what_is_accepted(arguments, message):
+def test_errors_say_what_is_accepted(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Alloy(**arguments)

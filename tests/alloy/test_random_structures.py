@@ -8,6 +8,7 @@ import pytest
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.random_structures import (
+    Supercell,
     composition_counts,
     is_repetition,
     random_counts,
@@ -21,7 +22,7 @@ LAYER = Alloy(METALS)
 FCC = Alloy(("Cu", "Au"), "fcc", None)
 
 
-def test_supercell_matrix_reads_text_repetitions_and_matrices():
+def test_supercell_matrix_reads_text_repetitions_and_matrices() -> None:
     wanted = ((4, 0, 0), (0, 3, 0), (0, 0, 1))
     assert supercell_matrix(LAYER, "4x3") == wanted
     assert supercell_matrix(LAYER, "4x3x1") == wanted
@@ -45,12 +46,12 @@ def test_supercell_matrix_reads_text_repetitions_and_matrices():
         (FCC, ((1, 0, 0), (2, 0, 0), (0, 0, 1)), "does not fit"),
     ],
 )
-def test_supercell_errors(alloy, supercell, message):
+def test_supercell_errors(alloy: Alloy, supercell: Supercell, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         supercell_matrix(alloy, supercell)
 
 
-def test_composition_counts():
+def test_composition_counts() -> None:
     assert composition_counts(METALS, 25) == dict.fromkeys(METALS, 5)
     assert composition_counts(("Mo", "Ta"), 6, {"Mo": 1 / 3, "Ta": 2 / 3}) == {"Mo": 2, "Ta": 4}
     assert composition_counts(("Mo", "Ta"), 6, {"Mo": 5, "Ta": 1}) == {"Mo": 5, "Ta": 1}
@@ -65,7 +66,9 @@ def test_composition_counts():
         ({"Mo": 0.2, "Ta": 0.4, "W": 0.4}, 4, (1, 2, 1)),  # 0.8, 1.6, 1.6: first of equals
     ],
 )
-def test_rounding_keeps_every_element_and_the_sum(fractions, n_sites, counts):
+def test_rounding_keeps_every_element_and_the_sum(
+    fractions: dict[str, float], n_sites: int, counts: tuple[int, ...]
+) -> None:
     found = composition_counts(tuple(fractions), n_sites, fractions, rounding=True)
     assert tuple(found.values()) == counts
 
@@ -82,17 +85,17 @@ def test_rounding_keeps_every_element_and_the_sum(fractions, n_sites, counts):
         (("Mo", "Ta"), 4, "random", "accepted: equimolar"),
     ],
 )
-def test_composition_errors(elements, n_sites, composition, message):
+def test_composition_errors(
+    elements: tuple[str, ...], n_sites: int, composition: dict[str, float] | str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         composition_counts(elements, n_sites, composition)
 
 
-def test_random_counts_are_uniform_over_all_compositions():
+def test_random_counts_are_uniform_over_all_compositions() -> None:
     rng = np.random.default_rng(4)
     draws = 6000
-    tally = Counter(
-        tuple(random_counts(("Mo", "Ta", "W"), 5, rng).values()) for _ in range(draws)
-    )
+    tally = Counter(tuple(random_counts(("Mo", "Ta", "W"), 5, rng).values()) for _ in range(draws))
     # Compositions of 5 in three positive parts: C(4, 2) = 6.
     assert len(tally) == 6
     assert all(sum(c) == 5 and min(c) >= 1 for c in tally)
@@ -104,7 +107,7 @@ def test_random_counts_are_uniform_over_all_compositions():
         random_counts(("Mo", "Ta", "W"), 2, rng)
 
 
-def test_configurations_are_uniform_over_all_placements():
+def test_configurations_are_uniform_over_all_placements() -> None:
     rng = np.random.default_rng(8)
     tally = Counter(
         random_ordering(LAYER, "2x2", {"Mo": 2, "Ta": 2}, rng).species for _ in range(3000)
@@ -114,7 +117,7 @@ def test_configurations_are_uniform_over_all_placements():
     assert chi2 < 15.1
 
 
-def test_random_ordering_has_the_counts_and_refuses_others():
+def test_random_ordering_has_the_counts_and_refuses_others() -> None:
     rng = np.random.default_rng(0)
     ordering = random_ordering(LAYER, "4x4", {"Mo": 9, "V": 7}, rng)
     assert ordering.counts == {"Mo": 9, "V": 7}
@@ -125,7 +128,7 @@ def test_random_ordering_has_the_counts_and_refuses_others():
         random_ordering(LAYER, "4x4", {"Mo": 9, "Ti": 7}, rng)
 
 
-def test_same_seed_same_structures_and_no_duplicates():
+def test_same_seed_same_structures_and_no_duplicates() -> None:
     draw = [
         random_orderings(LAYER, "4x4", 30, METALS[:3], np.random.default_rng(5)) for _ in range(2)
     ]
@@ -137,7 +140,7 @@ def test_same_seed_same_structures_and_no_duplicates():
     assert {o.id for o in other} != {o.id for o in draw[0]}
 
 
-def test_all_distinct_decorations_of_a_small_cell_are_found_and_no_more():
+def test_all_distinct_decorations_of_a_small_cell_are_found_and_no_more() -> None:
     # 2x2 binaries with two and two: three placements up to translation, all equal by rotation.
     rng = np.random.default_rng(1)
     found = random_orderings(LAYER, "2x2", 1, ("Mo", "Ta"), rng, composition="equimolar")
@@ -150,7 +153,7 @@ def test_all_distinct_decorations_of_a_small_cell_are_found_and_no_more():
         )
 
 
-def test_excluded_identities_are_not_drawn_again():
+def test_excluded_identities_are_not_drawn_again() -> None:
     rng = np.random.default_rng(2)
     seen: set[str] = set()
     first = random_orderings(LAYER, "3x1", 2, ("Mo", "Ta"), rng, exclude=seen)
@@ -159,7 +162,7 @@ def test_excluded_identities_are_not_drawn_again():
         random_orderings(LAYER, "3x1", 1, ("Mo", "Ta"), rng, exclude=seen)
 
 
-def test_repetition():
+def test_repetition() -> None:
     cell = ((2, 0, 0), (0, 2, 0), (0, 0, 1))
     assert is_repetition(Ordering(LAYER, cell, ("Mo", "Ta", "Ta", "Mo")))
     assert not is_repetition(Ordering(LAYER, cell, ("Mo", "Ta", "Ta", "Ta")))
@@ -167,19 +170,17 @@ def test_repetition():
     assert is_repetition(Ordering(LAYER, cell, ("Mo",) * 4))
 
 
-def test_impossible_compositions_are_refused_before_drawing():
+def test_impossible_compositions_are_refused_before_drawing() -> None:
     rng = np.random.default_rng(2)
     with pytest.raises(ValueError, match="no whole numbers"):
         random_orderings(LAYER, "4x4", 1, METALS, rng, composition="equimolar")
-    rounded = random_orderings(
-        LAYER, "4x4", 1, METALS, rng, composition="equimolar", rounding=True
-    )
+    rounded = random_orderings(LAYER, "4x4", 1, METALS, rng, composition="equimolar", rounding=True)
     assert sorted(rounded[0].counts.values()) == [3, 3, 3, 3, 4]
     with pytest.raises(ValueError, match="cannot hold 5"):
         random_orderings(LAYER, "2x2", 1, METALS, rng)
 
 
-def test_bulk_host():
+def test_bulk_host() -> None:
     found = random_orderings(FCC, "2x2x2", 3, ("Cu", "Au"), np.random.default_rng(3))
     assert [o.n_sites for o in found] == [8, 8, 8]
     assert found[0].to_atoms().pbc.all()

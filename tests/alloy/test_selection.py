@@ -8,6 +8,7 @@ from icet.tools.training_set_generation import structure_selection_annealing
 
 from hea_flows.alloy.clusters import cluster_space, cluster_vectors, neighbour_distance
 from hea_flows.alloy.enumeration import enumerate_orderings
+from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.selection import annealed_subset
 from hea_flows.alloy.sqs import untouched_global_generators
@@ -17,24 +18,24 @@ LAYER = Alloy(METALS)
 
 
 @pytest.fixture(scope="module")
-def diagonal():
+def diagonal() -> list[Ordering]:
     return [
-        o for n in (2, 3, 4, 5) for c in combinations(METALS, n)
+        o
+        for n in (2, 3, 4, 5)
+        for c in combinations(METALS, n)
         for o in enumerate_orderings(LAYER, c, n)
     ]
 
 
 @pytest.fixture(scope="module")
-def binaries():
+def binaries() -> list[Ordering]:
     return [o for n in (2, 3, 4) for o in enumerate_orderings(LAYER, ("Mo", "Ta"), n)]
 
 
-def test_small_pool_gives_the_best_of_all_subsets(binaries):
+def test_small_pool_gives_the_best_of_all_subsets(binaries: list[Ordering]) -> None:
     cutoffs = [3.5]  # zerolet, singlet, nearest pair
     vectors = cluster_vectors(cluster_space(LAYER, cutoffs, ("Mo", "Ta")), binaries)
-    best = min(
-        np.linalg.cond(vectors[list(c)]) for c in combinations(range(len(binaries)), 4)
-    )
+    best = min(np.linalg.cond(vectors[list(c)]) for c in combinations(range(len(binaries)), 4))
     rng = np.random.default_rng(0)
     chosen, condition = annealed_subset(LAYER, binaries, 4, rng, cutoffs=cutoffs, n_steps=2000)
     assert condition == pytest.approx(best, rel=1e-9)
@@ -43,7 +44,7 @@ def test_small_pool_gives_the_best_of_all_subsets(binaries):
     assert len(chosen) == 4
 
 
-def test_condition_is_not_worse_than_that_of_icet(diagonal):
+def test_condition_is_not_worse_than_that_of_icet(diagonal: list[Ordering]) -> None:
     cutoffs = [2.1 * neighbour_distance(LAYER)]
     space = cluster_space(LAYER, cutoffs)
     atoms = [o.to_atoms(a=LAYER.lattice_constant("Mo")) for o in diagonal]
@@ -62,7 +63,7 @@ def test_condition_is_not_worse_than_that_of_icet(diagonal):
     assert ours < min(shuffled)
 
 
-def test_same_seed_same_subset_without_global_generators(diagonal):
+def test_same_seed_same_subset_without_global_generators(diagonal: list[Ordering]) -> None:
     np.random.seed(1)  # noqa: NPY002
     state = np.random.get_state()[1].tolist()  # noqa: NPY002
     runs = [
@@ -74,7 +75,7 @@ def test_same_seed_same_subset_without_global_generators(diagonal):
     assert runs[0][0] != runs[2][0]
 
 
-def test_directions_that_no_candidate_spans_are_left_out(diagonal):
+def test_directions_that_no_candidate_spans_are_left_out(diagonal: list[Ordering]) -> None:
     # 55 parameters, but small cells span 26 of them: the plain matrix is singular.
     d = neighbour_distance(LAYER)
     cutoffs = [1.1 * d, 1.1 * d]
@@ -88,7 +89,7 @@ def test_directions_that_no_candidate_spans_are_left_out(diagonal):
     assert condition == pytest.approx(values[0] / values[25], rel=1e-6)
 
 
-def test_whole_pool_and_impossible_sizes(binaries):
+def test_whole_pool_and_impossible_sizes(binaries: list[Ordering]) -> None:
     rng = np.random.default_rng(0)
     chosen, _ = annealed_subset(LAYER, binaries, len(binaries), rng)
     assert chosen == list(range(len(binaries)))

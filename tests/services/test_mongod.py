@@ -14,7 +14,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from hea_flows.services import mongod
+from hea_flows.services import mongod, mongod_program
 from hea_flows.services.errors import MongodError
 from hea_flows.services.mongod import LocalMongod
 from hea_flows.services.processes import is_alive
@@ -143,7 +143,7 @@ def test_server_of_another_host_is_left_alone(tmp_path: Path) -> None:
 
 def test_no_program(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(mongod, "find_spec", lambda name: None)
+    monkeypatch.setattr(mongod_program, "find_spec", lambda name: None)
     with pytest.raises(MongodError, match=r"hea-flows\[local\].*HEA_FLOWS_MONGODB_URI"):
         mongod.start(machine)
     monkeypatch.setenv("HEA_FLOWS_MONGOD", "/nowhere/mongod")
@@ -163,13 +163,13 @@ def test_order_of_programs(machine: Path, monkeypatch: pytest.MonkeyPatch) -> No
     class Wheel:
         submodule_search_locations = (str(machine / "wheel"),)
 
-    monkeypatch.setattr(mongod, "find_spec", lambda name: Wheel)
+    monkeypatch.setattr(mongod_program, "find_spec", lambda name: Wheel)
     monkeypatch.setenv("PATH", "")
-    assert mongod.find_mongod() == programs["wheel"]
+    assert mongod_program.find_mongod() == programs["wheel"]
     monkeypatch.setenv("PATH", str(machine / "path"))
-    assert mongod.find_mongod() == programs["path"]
+    assert mongod_program.find_mongod() == programs["path"]
     monkeypatch.setenv("HEA_FLOWS_MONGOD", str(programs["given"]))
-    assert mongod.find_mongod() == programs["given"]
+    assert mongod_program.find_mongod() == programs["given"]
     with pytest.raises(MongodError, match=r"did not start \(exit code 3\)"):
         mongod.start(machine)
 

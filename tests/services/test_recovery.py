@@ -33,7 +33,7 @@ def launchpad(connection: Connection) -> LaunchPad:
 
 
 def _two(launchpad: LaunchPad) -> tuple[int, int]:
-    first = job(posixpath.basename)("/tmp")
+    first = job(posixpath.basename)("/a/b")
     second = job(posixpath.basename)(first.output)
     ids = sorted(launchpad.add_wf(flow_to_workflow([first, second])).values())
     return ids[1], ids[0]  # FireWorks counts backwards
@@ -41,7 +41,7 @@ def _two(launchpad: LaunchPad) -> tuple[int, int]:
 
 def _take(launchpad: LaunchPad, mark: ProcessMark | None, state: str = "RUNNING") -> int:
     env = {} if mark is None else {MARK: asdict(mark)}
-    _, launch_id = launchpad.checkout_fw(FWorker("w", env=env), "/tmp", state=state)
+    _, launch_id = launchpad.checkout_fw(FWorker("w", env=env), "/a/b", state=state)
     return int(launch_id)
 
 

@@ -16,7 +16,14 @@ from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
 from hea_flows.services.progress import campaign_progress
 from hea_flows.services.recovery import lost_launches, recover_lost
-from hea_flows.services.workers import start_workers, stop_workers, worker_log, worker_loop
+from hea_flows.services.workers import (
+    _fworker,
+    _may_become_ready,
+    start_workers,
+    stop_workers,
+    worker_log,
+    worker_loop,
+)
 
 IMPORTABLE = Path(__file__).parent / "importable"
 
@@ -167,7 +174,10 @@ def test_categories(connection: Connection, jobs: object, tmp_path: Path) -> Non
     ml = jobs.append(str(lines), "ml", dft.output)
     ml.config = JobConfig(manager_config={"_category": "ml"})
     _submit(connection, [dft, ml])
-    # Ready jobs of another category may release one of its own: only --max-launches ends it.
+    launchpad = connection.launchpad()
+    assert _may_become_ready(launchpad, _fworker("ml", None))  # once the other one is done
+    assert _may_become_ready(launchpad, _fworker(None, None))
+    assert not _may_become_ready(launchpad, _fworker("gpu", None))
     assert worker_loop(connection, category="dft", poll=0.05) == 1
     assert lines.read_text() == "dft\n"
     assert worker_loop(connection, category=["ml", "gpu"], poll=0.05) == 1

@@ -8,8 +8,9 @@ Grammar (blanks are free, but put them around a minus that follows a name)::
               | "E(" size, ... ["components=2"] ")"                all equimolar structures
               | "random(" cell, options ")"     n=, components=, x=, equimolar, per=combination,
                                                 primitive, draw=
-              | "sqs(" cell or size, options ")"                   components=, x=, draw=
-              | "anneal(" set "," 50% or number ["draw=1"] ")"     best-conditioned part
+              | "sqs(" cell or size, options ")"                   components=, x=, steps=, draw=
+              | "anneal(" set "," 50% or number, options ")"       best-conditioned part;
+                                                                   steps=, draw=
               | name | "(" set ")"
     size     := number | number ".." number
     cell     := 4x4 | 2x2x2
@@ -43,8 +44,8 @@ _FLAGS = ("equimolar", "primitive")
 _OPTIONS = {
     "E": ("components",),
     "random": ("n", "components", "x", "equimolar", "per", "primitive", "draw"),
-    "sqs": ("components", "x", "draw"),
-    "anneal": ("draw",),
+    "sqs": ("components", "x", "steps", "draw"),
+    "anneal": ("steps", "draw"),
 }
 
 
@@ -197,7 +198,7 @@ class Parser:
                 text += self.take("sign", "%")
                 if amount > 100:
                     self.fail(f"a share is at most 100%, got {text}", start)
-            return Annealed(inner, text, self.options(name).get("draw", 0), at)
+            return Annealed(inner, text, **self.options(name), at=at)
         if name == "sqs" and self.tokens[self.index][0] == "int":
             cell = str(self.positive("a size"))
         else:
@@ -219,6 +220,7 @@ class Parser:
             per_combination="per" in given,
             primitive="primitive" in given,
             draw=given.get("draw", 0),
+            steps=given.get("steps", 0),
             at=at,
         )
 

@@ -15,7 +15,7 @@ from hea_flows.alloy.enumeration import enumerate_orderings
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.random_structures import random_orderings
-from hea_flows.alloy.selection import annealed_subset
+from hea_flows.alloy.selection import ANNEALING_STEPS, annealed_subset
 from hea_flows.alloy.sqs import special_quasirandom
 
 
@@ -144,9 +144,7 @@ class Equimolar:
                 for elements in sets
                 for size in self.sizes
                 if size % len(elements) == 0
-                for ordering in enumerate_orderings(
-                    context.alloy, elements, size, equimolar=True
-                )
+                for ordering in enumerate_orderings(context.alloy, elements, size, equimolar=True)
             ]
         except SetError:
             raise
@@ -159,7 +157,8 @@ class Drawn:
     """``random(cell, …)``: decorations drawn at random; ``sqs(cell, …)``: quasirandom ones.
 
     `fractions` are those of the first element (by symbol) of a binary. With neither `fractions`
-    nor `equimolar`, ``random`` draws the composition too, and ``sqs`` is equimolar.
+    nor `equimolar`, ``random`` draws the composition too, and ``sqs`` is equimolar. `steps` are
+    those of the annealing, 0 for the default.
     """
 
     kind: str
@@ -171,6 +170,7 @@ class Drawn:
     per_combination: bool = False
     primitive: bool = False
     draw: int = 0
+    steps: int = 0
     at: int = field(default=1, compare=False)
 
     def text(self) -> str:
@@ -188,6 +188,7 @@ class Drawn:
             "equimolar" if self.equimolar and many else "",
             "per=combination" if self.per_combination and many else "",
             "primitive" if self.primitive else "",
+            f"steps={self.steps}" if self.steps else "",
             f"draw={self.draw}" if self.draw else "",
         )
         return f"{self.kind}({parts})"
@@ -218,7 +219,12 @@ class Drawn:
                 rng = replace(context, elements=elements).rng(self.text())
                 for x in self._compositions(elements):
                     yield special_quasirandom(
-                        context.alloy, cell, elements, rng, composition=x or "equimolar"
+                        context.alloy,
+                        cell,
+                        elements,
+                        rng,
+                        composition=x or "equimolar",
+                        n_steps=self.steps or None,
                     )[0]
 
     def _random(self, context: Context) -> Iterator[Ordering]:
@@ -255,12 +261,14 @@ class Annealed:
     inner: Term
     amount: str
     draw: int = 0
+    steps: int = ANNEALING_STEPS
     at: int = field(default=1, compare=False)
 
     def text(self) -> str:
         """Return the canonical text."""
-        tail = f"draw={self.draw}" if self.draw else ""
-        return f"anneal({join(self.inner.text(), self.amount, tail)})"
+        steps = "" if self.steps == ANNEALING_STEPS else f"steps={self.steps}"
+        draw = f"draw={self.draw}" if self.draw else ""
+        return f"anneal({join(self.inner.text(), self.amount, steps, draw)})"
 
     def build(self, context: Context) -> list[Ordering]:
         """Return the chosen orderings, in the order of the full set."""
@@ -270,7 +278,9 @@ class Annealed:
         else:
             n = int(self.amount)
         try:
-            chosen, _ = annealed_subset(context.alloy, pool, n, context.rng(self.text()))
+            chosen, _ = annealed_subset(
+                context.alloy, pool, n, context.rng(self.text()), n_steps=self.steps
+            )
         except ValueError as error:
             raise fail(self, error) from error
         return [pool[i] for i in chosen]

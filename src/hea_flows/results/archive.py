@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hea_flows.alloy.frames import write_frames
 from hea_flows.engines.archive import DatasetCard
-from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
+from hea_flows.schemas import LabelDoc, StructuresDoc
 
 #: Every label keeps its total energy; what mixing energies are counted from is told here.
 _REFERENCE = (
@@ -21,7 +21,6 @@ def write_archive(
     card_path: Path,
     *,
     title: str,
-    dataset: DatasetDoc,
     labels: Sequence[LabelDoc],
     structures: Sequence[StructuresDoc],
     regenerate: str,
@@ -35,32 +34,40 @@ def write_archive(
         The JSON card to write; the frames file takes its name.
     title, regenerate, notes
         Texts of the card.
-    dataset
-        Tells the host and the settings id that all labels share.
     labels, structures
         The campaign's documents; labels with frames are written, each with its own state.
+
+    Raises
+    ------
+    ValueError
+        If no label has frames, or their settings differ.
     """
+    labels = [label for label in labels if label.trajectory is not None]
+    if len(ids := {label.settings_id for label in labels}) != 1:
+        msg = f"a dataset needs labels of one settings id, found {sorted(ids) or 'no label'}"
+        raise ValueError(msg)
     frames = []
     versions: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     for label in sorted(labels, key=lambda d: (len(d.structure.species), d.structure.formula)):
         key = (label.structure.structure_id, label.calculation)
-        if label.trajectory is None or key in seen:
+        if key in seen:
             continue
         seen.add(key)
+        assert label.trajectory is not None
         versions |= label.versions
         frames += label.trajectory.to_frames(
             structure_id=key[0],
             calculation=key[1],
-            settings_id=dataset.settings_id,
+            settings_id=label.settings_id,
             converged=label.state == "converged",
         )
     file = card_path.with_suffix(".extxyz.xz")
     write_frames(file, frames)
     content: dict[str, dict[str, int]] = {}
     for document in structures:
-        ids = {entry.structure_id for entry in document.structures}
-        own = [d for d in labels if d.structure.structure_id in ids and d.trajectory is not None]
+        members = {entry.structure_id for entry in document.structures}
+        own = [d for d in labels if d.structure.structure_id in members]
         content[document.expression] = {
             "structures": document.n_structures,
             "labelled": len({d.structure.structure_id for d in own}),
@@ -73,9 +80,9 @@ def write_archive(
         licence="CC-BY-4.0",
         file=file.name,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-        alloy=dataset.alloy,
-        settings=dataset.settings,
-        settings_id=dataset.settings_id,
+        alloy=structures[0].alloy,
+        settings=labels[0].settings,
+        settings_id=labels[0].settings_id,
         versions=versions,
         n_structures=len(seen),
         n_frames=len(frames),

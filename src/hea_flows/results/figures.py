@@ -187,7 +187,7 @@ def parity(
     in the benchmark's tables, so that the MAEs in the legends are those of the tables.
     """
     given = [b for b in (foundation, tuned) if b is not None]
-    figure = new_figure(9, 8.6, energy_note(given, geometry)
+    figure = new_figure(10, 9.0, energy_note(given, geometry)
                         + " Total energies: per-element offsets removed.")
     panels = figure.subplots(2, 2, squeeze=False)
     quantities: tuple[tuple[str, str, Callable[[ParityPoint], tuple[float, float]], float], ...] = (
@@ -229,7 +229,7 @@ def _same_limits(row: list[Axes]) -> None:
 @styled
 def learning_curve(documents: Sequence[FineTuneDoc]) -> Figure:
     """Draw validation errors of energy and forces against the epoch, a line per model."""
-    figure = new_figure(9, 3.8, "Energies: total, of the validation frames, per-element offsets "
+    figure = new_figure(10, 4.0, "Energies: total, of the validation frames, per-element offsets "
                                 "removed. Errors are root mean squares.")
     left, right = figure.subplots(1, 2)
     for i, doc in enumerate(documents):

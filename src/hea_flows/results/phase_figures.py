@@ -174,7 +174,7 @@ def random_energies(doc: ThermodynamicsDoc) -> Figure:
     """Draw the histogram of random mixing energies with the SQS marked and DEED in the title."""
     note = (f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
             "with the same model.")
-    figure = new_figure(7.2, 4.2, note)
+    figure = new_figure(10, 4.2, note)
     axes = figure.subplots()
     values = np.array([v for v in doc.random_mixing_mev if np.isfinite(v)])
     if not len(values):
@@ -183,7 +183,7 @@ def random_energies(doc: ThermodynamicsDoc) -> Figure:
     axes.hist(values, bins="auto" if np.ptp(values) > 0 else 1, color="#9db8d0", edgecolor="white",
               label=f"{len(values)} random structures")
     low, high = doc.h_ave_mev - doc.sigma_mev, doc.h_ave_mev + doc.sigma_mev
-    axes.axvspan(low, high, color="#0072B2", alpha=0.08, lw=0)
+    axes.axvspan(low, high, color="#0072B2", alpha=0.08, lw=0, zorder=0)
     axes.axvline(doc.h_ave_mev, color="#0072B2",
                  label=f"mean {doc.h_ave_mev:.1f}, σ {doc.sigma_mev:.2f} meV/unit")
     phase = solid_solution(doc)

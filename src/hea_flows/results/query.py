@@ -38,7 +38,7 @@ KINDS: dict[str, type[Document]] = {
 STORED = "in the data store"
 
 
-class NotFoundError(LookupError):
+class NotFoundError(ValueError):
     """No document, or more than one, has the uuid that was asked for."""
 
 

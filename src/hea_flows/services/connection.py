@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,8 +91,9 @@ class Connection:
 
         with self._errors():
             if self.uri is None:
-                return load_launchpad(_given(self.launchpad_file))
-            return open_launchpad(self.uri.get_secret_value(), self.database_name)
+                return load_launchpad(_given(self.launchpad_file), os.getpid())
+            uri = self.uri.get_secret_value()
+            return open_launchpad(uri, self.database_name, os.getpid())
 
     def database(self) -> Database[dict[str, Any]]:
         """Return the database of the job store."""
@@ -185,7 +186,7 @@ class Connection:
             raise DatabaseUnreachableError(msg) from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _client(uri: str, pid: int) -> pymongo.MongoClient[dict[str, Any]]:  # noqa: ARG001
     """Return the one client of a process for a server; a fork must not use its parent's."""
     return pymongo.MongoClient(uri)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from hea_flows.services.connection import Connection, find_connection
 from hea_flows.services.errors import redact
-from hea_flows.services.mongod import find_mongod
+from hea_flows.services.mongod_program import find_mongod
 from hea_flows.settings import Settings, get_settings, settings_file
 
 #: Free space under which a campaign is likely to stop, GB.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from fireworks import LaunchPad
@@ -21,14 +22,15 @@ class QuietLaunchPad(LaunchPad):  # type: ignore[misc]  # FireWorks has no types
     __str__ = __repr__
 
 
-def open_launchpad(uri: str, database: str) -> QuietLaunchPad:
-    """Return the launchpad in a database of a server, initialised."""
-    launchpad = QuietLaunchPad(host=uri, name=database, uri_mode=True, strm_lvl=LOG_LEVEL)
-    return _initialised(launchpad)
+@cache
+def open_launchpad(uri: str, database: str, pid: int) -> QuietLaunchPad:  # noqa: ARG001
+    """Return the launchpad in a database of a server, initialised; one for each process."""
+    return _initialised(QuietLaunchPad(host=uri, name=database, uri_mode=True, strm_lvl=LOG_LEVEL))
 
 
-def load_launchpad(path: Path) -> QuietLaunchPad:
-    """Return the launchpad that a my_launchpad.yaml describes, initialised."""
+@cache
+def load_launchpad(path: Path, pid: int) -> QuietLaunchPad:  # noqa: ARG001
+    """Return the launchpad of a my_launchpad.yaml, initialised; one for each process."""
     theirs = LaunchPad.from_file(str(path))
     theirs.connection.close()
     options = {**theirs.to_dict(), "strm_lvl": LOG_LEVEL}
@@ -38,7 +40,12 @@ def load_launchpad(path: Path) -> QuietLaunchPad:
 
 def _initialised(launchpad: QuietLaunchPad) -> QuietLaunchPad:
     """Give a new database its counters and indices, as `lpad reset` does, but delete nothing."""
-    if launchpad.fw_id_assigner.find_one({}) is None:
+    try:
+        known = launchpad.fw_id_assigner.find_one({})
+    except BaseException:
+        launchpad.connection.close()
+        raise
+    if known is None:
         first = {"next_fw_id": 1, "next_launch_id": 1}
         try:  # with FireWorks' own _id, so that only one of two processes can add it
             launchpad.fw_id_assigner.update_one({"_id": -1}, {"$setOnInsert": first}, upsert=True)

@@ -7,15 +7,12 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +21,13 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from hea_flows.services.errors import MongodError
+from hea_flows.services.mongod_program import (
+    ADDRESS_IN_USE,
+    find_mongod,
+    free_port,
+    is_free,
+    run_mongod,
+)
 from hea_flows.services.private_files import write_private
 from hea_flows.services.processes import boot_id, is_alive
 from hea_flows.settings import get_settings
@@ -31,7 +35,6 @@ from hea_flows.settings import get_settings
 USER = "hea_flows"
 _AUTHENTICATION_FAILED = 18
 _NEEDS_AUTHENTICATION = 13
-_ADDRESS_IN_USE = 48
 
 
 @dataclass(frozen=True)
@@ -73,30 +76,6 @@ class LocalMongod:
             raise MongodError(msg)
         password = quote(self.password, safe="")
         return f"mongodb://{USER}:{password}@127.0.0.1:{self.port}/?authSource=admin"
-
-
-def find_mongod() -> Path | None:
-    """Return the mongod program of the settings, of PATH or of hea-flows[local], or None.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the settings name a program that does not exist.
-    """
-    given = get_settings().mongod
-    if given is not None:
-        if not os.access(given, os.X_OK) or given.is_dir():
-            msg = f"the setting mongod is {given}, which is no program; correct or unset it"
-            raise FileNotFoundError(msg)
-        return given
-    if found := shutil.which("mongod"):
-        return Path(found)
-    wheel = find_spec("fiftyone")  # looked up, not imported
-    for location in (wheel.submodule_search_locations or []) if wheel else []:
-        program = Path(location) / "db" / "bin" / "mongod"
-        if program.is_file():
-            return program
-    return None
 
 
 def status(data_dir: Path | None = None) -> LocalMongod:
@@ -187,12 +166,12 @@ def _start(folder: Path, state: LocalMongod, timeout: float) -> LocalMongod:
         # Before the server has the user: a crash in between must not lose the password.
         _write(folder / "credentials.json", {"user": USER, "password": password})
     (folder / "db").mkdir(mode=0o700, exist_ok=True)
-    port = state.port if state.port is not None and _is_free(state.port) else _free_port()
+    port = state.port if state.port is not None and is_free(state.port) else free_port()
     for _ in range(5):
-        code, reason = _run(program, folder, port, timeout)
-        if code != _ADDRESS_IN_USE:
+        code, reason = run_mongod(program, folder, port, timeout)
+        if code != ADDRESS_IN_USE:
             break
-        port = _free_port()
+        port = free_port()
     if code:
         msg = f"{program} did not start (exit code {code}): {reason}; see {state.log}"
         raise MongodError(msg)
@@ -200,52 +179,6 @@ def _start(folder: Path, state: LocalMongod, timeout: float) -> LocalMongod:
     where = {"host": socket.gethostname(), "boot": boot_id()}
     _write(folder / "state.json", {"pid": pid, "port": port, **where})
     return LocalMongod(folder, pid, port, password)
-
-
-def _run(program: Path, folder: Path, port: int, timeout: float) -> tuple[int, str]:
-    """Run mongod as a daemon; return the exit code of the start and why it failed."""
-    log = folder / "mongod.log"
-    offset = log.stat().st_size if log.exists() else 0
-    command = [str(program), "--fork", "--dbpath", str(folder / "db"), "--logpath", str(log)]
-    command += ["--logappend", "--pidfilepath", str(folder / "mongod.pid"), "--auth"]
-    command += ["--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
-    command += ["--wiredTigerCacheSizeGB", "0.25"]
-    command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
-    try:
-        done = subprocess.run(  # noqa: S603
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            start_new_session=True,
-            check=False,
-            umask=0o077,
-        )
-    except OSError as error:
-        return 126, str(error)
-    except subprocess.TimeoutExpired:
-        return 124, f"not ready after {timeout:.0f} s"
-    if done.returncode == 0:
-        return 0, ""
-    return done.returncode, _reason(log, offset) or done.stderr.strip() or done.stdout.strip()
-
-
-def _reason(log: Path, offset: int) -> str:
-    """Return what the log says went wrong since `offset`."""
-    said = []
-    if log.exists():
-        with log.open(errors="replace") as lines:
-            lines.seek(offset)
-            for line in lines:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue
-                if entry.get("s") in {"E", "F"}:
-                    error = entry.get("attr", {}).get("error", "")
-                    said.append(f"{entry.get('msg', '')} {error}".strip())
-    return " ".join(said[0].split()) if said else ""
 
 
 def _ensure_user(state: LocalMongod, timeout: float) -> None:
@@ -304,22 +237,6 @@ def _lock(folder: Path, timeout: float) -> Iterator[None]:
                     raise MongodError(msg) from None
                 time.sleep(0.05)
         yield
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _read(path: Path) -> dict[str, Any]:

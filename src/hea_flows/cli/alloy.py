@@ -1,0 +1,104 @@
+"""`hea-flows sets show|list|prototypes` and `hea-flows deed`: alloy questions without a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hea_flows.alloy.ordering import Ordering
+
+sets = typer.Typer(help="Sets of structures.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.add_typer(sets, name="sets")
+    app.command()(deed)
+
+
+@sets.command("list")
+def list_sets() -> None:
+    """List the named sets and their expressions."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from hea_flows.alloy.sets import load_named_sets
+
+    table = Table("name", "expression", "content", box=None, pad_edge=False)
+    for name, entry in load_named_sets().items():
+        note = " (inferred)" if entry.inferred else ""
+        cells = (name, entry.expression, entry.description + note)
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+    Console().print(table)
+
+
+@sets.command()
+def prototypes() -> None:
+    """List the hosts."""
+    from hea_flows.alloy.prototypes import PROTOTYPES
+
+    for name, prototype in PROTOTYPES.items():
+        kind = "layer" if prototype.layer else "bulk"
+        typer.echo(f"{name}: {kind}, {prototype.atoms_per_unit} atoms per formula unit")
+
+
+@sets.command()
+def show(
+    expression: Annotated[str, typer.Argument(help="For example model-4, 2(2)+3(3), E(2,4).")],
+    elements: Annotated[str, typer.Option(help="Alloyed elements.")] = "Mo,Ta,Nb,W,V",
+    prototype: Annotated[str, typer.Option(help="Host; `sets prototypes` lists them.")] = "2H-MX2",
+    anion: Annotated[str, typer.Option(help="Fixed sublattice; '' for none.")] = "S",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of random terms.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the structures (extxyz).")
+    ] = None,
+) -> None:
+    """Count the structures of a set, by components and size and by element combination."""
+    from hea_flows.alloy.prototypes import Alloy
+    from hea_flows.alloy.sets import load_named_sets, parse, set_summary
+
+    alloy = Alloy(tuple(e.strip() for e in elements.split(",")), prototype, anion or None)
+    labels = {entry.label: entry.expression for entry in load_named_sets().values()}
+    parsed = parse(labels.get(expression, expression))
+    orderings = parsed.build(alloy, seed)
+    summary = set_summary(orderings)
+    typer.echo(f"{expression}: {summary.structures} structures, {summary.sites} alloyed sites")
+    if parsed.canonical != expression.replace(" ", ""):
+        typer.echo(f"expression: {parsed.canonical}")
+    for (n, size), count in summary.by_size.items():
+        typer.echo(f"  {n} components, {size} units per cell: {count}")
+    for combination, count in summary.by_combination.items():
+        typer.echo(f"  {'-'.join(combination)}: {count}")
+    if output is not None:
+        _write(output, orderings)
+        typer.echo(f"written: {output}")
+
+
+def _write(path: Path, orderings: list[Ordering]) -> None:
+    from hea_flows.alloy.frames import write_frames
+
+    frames = []
+    for ordering in orderings:
+        atoms = ordering.to_atoms()
+        atoms.info.update(structure_id=ordering.id, formula=ordering.formula)
+        frames.append(atoms)
+    write_frames(path, frames)
+
+
+def deed(
+    sigma: Annotated[float, typer.Option(help="Standard deviation of random cells (eV/unit).")],
+    h_ave: Annotated[float, typer.Option(help="Their mean mixing enthalpy (eV/unit).")],
+    h_hull: Annotated[
+        float, typer.Option(help="Depth of the hull below the end members, ΔH_hull (eV/unit).")
+    ],
+    atoms_per_unit: Annotated[int, typer.Option(min=1, help="Atoms per formula unit.")] = 3,
+) -> None:
+    """Compute the disordered enthalpy-entropy descriptor, sqrt(1/(σ (H_ave + ΔH_hull)))."""
+    from hea_flows.alloy.thermodynamics import deed as descriptor
+
+    per_unit = descriptor(sigma, h_ave, h_hull)
+    per_atom = descriptor(sigma, h_ave, h_hull, atoms_per_unit=atoms_per_unit)
+    typer.echo(f"DEED = {per_unit:.0f} (eV/unit)⁻¹ = {per_atom:.0f} (eV/atom)⁻¹")

@@ -1,0 +1,158 @@
+"""`hea-flows query`, `show`, `report` and `export`: what a campaign left in the database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from jobflow.core.store import JobStore
+
+    from hea_flows.schemas import DatasetDoc
+
+Name = Annotated[str, typer.Option("--campaign", help="Name of the campaign.")]
+
+export = typer.Typer(help="Write results as files.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(query)
+    app.command()(show)
+    app.command()(report)
+    app.add_typer(export, name="export")
+
+
+def _store() -> JobStore:
+    from hea_flows.services.connection import find_connection
+
+    connection = find_connection(start_local=True)
+    connection.ping()
+    store = connection.job_store()
+    store.connect()
+    return store
+
+
+def query(
+    kind: Annotated[str, typer.Option(help="Kind of document, for example benchmark.")],
+    campaign: Annotated[str | None, typer.Option(help="Name of the campaign.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="JSON of whole documents.")] = False,
+) -> None:
+    """Show the documents of a kind; big fields stay in the data store."""
+    from rich.console import Console
+
+    from hea_flows.results.query import documents, light
+    from hea_flows.results.tables import document_table
+
+    found = documents(_store(), kind, campaign)
+    if full:
+        typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in found], indent=2))
+        return
+    if not found:
+        typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
+        raise typer.Exit(1)
+    console = Console()
+    for document in found:
+        if (table := document_table(document)) is not None:
+            console.print(table)
+        else:
+            console.print_json(data=light(document), default=str)
+
+
+def show(
+    uuid: Annotated[str, typer.Argument(help="uuid of a document, or its unique beginning.")],
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Walk the links to the campaign file.")
+    ] = False,
+) -> None:
+    """Show one document, or everything it was made from."""
+    from rich.console import Console
+
+    from hea_flows.results.provenance import render_tree, walk
+    from hea_flows.results.query import by_uuid, light
+
+    store = _store()
+    console = Console()
+    if provenance:
+        console.print(render_tree(walk(store, uuid)), soft_wrap=True)
+    else:
+        console.print_json(data=light(by_uuid(store, uuid)), default=str)
+
+
+def report(
+    campaign: Name,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML file.")] = None,
+) -> None:
+    """Write the newest report of a campaign."""
+    from hea_flows.schemas import ReportDoc
+
+    document = _newest("report", campaign)
+    assert isinstance(document, ReportDoc)
+    path = output or Path(f"{campaign}-report.html")
+    path.write_bytes(document.html.read())
+    typer.echo(f"report: {path.absolute()}")
+
+
+@export.command("dataset")
+def export_frames(
+    output: Annotated[Path, typer.Argument(help="extxyz[.gz|.xz], or .json for a card beside it.")],
+    campaign: Name,
+    title: Annotated[str, typer.Option(help="Title of the card.")] = "",
+    note: Annotated[list[str] | None, typer.Option(help="Note of the card; repeatable.")] = None,
+    regenerate: Annotated[str, typer.Option(help="Command that makes the dataset again.")] = "",
+) -> None:
+    """Write the frames of a campaign; with a card they are an archive that campaigns can read.
+
+    A card can be written while the campaign still runs: it holds what is labelled so far.
+    """
+    from hea_flows.results.archive import write_archive
+    from hea_flows.results.export import export_dataset
+    from hea_flows.results.query import documents
+    from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
+
+    if output.suffix != ".json":
+        dataset = _newest("dataset", campaign)
+        assert isinstance(dataset, DatasetDoc)
+        typer.echo(f"{export_dataset(dataset, output)} frames: {output}")
+        return
+    store = _store()
+    labels: list[Any] = documents(store, "label", campaign, load=True)
+    structures: list[Any] = documents(store, "structures", campaign)
+    if not labels:
+        msg = f"campaign {campaign!r} has no labels; see hea-flows status"
+        raise ValueError(msg)
+    card = write_archive(
+        output,
+        title=title or campaign,
+        labels=[d for d in labels if isinstance(d, LabelDoc)],
+        structures=[d for d in structures if isinstance(d, StructuresDoc)],
+        regenerate=regenerate,
+        notes=note or [],
+    )
+    typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {output}, {card.file}")
+
+
+@export.command("model")
+def export_model(
+    output: Annotated[Path, typer.Argument(help="Checkpoint file to write.")], campaign: Name
+) -> None:
+    """Write the newest fine-tuned model of a campaign, its checksum verified."""
+    from hea_flows.schemas import FineTuneDoc
+
+    document = _newest("finetune", campaign)
+    assert isinstance(document, FineTuneDoc)
+    output.write_bytes(document.model_file.read())
+    typer.echo(f"{document.model.label}: {output}, sha256 {document.model_file.sha256}")
+
+
+def _newest(kind: str, campaign: str) -> DatasetDoc | Any:  # noqa: ANN401
+    from hea_flows.results.query import documents
+
+    found = documents(_store(), kind, campaign, load=True)
+    if not found:
+        msg = f"no {kind} document of campaign {campaign!r}; see hea-flows query --kind campaign"
+        raise ValueError(msg)
+    return found[-1]

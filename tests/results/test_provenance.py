@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from jobflow import JobStore
+from maggma.stores import MemoryStore
+from rich.console import Console
+
+from hea_flows.results.provenance import render_tree, walk
+from hea_flows.results.query import NotFoundError
+
+
+@pytest.fixture
+def filled(documents):
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    rows = [{"uuid": d.uuid, "index": 1, "output": d} for d in documents]
+    store.update(rows, save={"data": ["trajectory", "trajectories", "model_file"]})
+    return store
+
+
+def printed(node):
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(render_tree(node))
+    return console.export_text()
+
+
+def test_every_chain_leads_to_the_campaign_file(filled, inputs):
+    for uuid in ("7e44", "3c00", "be4c0001", "f17e", "da7a", "1abe0003", "5e75"):
+        tree = walk(filled, uuid)
+        [campaign] = tree.campaigns
+        assert campaign.facts["file sha256"] == inputs.campaign.config_sha256
+        assert tree.missing == []
+
+
+def test_the_tree_of_thermodynamics_has_every_document_once(filled, inputs):
+    tree = walk(filled, inputs.thermodynamics[0].uuid)
+    nodes = list(tree.all_nodes())
+    # thermodynamics, fine-tuning, dataset, 52 labels, structures, campaign
+    assert len(nodes) == len({n.uuid for n in nodes}) == 57
+    assert list(tree.sources) == ["finetune", "dataset"]
+    assert tree.sources["finetune"][0].sources["dataset"][0] is tree.sources["dataset"][0]
+    assert [n.kind for n in tree.sources["dataset"][0].sources["labels"]] == ["label"] * 52
+
+
+def test_facts_hold_what_a_result_depends_on(filled, inputs):
+    tree = walk(filled, "7e44")
+    dataset = tree.sources["dataset"][0].facts
+    assert dataset["split seed"] == "42"
+    assert [dataset[k] for k in ("train", "test", "validation")] == ["84", "15", "6"]
+    assert dataset["settings id"] == "0123456789ab"
+    tuned = tree.sources["finetune"][0].facts
+    assert tuned["model sha256"] == inputs.finetunes[0].model.sha256
+    assert tuned["parent"] == "chgnet-0.3.0"
+    label = tree.sources["dataset"][0].sources["labels"][0].facts
+    assert label["codes"] == "toy 1.2"
+    assert tree.facts["versions"] == "python 3.11.0, hea-flows 0.1.0"
+
+
+def test_missing_documents_are_reported(filled, inputs):
+    gone = inputs.labels[5].uuid
+    filled.remove_docs({"uuid": {"$in": [gone, inputs.campaign.uuid]}})
+    tree = walk(filled, "7e44")
+    assert sorted(tree.missing) == sorted([gone, inputs.campaign.uuid])
+    assert tree.campaigns == []
+    text = printed(tree)
+    assert f"missing {gone}" in text
+    assert f"missing {inputs.campaign.uuid}" in text
+
+
+def test_a_cycle_ends(filled, inputs):
+    looped = inputs.structures[0].model_copy(
+        update={"sources": {"campaign": [inputs.campaign.uuid], "child": ["da7a0000-0000-4000-8000"
+                                                                          "-000000000000"]}})
+    filled.update({"uuid": looped.uuid, "index": 2, "output": looped})
+    tree = walk(filled, "da7a")
+    assert any("not followed" in n.note for n in tree.all_nodes())
+    assert "not followed" in printed(tree)
+
+
+def test_an_unknown_document_is_an_error(filled):
+    with pytest.raises(NotFoundError, match="no document with uuid 'feed'"):
+        walk(filled, "feed")
+
+
+def test_the_printed_tree_is_short_and_complete(filled, inputs):
+    text = printed(walk(filled, "7e44"))
+    assert "labels: 52 documents (50 converged, 1 failed, 1 missing), for example" in text
+    assert len(text.splitlines()) < 80
+    assert text.count(inputs.campaign.config_sha256) == 1
+    assert "(above)" in text  # the dataset is used twice, told once
+
+
+def test_markup_in_names_is_shown_as_it_is(filled, inputs):
+    odd = inputs.campaign.model_copy(update={"name": "[red]x[/red] [/]"})
+    filled.update({"uuid": odd.uuid, "index": 2, "output": odd})
+    assert "[red]x[/red] [/]" in printed(walk(filled, "5e75"))

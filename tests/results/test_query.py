@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import pytest
+from jobflow import JobStore
+from maggma.stores import MemoryStore
+
+from hea_flows.results.query import (
+    KINDS,
+    STORED,
+    NotFoundError,
+    by_uuid,
+    by_uuids,
+    decode,
+    documents,
+    light,
+)
+from hea_flows.schemas import Document
+
+BLOBS = {"label": ["trajectory"], "dataset": ["trajectories"], "finetune": ["model_file"]}
+
+
+def put(store, document, index=1, *, output=None):
+    """Store a document as jobflow's `Job.run` does."""
+    store.update(
+        {"uuid": document.uuid, "index": index, "output": document if output is None else output,
+         "completed_at": "2026-01-01T00:00:00", "metadata": {}, "hosts": [], "name": "job"},
+        key=["uuid", "index"],
+        save={"data": BLOBS.get(document.kind, [])},
+    )
+
+
+@pytest.fixture(scope="module")
+def filled(documents):
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    for document in documents:
+        put(store, document)
+    return store
+
+
+def test_every_kind_of_document_can_be_decoded():
+    subclasses = {c for c in Document.__subclasses__() if c.__module__ == "hea_flows.schemas"}
+    assert set(KINDS.values()) == subclasses
+    assert {c.model_fields["kind"].default: c for c in subclasses} == KINDS
+
+
+def same(a, b):
+    """Compare documents; MongoDB keeps times to the millisecond and returns them without a zone."""
+    drop = {"created_at"}
+    return a.model_dump(exclude=drop) == b.model_dump(exclude=drop)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "report"])
+def test_documents_come_back_as_they_were(store_documents, filled, kind):
+    expected = [d for d in store_documents if d.kind == kind]
+    found = documents(filled, kind, load=True)
+    assert [d.uuid for d in found] == [d.uuid for d in expected]
+    assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.fixture(scope="module")
+def store_documents(documents):
+    return documents
+
+
+def test_big_fields_stay_in_the_data_store_until_asked_for(filled):
+    stored = filled.query_one({"output.kind": "dataset"})["output"]
+    assert "blob_uuid" in stored["trajectories"]
+    [dataset] = documents(filled, "dataset")
+    assert dataset.trajectories == {}
+    assert len(dataset.frames) == 105
+    assert documents(filled, "label")[0].trajectory is None
+    [tuned] = documents(filled, "finetune")
+    assert tuned.model_file.sha256 == tuned.model.sha256
+    [loaded] = documents(filled, "finetune", load=True)
+    assert loaded.model_file.content == "d2VpZ2h0cw=="
+
+
+def test_weights_that_were_not_loaded_cannot_be_used(filled, tmp_path):
+    [tuned] = documents(filled, "finetune")
+    with pytest.raises(ValueError, match="not used"):
+        tuned.model_file.write_to(tmp_path)
+
+
+def test_filters_name_fields_and_their_parts(filled, inputs):
+    wanted = inputs.labels[7].structure
+    [label] = documents(filled, "label", structure__formula=wanted.formula)
+    assert label.structure == wanted
+    assert len(documents(filled, "label", state="converged")) == 50
+    assert len(documents(filled, "montecarlo", temperature=300, seed=1)) == 1
+    assert len(documents(filled, "label", "toy")) == 52
+    assert documents(filled, "label", "another campaign") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "filters", "message"),
+    [("labels", {}, "unknown kind 'labels'; accepted: campaign, structures, label"),
+     ("label", {"temprature": 300}, "label documents have no field temprature; accepted: kind")],
+)
+def test_wrong_questions_are_answered_in_one_line(filled, kind, filters, message):
+    with pytest.raises(ValueError, match=message) as error:
+        documents(filled, kind, **filters)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def small(inputs):
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    for chain in inputs.montecarlo[:3]:
+        put(store, chain)
+    return store
+
+
+def test_the_newest_run_of_a_job_counts(small, inputs):
+    first = inputs.montecarlo[0]
+    put(small, first.model_copy(update={"acceptance": 0.9}), index=2)
+    put(small, first.model_copy(update={"acceptance": 0.5}), index=10)
+    assert by_uuid(small, first.uuid).acceptance == 0.5
+    found = documents(small, "montecarlo")
+    assert len(found) == 3
+    assert found[0].acceptance == 0.5
+    assert documents(small, "montecarlo", acceptance=0.9) == []  # no longer true
+
+
+def test_a_job_replaced_by_something_else_is_no_document(small, inputs):
+    first = inputs.montecarlo[0]
+    put(small, first, index=2, output=[{"@class": "OutputReference", "uuid": "x"}])
+    assert len(documents(small, "montecarlo")) == 2
+    with pytest.raises(NotFoundError, match="newest run of this job wrote no document"):
+        by_uuid(small, first.uuid)
+
+
+def test_uuids_may_be_shortened_while_they_are_unique(filled, inputs):
+    assert same(by_uuid(filled, "f17e", load=True), inputs.finetunes[0])
+    assert by_uuid(filled, inputs.labels[3].uuid).uuid == inputs.labels[3].uuid
+    with pytest.raises(NotFoundError, match="'1abe' is not unique, 52 documents begin so"):
+        by_uuid(filled, "1abe")
+    for unknown in ("dead", "", "."):
+        with pytest.raises(NotFoundError, match="no document with uuid"):
+            by_uuid(filled, unknown)
+
+
+def test_many_uuids_in_one_question(filled, inputs):
+    uuids = [d.uuid for d in inputs.labels]
+    assert list(by_uuids(filled, [*uuids, "gone"])) == uuids
+
+
+def test_a_document_without_uuid_takes_that_of_its_job(small, inputs):
+    anonymous = inputs.montecarlo[4].model_copy(update={"uuid": ""})
+    small.update({"uuid": "job-uuid", "index": 1, "output": anonymous})
+    assert by_uuid(small, "job-uuid").uuid == "job-uuid"
+
+
+def test_other_outputs_are_refused():
+    with pytest.raises(ValueError, match="no document"):
+        decode({"@class": "Structure", "kind": "lattice"})
+
+
+def test_light_rows_hold_no_long_things(filled):
+    stored = filled.query_one({"output.kind": "dataset"})["output"]
+    row = light(stored)
+    assert row["trajectories"] == STORED
+    assert row["frames"] == 105
+    assert row["fractions"] == [0.8, 0.15, 0.05]
+    assert row["seed"] == 42
+    assert not any(k.startswith("@") for k in row)
+    [dataset] = documents(filled, "dataset", load=True)
+    assert light(dataset)["trajectories"] == 50
+
+
+def test_documents_live_in_a_real_mongodb(connection, store_documents):
+    store = connection.job_store()
+    store.connect()
+    kept = [d for d in store_documents if d.kind != "label"]
+    for document in kept:
+        put(store, document)
+    [dataset] = documents(store, "dataset", "toy", load=True)
+    assert same(dataset, next(d for d in kept if d.kind == "dataset"))
+    assert documents(store, "dataset")[0].trajectories == {}
+    assert same(by_uuid(store, "7e44"), next(d for d in kept if d.kind == "thermodynamics"))
+    store.close()
