@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -24,7 +25,7 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def stamp(*packages: str, **sources: Document | list[Document] | None) -> dict[str, Any]:
+def stamp(*packages: str, **sources: Document | Sequence[Document] | None) -> dict[str, Any]:
     """Return the fields of `Document` that a job fills in.
 
     Parameters
@@ -37,7 +38,7 @@ def stamp(*packages: str, **sources: Document | list[Document] | None) -> dict[s
     job = CURRENT_JOB.job
     links: dict[str, list[str]] = {}
     for role, given in sources.items():
-        documents = given if isinstance(given, list) else [given]
+        documents = [given] if isinstance(given, Document) or given is None else given
         if uuids := [d.uuid for d in documents if d is not None]:
             links[role] = uuids
     return {

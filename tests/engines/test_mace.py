@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401
 from __future__ import annotations
 
 import hashlib
@@ -129,6 +128,16 @@ def test_a_batch_is_what_maces_own_calculator_says(trained: ModelSpec) -> None:
             assert together.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
             assert together.forces == pytest.approx(atoms.get_forces(), abs=1e-5)
             assert together.stress == pytest.approx(atoms.get_stress(), abs=1e-5)
+
+
+def test_a_calculator_follows_swaps(trained: ModelSpec) -> None:
+    atoms = layer("Nb", 3).repeat((2, 1, 1))
+    atoms.calc = FAMILY.calculator(trained)
+    for z in (41, 23, 42):
+        atoms.numbers[0] = z
+        told = FAMILY.evaluate(trained, [atoms])[0]
+        assert atoms.get_potential_energy() == pytest.approx(told.energy, abs=1e-5)
+        assert atoms.get_forces() == pytest.approx(told.forces, abs=1e-5)
 
 
 def test_a_model_from_scratch_is_scaled_to_the_frames(split: tuple[list[Atoms], ...]) -> None:

@@ -96,7 +96,7 @@ def parity_points(entries: list[StructureEntry], held: set[str], error: float) -
 
 def benchmark(
     role: str, model: ModelSpec, entries: list[StructureEntry], held: set[str],
-    *, relaxed: float, fixed: float, failed: dict[str, str], **common: Any,  # noqa: ANN401
+    *, relaxed: float, fixed: float, failed: dict[str, str], **common: Any,
 ) -> BenchmarkDoc:
     """Return a benchmark with tables that fit its points."""
     kept = [e for e in entries if e.structure_id not in failed]
@@ -120,7 +120,7 @@ def benchmark(
     )
 
 
-def chain(temperature: float, seed: int, **common: Any) -> MonteCarloDoc:  # noqa: ANN401
+def chain(temperature: float, seed: int, **common: Any) -> MonteCarloDoc:
     """Return a chain that separates V when it is cold; CV_V-V is 24/T exactly."""
     rng = np.random.default_rng([seed, int(temperature)])
     species = np.repeat(ELEMENTS, 20).tolist()
@@ -143,7 +143,7 @@ def chain(temperature: float, seed: int, **common: Any) -> MonteCarloDoc:  # noq
     )
 
 
-def thermodynamics(**common: Any) -> ThermodynamicsDoc:  # noqa: ANN401
+def thermodynamics(**common: Any) -> ThermodynamicsDoc:
     """Return thermodynamics from a regular-solution toy with the paper's DEED inputs."""
     from itertools import combinations
 

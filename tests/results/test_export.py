@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import gzip
 import lzma
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hea_flows.alloy.frames import read_frames
 from hea_flows.results.export import dataset_frames, export_dataset
+from hea_flows.results.report import ReportInputs
 
 
 @pytest.mark.parametrize("name", ["d.extxyz", "d.extxyz.gz", "d.extxyz.xz"])
-def test_the_file_holds_every_digit(inputs, tmp_path, name):
+def test_the_file_holds_every_digit(inputs: ReportInputs, tmp_path: Path, name: str) -> None:
     [dataset] = inputs.datasets
     path = tmp_path / name
     assert export_dataset(dataset, path) == 150
@@ -38,7 +40,7 @@ def test_the_file_holds_every_digit(inputs, tmp_path, name):
     assert len(seen) == 150
 
 
-def test_suffixes_compress(inputs, tmp_path):
+def test_suffixes_compress(inputs: ReportInputs, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     texts = []
     for name, opener in (("d.xyz", open), ("d.xyz.gz", gzip.open), ("d.xyz.xz", lzma.open)):
@@ -48,7 +50,7 @@ def test_suffixes_compress(inputs, tmp_path):
     assert texts[0] == texts[1] == texts[2]
 
 
-def test_frames_tell_their_split_and_origin(inputs):
+def test_frames_tell_their_split_and_origin(inputs: ReportInputs) -> None:
     [dataset] = inputs.datasets
     frames = dataset_frames(dataset)
     splits = [f.info["split"] for f in frames]
@@ -63,16 +65,19 @@ def test_frames_tell_their_split_and_origin(inputs):
     assert {f.info["settings_id"] for f in frames} == {"0123456789ab"}
 
 
-def test_ids_of_digits_stay_text(inputs, tmp_path):
+def test_ids_of_digits_stay_text(inputs: ReportInputs, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     digits = dataset.model_copy(update={"settings_id": "012345678901"})
     export_dataset(digits, tmp_path / "d.xyz")
-    assert {str(f.info["settings_id"]) for f in read_frames(tmp_path / "d.xyz")} == {"012345678901"}
+    frames = read_frames(tmp_path / "d.xyz")
+    assert {f.info["settings_id"] for f in frames} == {"012345678901"}
 
 
-def test_a_dataset_without_its_trajectories_is_refused(inputs, tmp_path):
+def test_a_dataset_without_its_trajectories_is_refused(
+    inputs: ReportInputs, tmp_path: Path
+) -> None:
     [dataset] = inputs.datasets
     unloaded = dataset.model_copy(update={"trajectories": {}})
-    with pytest.raises(ValueError, match="no trajectory of 50 structures .* load=True"):
+    with pytest.raises(ValueError, match=r"no trajectory of 50 structures .* load=True"):
         export_dataset(unloaded, tmp_path / "d.xyz")
     assert not list(tmp_path.iterdir())

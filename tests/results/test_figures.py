@@ -6,6 +6,8 @@ from math import nan
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from hea_flows.results.figures import fractions, learning_curve, mixing_by_composition, parity
 from hea_flows.results.phase_figures import (
@@ -14,19 +16,20 @@ from hea_flows.results.phase_figures import (
     random_energies,
     snapshot_chains,
 )
+from hea_flows.results.report import ReportInputs
 from hea_flows.results.style import data_uri, element_colours, phase_name, to_svg
 from hea_flows.schemas import AlloySpec
 
 
-def legend_texts(axes):
+def legend_texts(axes: Axes) -> list[str]:
     return [t.get_text() for t in axes.get_legend().get_texts()]
 
 
-def note(figure):
+def note(figure: Figure) -> str:
     return " ".join(figure.get_supxlabel().split())
 
 
-def test_parity_tells_the_error_of_the_points_it_draws(inputs):
+def test_parity_tells_the_error_of_the_points_it_draws(inputs: ReportInputs) -> None:
     figure = parity(*inputs.benchmarks, "relaxed")
     total_before, total_after, before, after = figure.axes
     assert legend_texts(before) == ["training, n = 30: MAE 20 meV/unit",
@@ -42,7 +45,7 @@ def test_parity_tells_the_error_of_the_points_it_draws(inputs):
     assert markers == {"o", "D"}
 
 
-def test_parity_without_relaxed_energies_says_so(inputs):
+def test_parity_without_relaxed_energies_says_so(inputs: ReportInputs) -> None:
     empty = [b.model_copy(update={"relaxed": []}) for b in inputs.benchmarks]
     figure = parity(*empty, "relaxed")
     assert all(not axes.axison for axes in figure.axes)
@@ -50,7 +53,7 @@ def test_parity_without_relaxed_energies_says_so(inputs):
     to_svg(figure)
 
 
-def test_parity_leaves_out_what_is_not_a_number(inputs):
+def test_parity_leaves_out_what_is_not_a_number(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
     points = [p.model_copy(update={"model_mixing_mev": nan}) if p.part == "held-out" else p
               for p in after.relaxed]
@@ -59,12 +62,12 @@ def test_parity_leaves_out_what_is_not_a_number(inputs):
     to_svg(figure)
 
 
-def test_fractions_count_the_alloyed_sites_only():
+def test_fractions_count_the_alloyed_sites_only() -> None:
     assert fractions("Mo2W1S6", ("Mo", "W")) == {"Mo": 2 / 3, "W": 1 / 3}
     assert fractions("Nb1Ta3", ("Ta", "Nb")) == {"Ta": 0.75, "Nb": 0.25}
 
 
-def test_every_binary_has_a_panel_with_its_reference_energies(inputs):
+def test_every_binary_has_a_panel_with_its_reference_energies(inputs: ReportInputs) -> None:
     figure = mixing_by_composition(inputs.benchmarks[1], inputs.benchmarks[0],
                                    inputs.alloy.elements, "relaxed")
     panels = {a.get_title(loc="left"): a for a in figure.axes if "–" in a.get_title(loc="left")}
@@ -78,7 +81,7 @@ def test_every_binary_has_a_panel_with_its_reference_energies(inputs):
     assert "relaxed" in note(figure)
 
 
-def test_mixing_figure_without_benchmarks_or_binaries(inputs):
+def test_mixing_figure_without_benchmarks_or_binaries(inputs: ReportInputs) -> None:
     figure = mixing_by_composition(None, None, ("Mo", "W"), "fixed")
     assert [a.texts[0].get_text() for a in figure.axes] == [
         "no binary structures in this benchmark", "no alloyed structures in this benchmark"
@@ -86,7 +89,7 @@ def test_mixing_figure_without_benchmarks_or_binaries(inputs):
     to_svg(figure)
 
 
-def test_learning_curve_draws_what_is_positive(inputs):
+def test_learning_curve_draws_what_is_positive(inputs: ReportInputs) -> None:
     [doc] = inputs.finetunes
     broken = doc.model_copy(update={"curve": [
         e.model_copy(update={"validation_energy_mev": v})
@@ -101,7 +104,7 @@ def test_learning_curve_draws_what_is_positive(inputs):
     assert [a.texts[0].get_text() for a in empty.axes] == ["no learning curve"] * 2
 
 
-def test_order_parameters_with_errors_and_snapshots(inputs):
+def test_order_parameters_with_errors_and_snapshots(inputs: ReportInputs) -> None:
     figure = order_parameters(inputs.montecarlo, inputs.alloy)
     unlike, like, *shots = figure.axes
     assert len(legend_texts(unlike)) == 10
@@ -115,7 +118,7 @@ def test_order_parameters_with_errors_and_snapshots(inputs):
     assert [tuple(c) for c in drawn] == [mpl.colors.to_rgba(colours[s]) for s in species]
 
 
-def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs):
+def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: ReportInputs) -> None:
     figure = order_parameters(inputs.montecarlo[:1], inputs.alloy)
     centres = np.array([p.get_extents().get_points().mean(axis=0)
                         for p in figure.axes[2].collections[0].get_paths()])
@@ -125,7 +128,7 @@ def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs):
     assert nearest == pytest.approx(3.241, abs=1e-6)
 
 
-def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs):
+def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs: ReportInputs) -> None:
     one = [c for c in inputs.montecarlo if c.temperature == 300]
     assert [c.temperature for c in snapshot_chains(one)] == [300]
     to_svg(order_parameters(one, inputs.alloy))
@@ -134,7 +137,7 @@ def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs):
     assert snapshot_chains([]) == []
 
 
-def test_gibbs_lines_cross_where_transitions_are_marked(inputs):
+def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
     left, right = gibbs_energy(doc, inputs.alloy).axes
     lines = {x.get_label(): x for x in left.get_lines() if "S₂" in str(x.get_label())}
@@ -149,7 +152,7 @@ def test_gibbs_lines_cross_where_transitions_are_marked(inputs):
     assert left.get_ylabel() == "G relative to the end members (meV/unit)"
 
 
-def test_gibbs_of_one_decomposition_or_none(inputs):
+def test_gibbs_of_one_decomposition_or_none(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
     one = doc.model_copy(update={"decompositions": doc.decompositions[:1],
                                  "transitions": [(0.0, "(Mo,Ta,Nb,W,V)")]})
@@ -157,7 +160,7 @@ def test_gibbs_of_one_decomposition_or_none(inputs):
     to_svg(gibbs_energy(doc.model_copy(update={"decompositions": [], "transitions": []})))
 
 
-def test_histogram_counts_every_finite_energy(inputs):
+def test_histogram_counts_every_finite_energy(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
     [axes] = random_energies(doc).axes
     assert sum(p.get_height() for p in axes.containers[0]) == 500
@@ -169,25 +172,25 @@ def test_histogram_counts_every_finite_energy(inputs):
     assert axes.get_title(loc="left") == "DEED is not defined here"
 
 
-def test_colours_are_distinct_and_do_not_depend_on_company():
+def test_colours_are_distinct_and_do_not_depend_on_company() -> None:
     colours = element_colours(("Mo", "Ta", "Nb", "W", "V", "Ti", "Cr", "Fe", "Ni"))
     assert len(set(colours.values())) == 9
     assert element_colours(("V",))["V"] == colours["V"]
 
 
-def test_phases_are_written_as_formulas():
+def test_phases_are_written_as_formulas() -> None:
     assert phase_name("Mo-W", "S₂") == "(Mo,W)S₂"
     assert phase_name("V", "S₂") == "VS₂"
 
 
-def test_figures_leave_matplotlib_alone_and_repeat_byte_for_byte(inputs):
+def test_figures_leave_matplotlib_alone_and_repeat_byte_for_byte(inputs: ReportInputs) -> None:
     before = dict(mpl.rcParams)
     first = data_uri(random_energies(inputs.thermodynamics[0]))
     assert first == data_uri(random_energies(inputs.thermodynamics[0]))
     assert dict(mpl.rcParams) == before
 
 
-def test_text_with_dollar_signs_is_no_formula(inputs):
+def test_text_with_dollar_signs_is_no_formula(inputs: ReportInputs) -> None:
     [doc] = inputs.finetunes
     model = doc.model.model_copy(update={"name": "x$\\frac{$"})
     svg = to_svg(learning_curve([doc.model_copy(update={"model": model})]))

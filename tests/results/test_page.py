@@ -34,33 +34,33 @@ class Page(HTMLParser):
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if not {"style", "script"} & set(self.open):
             self.text += data
 
-    def all(self, tag):
+    def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
-def html(inputs):
+def html(inputs: ReportInputs) -> str:
     return build_page(inputs)
 
 
 @pytest.fixture(scope="module")
-def page(html):
+def page(html: str) -> Page:
     return Page(html)
 
 
-def test_nothing_is_loaded_from_elsewhere(html, page):
+def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
     links = [v for _, attrs in page.tags for k, v in attrs.items()
              if k in ("src", "href", "srcset", "action", "data", "poster")]
     assert len(links) > 8
@@ -76,7 +76,7 @@ def test_nothing_is_loaded_from_elsewhere(html, page):
         assert not re.search(r"(?:href|src)=\"(?!#|data:)", svg)
 
 
-def test_every_figure_is_numbered_and_told_in_words(page):
+def test_every_figure_is_numbered_and_told_in_words(page: Page) -> None:
     images = page.all("img")
     assert len(images) == len(page.all("figure")) == 6
     assert all(len(i["alt"]) > 40 for i in images)
@@ -86,7 +86,7 @@ def test_every_figure_is_numbered_and_told_in_words(page):
     assert "V-V 0.120" in alts or "0.120" in alts
 
 
-def test_contents_lead_to_every_section(page):
+def test_contents_lead_to_every_section(page: Page) -> None:
     ids = [a["id"] for a in page.all("section")]
     assert ids == ["accuracy", "training", "order", "thermodynamics", "problems", "provenance"]
     assert [a["href"] for a in page.all("a")][1:] == [f"#{i}" for i in ids]
@@ -94,12 +94,12 @@ def test_contents_lead_to_every_section(page):
         [1 for _, a in page.tags if "id" in a])
 
 
-def test_every_table_has_a_caption_and_scoped_headings(page):
+def test_every_table_has_a_caption_and_scoped_headings(page: Page) -> None:
     assert len(page.all("table")) == len(page.all("caption")) == 9
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
 
 
-def test_headline_numbers_are_on_the_cards(inputs):
+def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
     error, temperature, deed, labels = cards(inputs)
     assert (error.value, error.unit) == ("20.0 → 2.5", "meV/unit")
     assert error.note == ("foundation → fine-tuned, on 14 and 15 held-out PBE labels, relaxed; "
@@ -110,7 +110,7 @@ def test_headline_numbers_are_on_the_cards(inputs):
     assert labels.note.startswith("150 labelled frames; 2 structures")
 
 
-def test_a_model_that_got_worse_is_called_worse(inputs):
+def test_a_model_that_got_worse_is_called_worse(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
     swapped = [before.model_copy(update={"tables": after.tables}),
                after.model_copy(update={"tables": before.tables})]
@@ -119,7 +119,9 @@ def test_a_model_that_got_worse_is_called_worse(inputs):
     assert card.note.endswith("8.0 times larger")
 
 
-def test_provenance_names_checksums_seeds_and_the_campaign_file(inputs, page):
+def test_provenance_names_checksums_seeds_and_the_campaign_file(
+    inputs: ReportInputs, page: Page
+) -> None:
     for expected in (
         inputs.campaign.config_sha256, "c0ffee00-0000-4000-8000-000000000000",
         "split seed: 42", "seed: 9", "settings id: 0123456789ab", "elements: [Mo, Ta, Nb, W, V]",
@@ -128,7 +130,7 @@ def test_provenance_names_checksums_seeds_and_the_campaign_file(inputs, page):
         assert expected in page.text
 
 
-def test_what_users_write_is_escaped(inputs):
+def test_what_users_write_is_escaped(inputs: ReportInputs) -> None:
     evil = "<script>alert(1)</script>\"'&"
     campaign = inputs.campaign.model_copy(update={"name": evil, "config": f"</pre>{evil}"})
     benches: list[BenchmarkDoc] = []
@@ -143,7 +145,13 @@ def test_what_users_write_is_escaped(inputs):
     assert f"</pre>{evil}" in page.text
 
 
-def test_a_page_of_nothing_is_a_page():
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the figures but do not render them, which takes nearly all the time."""
+    monkeypatch.setattr("hea_flows.results.page.data_uri", lambda figure: "data:,")
+
+
+def test_a_page_of_nothing_is_a_page() -> None:
     page = Page(build_page(ReportInputs()))
     assert [a["id"] for a in page.all("section")] == ["problems", "provenance"]
     assert "No structure is missing" in page.text
@@ -152,12 +160,12 @@ def test_a_page_of_nothing_is_a_page():
 
 @pytest.mark.parametrize("kind", ["structures", "labels", "datasets", "finetunes", "benchmarks",
                                   "montecarlo", "thermodynamics"])
-def test_each_kind_may_be_missing_or_alone(inputs, kind):
+def test_each_kind_may_be_missing_or_alone(quick: None, inputs: ReportInputs, kind: str) -> None:
     Page(build_page(replace(inputs, **{kind: []})))
     Page(build_page(ReportInputs(**{kind: getattr(inputs, kind)})))
 
 
-def test_chains_of_two_energies_get_a_figure_each(inputs):
+def test_chains_of_two_energies_get_a_figure_each(quick: None, inputs: ReportInputs) -> None:
     relaxed = [c.model_copy(update={"mode": "relaxed"}) for c in inputs.montecarlo[:2]]
     both = replace(inputs, montecarlo=[*inputs.montecarlo, *relaxed])
     [order] = [s for s in sections(both) if s.id == "order"]
@@ -165,7 +173,7 @@ def test_chains_of_two_energies_get_a_figure_each(inputs):
     assert ["relaxed" in t.caption for t in order.tables] == [False, True]
 
 
-def test_the_same_documents_give_the_same_page(inputs, html):
+def test_the_same_documents_give_the_same_page(inputs: ReportInputs, html: str) -> None:
     assert build_page(inputs) == html
 
 
@@ -201,7 +209,7 @@ def browse(path: Path, profile: Path, *options: str) -> subprocess.CompletedProc
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH to open the report in")
 @pytest.mark.skipif(sys.platform != "linux", reason="Chromium is driven on Linux only")
-def test_report_opens_in_a_browser(inputs, html, tmp_path):
+def test_report_opens_in_a_browser(inputs: ReportInputs, html: str, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
     seen = browse(path, tmp_path / "plain", "--dump-dom")

@@ -5,12 +5,14 @@ from jobflow import JobStore
 from maggma.stores import MemoryStore
 from rich.console import Console
 
-from hea_flows.results.provenance import render_tree, walk
+from hea_flows.results.provenance import Node, render_tree, walk
 from hea_flows.results.query import NotFoundError
+from hea_flows.results.report import ReportInputs
+from hea_flows.schemas import Document
 
 
 @pytest.fixture
-def filled(documents):
+def filled(documents: list[Document]) -> JobStore:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
     rows = [{"uuid": d.uuid, "index": 1, "output": d} for d in documents]
@@ -18,21 +20,23 @@ def filled(documents):
     return store
 
 
-def printed(node):
+def printed(node: Node) -> str:
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(render_tree(node))
     return console.export_text()
 
 
-def test_every_chain_leads_to_the_campaign_file(filled, inputs):
-    for uuid in ("7e44", "3c00", "be4c0001", "f17e", "da7a", "1abe0003", "5e75"):
+def test_every_chain_leads_to_the_campaign_file(filled: JobStore, inputs: ReportInputs) -> None:
+    for uuid in ("7e44", "3c000400", "be4c0001", "f17e", "da7a", "1abe0003", "5e75"):
         tree = walk(filled, uuid)
         [campaign] = tree.campaigns
         assert campaign.facts["file sha256"] == inputs.campaign.config_sha256
         assert tree.missing == []
 
 
-def test_the_tree_of_thermodynamics_has_every_document_once(filled, inputs):
+def test_the_tree_of_thermodynamics_has_every_document_once(
+    filled: JobStore, inputs: ReportInputs
+) -> None:
     tree = walk(filled, inputs.thermodynamics[0].uuid)
     nodes = list(tree.all_nodes())
     # thermodynamics, fine-tuning, dataset, 52 labels, structures, campaign
@@ -42,7 +46,7 @@ def test_the_tree_of_thermodynamics_has_every_document_once(filled, inputs):
     assert [n.kind for n in tree.sources["dataset"][0].sources["labels"]] == ["label"] * 52
 
 
-def test_facts_hold_what_a_result_depends_on(filled, inputs):
+def test_facts_hold_what_a_result_depends_on(filled: JobStore, inputs: ReportInputs) -> None:
     tree = walk(filled, "7e44")
     dataset = tree.sources["dataset"][0].facts
     assert dataset["split seed"] == "42"
@@ -56,7 +60,7 @@ def test_facts_hold_what_a_result_depends_on(filled, inputs):
     assert tree.facts["versions"] == "python 3.11.0, hea-flows 0.1.0"
 
 
-def test_missing_documents_are_reported(filled, inputs):
+def test_missing_documents_are_reported(filled: JobStore, inputs: ReportInputs) -> None:
     gone = inputs.labels[5].uuid
     filled.remove_docs({"uuid": {"$in": [gone, inputs.campaign.uuid]}})
     tree = walk(filled, "7e44")
@@ -67,22 +71,22 @@ def test_missing_documents_are_reported(filled, inputs):
     assert f"missing {inputs.campaign.uuid}" in text
 
 
-def test_a_cycle_ends(filled, inputs):
+def test_a_cycle_ends(filled: JobStore, inputs: ReportInputs) -> None:
     looped = inputs.structures[0].model_copy(
-        update={"sources": {"campaign": [inputs.campaign.uuid], "child": ["da7a0000-0000-4000-8000"
-                                                                          "-000000000000"]}})
+        update={"sources": {"campaign": [inputs.campaign.uuid], "x": [inputs.datasets[0].uuid]}}
+    )
     filled.update({"uuid": looped.uuid, "index": 2, "output": looped})
     tree = walk(filled, "da7a")
     assert any("not followed" in n.note for n in tree.all_nodes())
     assert "not followed" in printed(tree)
 
 
-def test_an_unknown_document_is_an_error(filled):
+def test_an_unknown_document_is_an_error(filled: JobStore) -> None:
     with pytest.raises(NotFoundError, match="no document with uuid 'feed'"):
         walk(filled, "feed")
 
 
-def test_the_printed_tree_is_short_and_complete(filled, inputs):
+def test_the_printed_tree_is_short_and_complete(filled: JobStore, inputs: ReportInputs) -> None:
     text = printed(walk(filled, "7e44"))
     assert "labels: 52 documents (50 converged, 1 failed, 1 missing), for example" in text
     assert len(text.splitlines()) < 80
@@ -90,7 +94,7 @@ def test_the_printed_tree_is_short_and_complete(filled, inputs):
     assert "(above)" in text  # the dataset is used twice, told once
 
 
-def test_markup_in_names_is_shown_as_it_is(filled, inputs):
+def test_markup_in_names_is_shown_as_it_is(filled: JobStore, inputs: ReportInputs) -> None:
     odd = inputs.campaign.model_copy(update={"name": "[red]x[/red] [/]"})
     filled.update({"uuid": odd.uuid, "index": 2, "output": odd})
     assert "[red]x[/red] [/]" in printed(walk(filled, "5e75"))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from jobflow import JobStore
 from maggma.stores import MemoryStore
@@ -14,12 +17,14 @@ from hea_flows.results.query import (
     documents,
     light,
 )
+from hea_flows.results.report import ReportInputs
 from hea_flows.schemas import Document
+from hea_flows.services.connection import Connection
 
 BLOBS = {"label": ["trajectory"], "dataset": ["trajectories"], "finetune": ["model_file"]}
 
 
-def put(store, document, index=1, *, output=None):
+def put(store: JobStore, document: Document, index: int = 1, *, output: object = None) -> None:
     """Store a document as jobflow's `Job.run` does."""
     store.update(
         {"uuid": document.uuid, "index": index, "output": document if output is None else output,
@@ -30,7 +35,7 @@ def put(store, document, index=1, *, output=None):
 
 
 @pytest.fixture(scope="module")
-def filled(documents):
+def filled(documents: list[Document]) -> JobStore:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
     for document in documents:
@@ -38,20 +43,22 @@ def filled(documents):
     return store
 
 
-def test_every_kind_of_document_can_be_decoded():
+def test_every_kind_of_document_can_be_decoded() -> None:
     subclasses = {c for c in Document.__subclasses__() if c.__module__ == "hea_flows.schemas"}
     assert set(KINDS.values()) == subclasses
     assert {c.model_fields["kind"].default: c for c in subclasses} == KINDS
 
 
-def same(a, b):
+def same(a: Document, b: Document) -> bool:
     """Compare documents; MongoDB keeps times to the millisecond and returns them without a zone."""
     drop = {"created_at"}
     return a.model_dump(exclude=drop) == b.model_dump(exclude=drop)
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "report"])
-def test_documents_come_back_as_they_were(store_documents, filled, kind):
+def test_documents_come_back_as_they_were(
+    store_documents: list[Document], filled: JobStore, kind: str
+) -> None:
     expected = [d for d in store_documents if d.kind == kind]
     found = documents(filled, kind, load=True)
     assert [d.uuid for d in found] == [d.uuid for d in expected]
@@ -59,11 +66,11 @@ def test_documents_come_back_as_they_were(store_documents, filled, kind):
 
 
 @pytest.fixture(scope="module")
-def store_documents(documents):
+def store_documents(documents: list[Document]) -> list[Document]:
     return documents
 
 
-def test_big_fields_stay_in_the_data_store_until_asked_for(filled):
+def test_big_fields_stay_in_the_data_store_until_asked_for(filled: JobStore) -> None:
     stored = filled.query_one({"output.kind": "dataset"})["output"]
     assert "blob_uuid" in stored["trajectories"]
     [dataset] = documents(filled, "dataset")
@@ -76,13 +83,13 @@ def test_big_fields_stay_in_the_data_store_until_asked_for(filled):
     assert loaded.model_file.content == "d2VpZ2h0cw=="
 
 
-def test_weights_that_were_not_loaded_cannot_be_used(filled, tmp_path):
+def test_weights_that_were_not_loaded_cannot_be_used(filled: JobStore, tmp_path: Path) -> None:
     [tuned] = documents(filled, "finetune")
     with pytest.raises(ValueError, match="not used"):
         tuned.model_file.write_to(tmp_path)
 
 
-def test_filters_name_fields_and_their_parts(filled, inputs):
+def test_filters_name_fields_and_their_parts(filled: JobStore, inputs: ReportInputs) -> None:
     wanted = inputs.labels[7].structure
     [label] = documents(filled, "label", structure__formula=wanted.formula)
     assert label.structure == wanted
@@ -97,14 +104,16 @@ def test_filters_name_fields_and_their_parts(filled, inputs):
     [("labels", {}, "unknown kind 'labels'; accepted: campaign, structures, label"),
      ("label", {"temprature": 300}, "label documents have no field temprature; accepted: kind")],
 )
-def test_wrong_questions_are_answered_in_one_line(filled, kind, filters, message):
+def test_wrong_questions_are_answered_in_one_line(
+    filled: JobStore, kind: str, filters: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as error:
         documents(filled, kind, **filters)
     assert "\n" not in str(error.value)
 
 
 @pytest.fixture
-def small(inputs):
+def small(inputs: ReportInputs) -> JobStore:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
     for chain in inputs.montecarlo[:3]:
@@ -112,7 +121,7 @@ def small(inputs):
     return store
 
 
-def test_the_newest_run_of_a_job_counts(small, inputs):
+def test_the_newest_run_of_a_job_counts(small: JobStore, inputs: ReportInputs) -> None:
     first = inputs.montecarlo[0]
     put(small, first.model_copy(update={"acceptance": 0.9}), index=2)
     put(small, first.model_copy(update={"acceptance": 0.5}), index=10)
@@ -123,7 +132,9 @@ def test_the_newest_run_of_a_job_counts(small, inputs):
     assert documents(small, "montecarlo", acceptance=0.9) == []  # no longer true
 
 
-def test_a_job_replaced_by_something_else_is_no_document(small, inputs):
+def test_a_job_replaced_by_something_else_is_no_document(
+    small: JobStore, inputs: ReportInputs
+) -> None:
     first = inputs.montecarlo[0]
     put(small, first, index=2, output=[{"@class": "OutputReference", "uuid": "x"}])
     assert len(documents(small, "montecarlo")) == 2
@@ -131,7 +142,9 @@ def test_a_job_replaced_by_something_else_is_no_document(small, inputs):
         by_uuid(small, first.uuid)
 
 
-def test_uuids_may_be_shortened_while_they_are_unique(filled, inputs):
+def test_uuids_may_be_shortened_while_they_are_unique(
+    filled: JobStore, inputs: ReportInputs
+) -> None:
     assert same(by_uuid(filled, "f17e", load=True), inputs.finetunes[0])
     assert by_uuid(filled, inputs.labels[3].uuid).uuid == inputs.labels[3].uuid
     with pytest.raises(NotFoundError, match="'1abe' is not unique, 52 documents begin so"):
@@ -141,23 +154,25 @@ def test_uuids_may_be_shortened_while_they_are_unique(filled, inputs):
             by_uuid(filled, unknown)
 
 
-def test_many_uuids_in_one_question(filled, inputs):
+def test_many_uuids_in_one_question(filled: JobStore, inputs: ReportInputs) -> None:
     uuids = [d.uuid for d in inputs.labels]
     assert list(by_uuids(filled, [*uuids, "gone"])) == uuids
 
 
-def test_a_document_without_uuid_takes_that_of_its_job(small, inputs):
+def test_a_document_without_uuid_takes_that_of_its_job(
+    small: JobStore, inputs: ReportInputs
+) -> None:
     anonymous = inputs.montecarlo[4].model_copy(update={"uuid": ""})
     small.update({"uuid": "job-uuid", "index": 1, "output": anonymous})
     assert by_uuid(small, "job-uuid").uuid == "job-uuid"
 
 
-def test_other_outputs_are_refused():
+def test_other_outputs_are_refused() -> None:
     with pytest.raises(ValueError, match="no document"):
         decode({"@class": "Structure", "kind": "lattice"})
 
 
-def test_light_rows_hold_no_long_things(filled):
+def test_light_rows_hold_no_long_things(filled: JobStore) -> None:
     stored = filled.query_one({"output.kind": "dataset"})["output"]
     row = light(stored)
     assert row["trajectories"] == STORED
@@ -167,9 +182,13 @@ def test_light_rows_hold_no_long_things(filled):
     assert not any(k.startswith("@") for k in row)
     [dataset] = documents(filled, "dataset", load=True)
     assert light(dataset)["trajectories"] == 50
+    [tuned] = documents(filled, "finetune", load=True)
+    assert light(tuned)["model_file"] == {"name": "best.pt", "sha256": tuned.model.sha256}
 
 
-def test_documents_live_in_a_real_mongodb(connection, store_documents):
+def test_documents_live_in_a_real_mongodb(
+    connection: Connection, store_documents: list[Document]
+) -> None:
     store = connection.job_store()
     store.connect()
     kept = [d for d in store_documents if d.kind != "label"]

@@ -7,10 +7,17 @@ import pytest
 
 from hea_flows.results.averages import order_rows
 from hea_flows.results.report import ReportInputs, headline_geometry, problems, summary
-from hea_flows.results.tables import number, summary_tables, thermodynamics_tables, with_error
+from hea_flows.results.tables import (
+    benchmark_table,
+    number,
+    summary_tables,
+    thermodynamics_tables,
+    with_error,
+)
+from hea_flows.schemas import Document
 
 
-def test_summary_holds_the_numbers_the_documents_were_made_with(inputs):
+def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportInputs) -> None:
     s = summary(inputs)
     assert s["mixing_geometry"] == "relaxed"
     assert (s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]) == (20.0, 2.5)
@@ -27,13 +34,13 @@ def test_summary_holds_the_numbers_the_documents_were_made_with(inputs):
     assert s["montecarlo_chains"] == 10
 
 
-def test_summary_of_nothing_is_all_none_and_zero():
+def test_summary_of_nothing_is_all_none_and_zero() -> None:
     s = summary(ReportInputs())
     assert {v for v in s.values() if v is not None} == {0}
     assert s["mixing_factor"] is None
 
 
-def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs):
+def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
     tables = [t for t in before.tables if t.geometry == "fixed"]
     unrelaxed = before.model_copy(update={"tables": tables, "relaxed": []})
@@ -43,7 +50,7 @@ def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs):
     assert (s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]) == (18.0, 2.0)
 
 
-def test_a_nan_error_is_no_headline(inputs):
+def test_a_nan_error_is_no_headline(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
     tables = [t.model_copy(update={"mixing_mae_mev": nan}) for t in after.tables]
     broken = replace(inputs, benchmarks=[before, after.model_copy(update={"tables": tables})])
@@ -51,7 +58,7 @@ def test_a_nan_error_is_no_headline(inputs):
     assert summary(broken)["mixing_factor"] is None
 
 
-def test_the_foundation_of_another_model_or_reference_is_not_compared(inputs):
+def test_the_foundation_of_another_model_or_reference_is_not_compared(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
     other = before.model_copy(update={"model": before.model.model_copy(update={"name": "0.2.0"})})
     foreign = before.model_copy(update={"settings_id": "ffffffffffff"})
@@ -63,12 +70,12 @@ def test_the_foundation_of_another_model_or_reference_is_not_compared(inputs):
         assert both.benchmark("foundation") is before
 
 
-def test_documents_are_sorted_by_kind_and_age(documents):
+def test_documents_are_sorted_by_kind_and_age(documents: list[Document]) -> None:
     shuffled = ReportInputs.from_documents(reversed(documents))
     assert [d.uuid for d in shuffled.documents] == [d.uuid for d in documents]
 
 
-def test_problems_name_the_structure_the_place_and_the_reason(inputs):
+def test_problems_name_the_structure_the_place_and_the_reason(inputs: ReportInputs) -> None:
     rows = problems(inputs)
     assert [where for *_, where, _ in rows] == [
         "label: failed", "label: missing", "not in the dataset",
@@ -80,7 +87,7 @@ def test_problems_name_the_structure_the_place_and_the_reason(inputs):
     assert all(formula for _, formula, *_ in rows[:4])
 
 
-def test_chains_that_differ_in_the_seed_are_averaged(inputs):
+def test_chains_that_differ_in_the_seed_are_averaged(inputs: ReportInputs) -> None:
     rows = order_rows(inputs.montecarlo)
     assert [r.temperature for r in rows] == [1000, 600, 400, 300, 200]
     cold = rows[-1]
@@ -92,14 +99,14 @@ def test_chains_that_differ_in_the_seed_are_averaged(inputs):
     assert cold.energy_error_mev == pytest.approx(1.0, rel=1e-12)
 
 
-def test_chains_of_other_energies_are_kept_apart(inputs):
+def test_chains_of_other_energies_are_kept_apart(inputs: ReportInputs) -> None:
     chain = inputs.montecarlo[0]
     relaxed = chain.model_copy(update={"mode": "relaxed"})
     larger = chain.model_copy(update={"lattice_constant": 3.3})
     assert [r.n_chains for r in order_rows([chain, relaxed, larger])] == [1, 1, 1]
 
 
-def test_an_error_that_is_not_known_stays_unknown(inputs):
+def test_an_error_that_is_not_known_stays_unknown(inputs: ReportInputs) -> None:
     chain = inputs.montecarlo[0]
     unknown = chain.model_copy(update={"order_errors": {}})
     [row] = order_rows([unknown])
@@ -112,11 +119,11 @@ def test_an_error_that_is_not_known_stays_unknown(inputs):
     [(None, 2, "–"), (nan, 2, "–"), (float("inf"), 2, "–"), (-0.001, 2, "0.00"),
      (-1.5, 1, "−1.5"), (12345.6, 0, "12 346")],
 )
-def test_numbers_as_text(value, digits, text):
+def test_numbers_as_text(value: float | None, digits: int, text: str) -> None:
     assert number(value, digits) == text
 
 
-def test_stable_phases_span_all_temperatures(inputs):
+def test_stable_phases_span_all_temperatures(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
     stable, every, sqs = thermodynamics_tables(doc, "S₂")
     assert stable.rows[0][0] == "(Mo,W)S₂ + (Ta,Nb)S₂ + VS₂"
@@ -128,7 +135,7 @@ def test_stable_phases_span_all_temperatures(inputs):
     assert len(sqs.rows) == 26
 
 
-def test_terminal_table_shows_every_headline(inputs):
+def test_terminal_table_shows_every_headline(inputs: ReportInputs) -> None:
     from rich.console import Console
 
     console = Console(width=140, record=True)
@@ -137,3 +144,19 @@ def test_terminal_table_shows_every_headline(inputs):
     text = console.export_text()
     for expected in ("20.00", "2.50", "8.00", "594", "held-out labels, relaxed"):
         assert expected in text
+
+
+def test_benchmark_table_in_a_terminal(inputs: ReportInputs) -> None:
+    from rich.console import Console
+
+    bench = inputs.benchmarks[1]
+    tables = [t.model_copy(update={"reference": "[red]x[/] [/]"}) for t in bench.tables]
+    odd = replace(inputs, benchmarks=[bench.model_copy(update={"tables": tables})])
+    console = Console(width=160, record=True)
+    console.print(benchmark_table(odd).to_rich())
+    text = console.export_text()
+    assert "[red]x[/] [/]" in text
+    [line] = [x for x in text.splitlines() if "relaxed" in x and "held-out" in x and "│" in x]
+    cells = [c.strip() for c in line.strip("│").split("│")]
+    assert cells[:8] == ["fine-tuned", "chgnet-9a129038", "relaxed", "held-out", "15", "2.50",
+                         "2.50", "2.25 to 2.75"]

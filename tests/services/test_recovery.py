@@ -12,8 +12,10 @@ from fireworks import FWAction, FWorker, LaunchPad
 from jobflow import job
 from jobflow.managers.fireworks import flow_to_workflow
 
+from hea_flows.services import progress
 from hea_flows.services.connection import Connection
 from hea_flows.services.processes import ProcessMark, is_alive
+from hea_flows.services.progress import campaign_progress
 from hea_flows.services.recovery import (
     MARK,
     Recovery,
@@ -182,3 +184,35 @@ def test_lock_in_use_is_kept(launchpad: LaunchPad) -> None:
     threading.Timer(0.1, use).start()
     assert not break_stale_lock(launchpad, first, patience=1.0)
     assert launchpad.workflows.count_documents({"locked": True}) == 1
+
+
+def test_a_workflow_that_moves_on_is_not_over(
+    launchpad: LaunchPad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two writes of FireWorks a job is done and the next one is not ready."""
+    first, second = _two(launchpad)
+    launch = _take(launchpad, HERE)
+    assert not campaign_progress(launchpad, first).over
+    seen = []
+    upsert = launchpad._upsert_fws
+
+    def one_by_one(fireworks: list[object], *args: object, **kwargs: object) -> object:
+        # FireWorks writes the finished job first; this is what others see then.
+        launchpad.fireworks.update_one({"fw_id": first}, {"$set": {"state": "COMPLETED"}})
+        seen.append(campaign_progress(launchpad, first))
+        return upsert(fireworks, *args, **kwargs)
+
+    monkeypatch.setattr(launchpad, "_upsert_fws", one_by_one)
+    launchpad.complete_launch(launch, FWAction(), "COMPLETED")
+    assert [seen_one.counts for seen_one in seen] == [{"WAITING": 1, "COMPLETED": 1}]
+    assert [seen_one.over for seen_one in seen] == [False]
+
+    # All of it happened between the two looks of one count.
+    workflows = progress._workflows
+    stale = [{**one, "updated_on": "before"} for one in workflows(launchpad, first)]
+    looks = iter([stale, workflows(launchpad, first)])
+    monkeypatch.setattr(progress, "_workflows", lambda *_: next(looks))
+    launchpad.fireworks.update_one({"fw_id": second}, {"$set": {"state": "WAITING"}})
+    assert not campaign_progress(launchpad, first).over
+    monkeypatch.setattr(progress, "_workflows", workflows)
+    assert campaign_progress(launchpad, first).over

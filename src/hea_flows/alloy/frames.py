@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +17,7 @@ from ase import Atoms
 from ase.io.extxyz import key_val_dict_to_str
 
 #: Files are compressed by suffix.
-_OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open}  # type: ignore[dict-item]
+_OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open}
 
 
 def settings_id(rule: dict[str, Any]) -> str:
@@ -85,7 +86,9 @@ def _block(frame: Atoms) -> str:
         "Lattice": " ".join(repr(float(x)) for x in frame.cell.array.ravel()),
         "Properties": properties,
     }
-    header |= {k: v for k, v in frame.info.items() if isinstance(v, str | int | float | bool)}
+    header |= {
+        k: _info(v) for k, v in frame.info.items() if isinstance(v, str | int | float | bool)
+    }
     header |= {k: float(results[k]) for k in ("energy", "free_energy", "magmom") if k in results}
     if "stress" in results:
         xx, yy, zz, yz, xz, xy = (float(x) for x in results["stress"])
@@ -99,6 +102,13 @@ def _block(frame: Atoms) -> str:
     return f"{len(frame)}\n{key_val_dict_to_str(header)}\n" + "\n".join(rows) + "\n"
 
 
+def _info(value: str | float | bool) -> str | float | bool:  # noqa: FBT001
+    """Return what ASE reads as the same value: a hash such as 12345e67 is no number."""
+    if isinstance(value, str) and not re.search(r"[^\W\dEeTF_]", value):
+        return f"_JSON {json.dumps(value)}"
+    return value
+
+
 def max_force(frame: Atoms) -> float:
     """Return the largest force on an atom (eV/Å)."""
     return float(np.linalg.norm(frame.calc.results["forces"], axis=1).max())
@@ -110,8 +120,8 @@ def checksum(frames: Sequence[Atoms]) -> str:
     for frame in frames:
         digest.update(",".join(frame.get_chemical_symbols()).encode())
         results = frame.calc.results
-        parts = [frame.cell.array, frame.positions]
-        parts += [np.asarray(results[k]) for k in ("energy", "free_energy", "forces", "stress")]
-        for part in parts:
+        free = results.get("free_energy", results["energy"])
+        labels = (results["energy"], free, results["forces"], results["stress"])
+        for part in (frame.cell.array, frame.positions, *labels):
             digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
     return digest.hexdigest()

@@ -96,9 +96,10 @@ class AseEnergyModel:
         self.reference.calc = None
         self._alloyed = np.arange(n) * alloy.atoms_per_unit
         fixed = np.setdiff1d(np.arange(len(ideal)), self._alloyed)
-        if len(self.reference) != len(ideal) or (
-            self.reference.numbers[fixed] != ideal.numbers[fixed]
-        ).any():
+        if (
+            len(self.reference) != len(ideal)
+            or (self.reference.numbers[fixed] != ideal.numbers[fixed]).any()
+        ):
             msg = (
                 f"reference {self.reference.get_chemical_formula()} does not fit: "
                 f"{n} units expected, each an alloyed atom and then its anions"

@@ -81,8 +81,9 @@ def neighbour_pairs(alloy: Alloy, supercell: ArrayLike, shell: int = 1) -> NDArr
     matrix = np.array(supercell, dtype=np.int64)
     hnf, points = hermite_normal_form(matrix), lattice_points(matrix)
     sites = np.arange(len(points))
-    bonds = [np.stack([sites, coset_index(points + v, hnf)], axis=1)
-             for v in shell_vectors(alloy, shell)]
+    bonds = [
+        np.stack([sites, coset_index(points + v, hnf)], axis=1) for v in shell_vectors(alloy, shell)
+    ]
     return np.concatenate(bonds)
 
 
@@ -165,8 +166,10 @@ def by_label(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the upper triangle of matrices (..., n, n) by pair label, each of shape (...)."""
     rows, columns = np.triu_indices(len(elements))
-    return {label: matrix[..., i, j]
-            for label, i, j in zip(pair_labels(elements), rows, columns, strict=True)}
+    return {
+        label: matrix[..., i, j]
+        for label, i, j in zip(pair_labels(elements), rows, columns, strict=True)
+    }
 
 
 def pair_counts(

@@ -218,7 +218,7 @@ def random_orderings(
         fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)
     seen = set() if exclude is None else exclude
     found: list[Ordering] = []
-    for _ in range(max(1000, 50 * n)):
+    for _ in range(max(300, 50 * n)):
         if len(found) == n:
             break
         counts = fixed or random_counts(chosen, n_sites, rng)

@@ -242,16 +242,41 @@ class Drawn:
                 if not self.per_combination:
                     compositions = [compositions[turn // self.n]]
                 for composition in compositions:
-                    yield from random_orderings(
-                        context.alloy,
-                        self.cell,
-                        n,
-                        elements,
-                        rng,
-                        composition=composition,
-                        exclude_repetitions=self.primitive,
-                        exclude=seen,
-                    )
+                    # A combination of which every decoration is taken gives way to another one.
+                    tries = [elements]
+                    if not self.per_combination:
+                        tries += [other for other in sets if other != elements]
+                    yield from self._first(context, tries, n, composition, rng, seen)
+
+    def _first(
+        self,
+        context: Context,
+        tries: list[tuple[str, ...]],
+        n: int,
+        composition: dict[str, float] | str | None,
+        rng: np.random.Generator,
+        seen: set[str],
+    ) -> list[Ordering]:
+        """Return new decorations of the first combination that has enough of them."""
+        first: ValueError | None = None
+        for elements in tries:
+            try:
+                return random_orderings(
+                    context.alloy,
+                    self.cell,
+                    n,
+                    elements,
+                    rng,
+                    composition=composition,
+                    exclude_repetitions=self.primitive,
+                    exclude=seen,
+                )
+            except ValueError as error:
+                first = first or error
+                if self.fractions:  # named for one combination
+                    break
+        assert first is not None
+        raise first
 
 
 @dataclass(frozen=True)

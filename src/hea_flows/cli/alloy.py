@@ -1,4 +1,4 @@
-"""`hea-flows sets show|list|prototypes` and `hea-flows deed`: alloy questions without a database."""
+"""`hea-flows sets …` and `hea-flows deed`: alloy questions without a database."""
 
 from __future__ import annotations
 

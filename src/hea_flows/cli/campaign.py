@@ -75,9 +75,7 @@ def _find_config(path: Path) -> Path:
     raise FileNotFoundError(msg)
 
 
-def _follow(
-    submission: object, connection: Connection, workers: int, name: str
-) -> None:
+def _follow(submission: object, connection: Connection, workers: int, name: str) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -85,7 +83,7 @@ def _follow(
     from hea_flows.flows import launch
     from hea_flows.services.progress import Progress
 
-    assert isinstance(submission, launch.Submission)  # noqa: S101
+    assert isinstance(submission, launch.Submission)
     console = Console()
     columns = (
         TextColumn("[bold]{task.description}"),
@@ -110,22 +108,39 @@ def _follow(
         launch.run_workers(submission, connection, workers=workers, on_progress=show)
 
 
-def _summary(connection: Connection, name: str, report: Path | None) -> None:
+def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from rich.console import Console
 
     from hea_flows.results.query import documents
-    from hea_flows.results.tables import summary_tables
+    from hea_flows.results.report import ReportInputs
+    from hea_flows.results.tables import benchmark_table, order_tables, summary_tables
     from hea_flows.schemas import ReportDoc
 
     store = connection.job_store()
     store.connect()
-    [document] = documents(store, "report", name, load=True)[-1:]
-    assert isinstance(document, ReportDoc)  # noqa: S101
-    path = (report or Path(f"{name}-report.html")).absolute()
-    path.write_bytes(document.html.read())
-    console = Console()
-    for table in summary_tables(document.summary):
+    report = documents(store, "report", name, load=True)[-1]
+    assert isinstance(report, ReportDoc)
+    path = (path or Path(f"{name}-report.html")).absolute()
+    path.write_bytes(report.html.read())
+    # Of the report's own sources: an earlier run of the same name is not of this one.
+    uuids = {uuid for group in report.sources.values() for uuid in group}
+    inputs = ReportInputs.from_documents(
+        d
+        for kind in ("benchmark", "montecarlo")
+        for d in documents(store, kind, name)
+        if d.uuid in uuids
+    )
+    console = Console(width=None if Console().is_terminal else 130)
+    tables = summary_tables(report.summary)
+    if inputs.benchmarks:
+        tables.append(benchmark_table(inputs).to_rich())
+    tables += [table.to_rich() for table in order_tables(inputs.montecarlo)]
+    for table in tables:
         console.print(table)
-    console.print(f"report: {path}", soft_wrap=True)
-    console.print(f"query:  hea-flows query --kind benchmark --campaign {name}", soft_wrap=True)
-    console.print(f"trace:  hea-flows show {document.uuid} --provenance", soft_wrap=True)
+    for line in (
+        f"report:   {path}",
+        f"query:    hea-flows query --kind benchmark --campaign {name}",
+        f"trace:    hea-flows show {report.uuid} --provenance",
+        f"database: {connection}; its files for jobflow, lpad and pymongo: {connection.folder}",
+    ):
+        console.print(line, soft_wrap=True, highlight=False)

@@ -45,7 +45,8 @@ def query(
     from rich.console import Console
 
     from hea_flows.results.query import documents, light
-    from hea_flows.results.tables import document_table
+    from hea_flows.results.report import ReportInputs
+    from hea_flows.results.tables import benchmark_table
 
     found = documents(_store(), kind, campaign)
     if full:
@@ -55,11 +56,11 @@ def query(
         typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
         raise typer.Exit(1)
     console = Console()
+    if kind == "benchmark":
+        console.print(benchmark_table(ReportInputs.from_documents(found)).to_rich())
+        return
     for document in found:
-        if (table := document_table(document)) is not None:
-            console.print(table)
-        else:
-            console.print_json(data=light(document), default=str)
+        console.print_json(data=light(document), default=str)
 
 
 def show(

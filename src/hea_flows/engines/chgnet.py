@@ -15,6 +15,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from chgnet.model.model import BatchedGraph, CHGNet
+from numpy.typing import NDArray
 from pymatgen.core import Structure
 
 from hea_flows.engines import model_files, potential, training
@@ -158,9 +159,6 @@ class CHGNetPotential:
     def _graph(self, frame: Atoms) -> dict[str, Any]:
         converter = self.module.graph_converter
         atoms = potential.periodic(frame, converter.atom_graph_cutoff)
-        if atoms.numbers.max() > _MAX_Z:
-            msg = f"{atoms.get_chemical_formula()}: CHGNet knows the elements up to Z = {_MAX_Z}"
-            raise ValueError(msg)
         cell = atoms.cell.array
         structure = Structure(
             cell, atoms.numbers.tolist(), atoms.positions, coords_are_cartesian=True
@@ -169,13 +167,17 @@ class CHGNetPotential:
         return {
             "positions": torch.tensor(atoms.positions, dtype=self.dtype),
             "volume": float(abs(atoms.cell.volume)),
-            "numbers": torch.tensor(atoms.numbers, dtype=torch.int64),
+            "numbers": _species(atoms.numbers),
             "edges": graph.atom_graph.reshape(-1, 2).long(),
             "shifts": torch.tensor(graph.neighbor_image.numpy() @ cell, dtype=self.dtype),
             "to_undirected": graph.directed2undirected.long(),
             "to_directed": graph.undirected2directed.long(),
             "angles": graph.bond_graph.reshape(-1, 5).long(),
         }
+
+    def recoloured(self, graph: dict[str, Any], numbers: NDArray[np.int64]) -> dict[str, Any]:
+        """Return the graph with other atomic numbers on the same sites."""
+        return graph | {"numbers": _species(numbers)}
 
     def collate(self, graphs: Sequence[dict[str, Any]]) -> Batch:
         """Join graphs into one."""
@@ -258,6 +260,13 @@ def _locate(spec: ModelSpec) -> tuple[Path, str | None]:
 def _build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its size
         return CHGNet(**config)
+
+
+def _species(numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    if numbers.max() > _MAX_Z:
+        msg = f"CHGNet knows the elements up to Z = {_MAX_Z}, not Z = {numbers.max()}"
+        raise ValueError(msg)
+    return torch.tensor(numbers, dtype=torch.int64)
 
 
 def _starts(counts: Sequence[int]) -> list[int]:

@@ -59,6 +59,10 @@ class GPAWRule:
     energy_convergence: float = 1e-5
     density_convergence: float = 1e-5
 
+    def __post_init__(self) -> None:
+        """Take the list that JSON makes of a tuple."""
+        object.__setattr__(self, "mesh", tuple(self.mesh))
+
     def as_rule(self) -> dict[str, Any]:
         """Return the whole rule, code and setups included."""
         rule = asdict(self) | {"moments": dict(self.moments), "mesh": list(self.mesh)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +12,15 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from hea_flows.engines import mace_models, model_files, potential, training
+from hea_flows.engines.mace_foundations import locate
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, PotentialCalculator
 from hea_flows.engines.registry import Prediction, TrainingResult
 from hea_flows.engines.targets import target
 from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
-
-#: sha256 of foundations that others published and agree on. Any other one is recorded when it is
-#: first used, beside the downloaded file, and compared from then on.
-KNOWN: Mapping[str, str] = {
-    "small": "2ddb079cee0e131eaaf6912ba581b394551ead283e95c99cfe78c605d10b5736",
-    "small-0b2": "d5773bf9440e96d6eb8c598f84bd0e6369fcfa432f626a87f890e07da3c651c9",
-    "medium-mpa-0": "75428afe3a1d7d8062e19bcaabd5c433623cabf308242ec9fb493e38604fb638",
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ class MACEFamily:
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it; may download it."""
-        path, known = _locate(spec)
+        path, known = locate(spec)
         return spec.model_copy(update={"sha256": model_files.verify(path, known)})
 
     def load(self, spec: ModelSpec, device: str = "cpu") -> MACEPotential:
@@ -57,7 +49,7 @@ class MACEFamily:
 
         A file that is not this package's is a pickle: it is loaded only with a checksum.
         """
-        path, known = _locate(spec)
+        path, known = locate(spec)
         try:
             content = model_files.load_plain(path, known)
         except ModelFileError:  # the same again, if its reason was the checksum
@@ -179,21 +171,30 @@ class MACEPotential:
         return [self._graph(frame) for frame in frames]
 
     def _graph(self, frame: Atoms) -> dict[str, Any]:
-        unknown = sorted(set(frame.numbers.tolist()) - set(self.numbers))
-        if unknown:
-            known = ", ".join(chemical_symbols[z] for z in self.numbers)
-            msg = f"this MACE model does not know {chemical_symbols[unknown[0]]}; it knows {known}"
-            raise ValueError(msg)
+        species = self._species(frame.numbers)
         edges, shifts = _neighbours(frame, self.cutoff)
-        index = torch.tensor(np.searchsorted(self.numbers, frame.numbers))
         return {
             "positions": torch.tensor(frame.positions, dtype=self.dtype),
             "cell": torch.tensor(frame.cell.array, dtype=self.dtype),
             "volume": float(abs(frame.cell.volume)),
             "edge_index": torch.tensor(edges, dtype=torch.int64),
             "unit_shifts": torch.tensor(shifts, dtype=self.dtype),
-            "node_attrs": torch.nn.functional.one_hot(index, len(self.numbers)).to(self.dtype),
+            "node_attrs": species,
         }
+
+    def recoloured(self, graph: dict[str, Any], numbers: NDArray[np.int64]) -> dict[str, Any]:
+        """Return the graph with other atomic numbers on the same sites."""
+        return graph | {"node_attrs": self._species(numbers)}
+
+    def _species(self, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """Return one-hot species (N, elements)."""
+        unknown = sorted(set(numbers.tolist()) - set(self.numbers))
+        if unknown:
+            known = ", ".join(chemical_symbols[z] for z in self.numbers)
+            msg = f"this MACE model does not know {chemical_symbols[unknown[0]]}; it knows {known}"
+            raise ValueError(msg)
+        index = torch.tensor([self.numbers.index(int(z)) for z in numbers])
+        return torch.nn.functional.one_hot(index, len(self.numbers)).to(self.dtype)
 
     def collate(self, graphs: Sequence[dict[str, Any]]) -> Batch:
         """Join graphs into one."""
@@ -234,36 +235,3 @@ def _neighbours(frame: Atoms, cutoff: float) -> tuple[Any, Any]:
         atoms.positions, cutoff, (True, True, True), atoms.cell.array.copy()
     )
     return edges, shifts
-
-
-def _locate(spec: ModelSpec) -> tuple[Path, str | None]:
-    """Return the file that a spec means and the checksum it must have."""
-    if spec.path is not None:
-        return Path(spec.path), spec.sha256
-    foundations = mace_models.foundations_models
-    if spec.name is None or spec.name not in foundations.mace_mp_urls:
-        names = ", ".join(foundations.mace_mp_urls)
-        msg = f"unknown MACE model {spec.name!r}; accepted: {names}, or a path"
-        raise ValueError(msg)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            path = Path(foundations.download_mace_mp_checkpoint(spec.name))
-    except (OSError, RuntimeError) as error:
-        msg = (
-            f"MACE model {spec.name!r} is not in the cache and could not be downloaded ({error}); "
-            f"get {foundations.mace_mp_urls[spec.name]} and give its path and sha256"
-        )
-        raise FileNotFoundError(msg) from None
-    return path, _foundation_sha256(path, spec)
-
-
-def _foundation_sha256(path: Path, spec: ModelSpec) -> str:
-    """Return the checksum a foundation must have: promised, published, or recorded at first use."""
-    record = path.with_name(f"{path.name}.sha256")
-    if spec.sha256 is not None:
-        return spec.sha256
-    if spec.name is not None and spec.name in KNOWN:
-        return KNOWN[spec.name]
-    if not record.exists():
-        model_files.write_bytes(record, model_files.verify(path, None).encode())
-    return record.read_text().strip()

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from hea_flows.engines.model_files import Checkpoint
 from hea_flows.engines.registry import Prediction
 
+_GEOMETRY = {"positions", "cell", "pbc"}
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -56,6 +58,10 @@ class Potential(Protocol):
 
     def prepare(self, frames: Sequence[Atoms]) -> list[Any]:
         """Return the graph of each frame; built once, used in every epoch."""
+        ...
+
+    def recoloured(self, graph: Any, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """Return the graph with other atomic numbers (N,) on the same sites."""
         ...
 
     def collate(self, graphs: Sequence[Any]) -> Batch:
@@ -135,13 +141,18 @@ def evaluate(
 
 
 class PotentialCalculator(Calculator):
-    """ASE calculator of a potential; derivatives are left out where only the energy is asked."""
+    """ASE calculator of a potential.
+
+    Derivatives are left out where only the energy is asked, and the graph is kept while nothing
+    but species change, as in a Monte Carlo chain on a fixed lattice.
+    """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, potential: Potential) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.potential = potential
+        self._graph: Any = None
         potential.module.eval()
         potential.module.requires_grad_(requires_grad=False)
 
@@ -156,7 +167,13 @@ class PotentialCalculator(Calculator):
             atoms, list(properties), list(system_changes)
         )
         derivatives = not set(properties) <= {"energy", "free_energy"}
-        batch = self.potential.collate(self.potential.prepare([cast("Atoms", self.atoms)]))
+        current = cast("Atoms", self.atoms)
+        if self._graph is None or _GEOMETRY & set(system_changes):
+            self._graph = None  # should the next line fail
+            self._graph = self.potential.prepare([current])[0]
+        elif "numbers" in system_changes:
+            self._graph = self.potential.recoloured(self._graph, current.numbers)
+        batch = self.potential.collate([self._graph])
         output = predict(self.potential, batch, forces=derivatives, stress=derivatives)
         energy = float(output.energies[0])
         self.results.update(energy=energy, free_energy=energy)

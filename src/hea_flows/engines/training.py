@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 
 from hea_flows.engines import model_files
-from hea_flows.engines.loss import SquaredErrors, collate_targets, squared_errors
+from hea_flows.engines.loss import SquaredErrors, squared_errors
 from hea_flows.engines.potential import Potential, predict
 from hea_flows.engines.registry import TrainingResult
-from hea_flows.engines.targets import Target, target
+from hea_flows.engines.training_data import Split, batches, fingerprint
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
 
 #: State of a run, and the model that it ends with, in the run's directory.
@@ -36,14 +34,6 @@ def learning_rate(settings: TrainingSettings, epoch: int) -> float:
     turn = math.cos(math.pi * (epoch - 1) / (settings.epochs - 1))
     low = min(settings.final_learning_rate, settings.learning_rate)
     return low + 0.5 * (settings.learning_rate - low) * (1.0 + turn)
-
-
-def batches(n_frames: int, settings: TrainingSettings, epoch: int) -> list[list[int]]:
-    """Return the frames of each batch of an epoch, a function of seed and epoch alone."""
-    rng = np.random.default_rng([settings.seed, epoch])
-    order = rng.permutation(n_frames).tolist()
-    size = settings.batch_size
-    return [order[i : i + size] for i in range(0, n_frames, size)]
 
 
 def train(
@@ -88,52 +78,20 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     with _threads(settings.threads):
         split = {
-            "train": _Split.of(potential, train_frames, settings),
-            "validation": _Split.of(potential, validation, settings),
-            "test": _Split.of(potential, test, settings),
+            "train": Split.of(potential, train_frames, settings),
+            "validation": Split.of(potential, validation, settings),
+            "test": Split.of(potential, test, settings),
         }
         if not split["train"].targets:
             msg = "there are no training frames"
             raise ValueError(msg)
-        run = _Run(potential, settings, directory, _fingerprint(potential, split, settings))
+        run = _Run(potential, settings, directory, fingerprint(potential, split, settings))
         run.resume()
         while run.epoch < settings.epochs:
             record = run.advance(split)
             if on_epoch is not None:
                 on_epoch(record)
         return run.finish(split, parent)
-
-
-@dataclass(frozen=True)
-class _Split:
-    """Frames of one split, ready for use: graphs built once, and labels."""
-
-    graphs: list[Any]
-    targets: list[Target]
-
-    @classmethod
-    def of(
-        cls, potential: Potential, frames: Sequence[Atoms], settings: TrainingSettings
-    ) -> _Split:
-        targets = [target(frame) for frame in frames]
-        if settings.weights.stress > 0 and any(np.isnan(t.stress).any() for t in targets):
-            msg = "a frame has no stress; set the loss weight of the stress to 0 or label it"
-            raise ValueError(msg)
-        return cls(potential.prepare(frames), targets)
-
-    def batch(self, potential: Potential, chosen: Sequence[int]) -> tuple[Any, Any]:
-        joined = potential.collate([self.graphs[i] for i in chosen])
-        return joined, collate_targets([self.targets[i] for i in chosen], joined.positions)
-
-    def errors(self, potential: Potential, batch_size: int) -> SquaredErrors:
-        """Evaluate the whole split."""
-        potential.module.eval()
-        total = SquaredErrors()
-        for start in range(0, len(self.targets), batch_size):
-            chosen = range(start, min(start + batch_size, len(self.targets)))
-            joined, labels = self.batch(potential, chosen)
-            total.add(squared_errors(predict(potential, joined), labels))
-        return total
 
 
 @dataclass
@@ -171,7 +129,7 @@ class _Run:
         self.best_loss, self.best = state["best_loss"], state["best"]
         self.curve = [Epoch(**e) for e in state["curve"]]
 
-    def advance(self, split: dict[str, _Split]) -> Epoch:
+    def advance(self, split: dict[str, Split]) -> Epoch:
         """Run one epoch and write the state."""
         clock = time.perf_counter()
         settings = self.settings
@@ -244,7 +202,7 @@ class _Run:
             },
         )
 
-    def finish(self, split: dict[str, _Split], parent: ModelSpec | None) -> TrainingResult:
+    def finish(self, split: dict[str, Split], parent: ModelSpec | None) -> TrainingResult:
         """Write the best epoch's model and measure it on every split."""
         module = self.potential.module
         module.load_state_dict(self.best)
@@ -257,7 +215,7 @@ class _Run:
             parent=None if parent is None else parent.model_dump(exclude={"path"}),
             settings=self.settings.model_dump(exclude={"threads"}),
             best_epoch=self.best_epoch,
-            frames=self.fingerprint,
+            run=self.fingerprint,
         )
         path = self.directory / MODEL_FILE
         dtype = "float64" if self.parameters[0].dtype == torch.float64 else "float32"
@@ -269,26 +227,6 @@ class _Run:
         )
         seconds = sum(e.seconds for e in self.curve)
         return TrainingResult(model, self.best_epoch, self.curve, errors, seconds)
-
-
-def _fingerprint(potential: Potential, split: dict[str, _Split], settings: TrainingSettings) -> str:
-    """Hash everything that decides how a run ends."""
-    start = potential.checkpoint()
-    content = {
-        "settings": json.dumps(settings.model_dump(exclude={"threads"}), sort_keys=True),
-        "config": json.dumps(start.config, sort_keys=True),
-        "state": start.state,
-        "labels": {
-            name: [torch.as_tensor(a) for t in part.targets for a in (t.forces, t.stress)]
-            for name, part in split.items()
-        },
-        "energies": {name: [t.energy for t in part.targets] for name, part in split.items()},
-        "positions": {
-            name: [potential.collate([g]).positions for g in part.graphs]
-            for name, part in split.items()
-        },
-    }
-    return model_files.digest(content)
 
 
 @contextmanager

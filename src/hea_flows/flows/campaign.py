@@ -69,7 +69,9 @@ class CampaignMaker(Maker):
             spec = campaign.thermodynamics
             sampling = SamplingMaker(
                 monte_carlo=campaign.monte_carlo,
-                thermodynamics=ThermodynamicsMaker(thermodynamics=spec, seed=seed) if spec else None,
+                thermodynamics=ThermodynamicsMaker(thermodynamics=spec, seed=seed)
+                if spec
+                else None,
                 seed=seed,
             )
         return cls(
@@ -91,18 +93,19 @@ class CampaignMaker(Maker):
             The file as the user wrote it, kept as provenance.
         """
         alloy = campaign.alloy
-        file = self.campaign_file.make(campaign.name, text)
+        file: Any = self.campaign_file.make(campaign.name, text)
         parts: list[Any] = [file]
-        structures, labels = [], {"training": [], "held-out": []}  # type: ignore[var-annotated]
+        structures: list[Any] = []
+        labels: dict[str, list[Any]] = {"training": [], "held-out": []}
         for i, (spec, maker) in enumerate(zip(campaign.structures, self.labelling, strict=True)):
-            flow = maker.make(spec.set, alloy, file.output)
+            flow: Any = maker.make(spec.set, alloy, file.output)
             # FireWorks takes the highest first: sets are labelled in the order of the file.
             priority = {"manager_config": {"_priority": len(campaign.structures) - i}}
             flow.update_config(priority, dynamic=False)
             parts.append(flow)
             structures.append(flow.output["structures"])
             labels[spec.use].append(flow.output["labels"])
-        dataset = self.dataset.make(alloy, labels["training"], labels["held-out"])
+        dataset: Any = self.dataset.make(alloy, labels["training"], labels["held-out"])
         parts.append(dataset)
         found: dict[str, Any] = {}
         if self.learning is not None:
@@ -121,9 +124,9 @@ class CampaignMaker(Maker):
             **found,
         )
         parts.append(report)
-        flow = Flow(parts, output=report.output, name=self.name)
-        flow.update_metadata(campaign_metadata(campaign.name, text))
-        return flow
+        whole = Flow(parts, output=report.output, name=self.name)
+        whole.update_metadata(campaign_metadata(campaign.name, text))
+        return whole
 
 
 def campaign_metadata(name: str, text: str) -> dict[str, str]:

@@ -33,7 +33,9 @@ class LabellingMaker(Maker):
     @classmethod
     def from_spec(cls, labels: LabelSpec, seed: int) -> LabellingMaker:
         """Return the Maker of one set of a campaign file."""
-        return cls(structures=StructuresMaker(seed=seed), labels=LabelsMaker(labels=labels, seed=seed))
+        return cls(
+            structures=StructuresMaker(seed=seed), labels=LabelsMaker(labels=labels, seed=seed)
+        )
 
     def make(self, expression: str, alloy: AlloySpec, source: Document | None = None) -> Flow:
         """Return the flow; its output holds the structures document and the list of labels."""

@@ -69,7 +69,8 @@ def submit(
             launchpad.rerun_fw(one)
         return Submission(fw_id, found=True, rerun=tuple(failed))
     # No store: a store holds a password, and workers have their own.
-    workflow = flow_to_workflow(maker.make(campaign, text), store=None, metadata=metadata)
+    flow: Any = maker.make(campaign, text)
+    workflow = flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
     ids = launchpad.add_wf(workflow)
     return Submission(min(ids.values()), found=False)
 

@@ -182,9 +182,7 @@ def _parity(
     mixing = 1e3 * mixing_energies([reference[k] for k in keys], counts, pure)
     model_mixing = 1e3 * mixing_energies([predicted[k] for k in keys], counts, model_pure)
     elements = sorted(offsets)
-    atoms = [
-        {e: dataset.trajectories[k].symbols.count(e) for e in elements} for k in keys
-    ]
+    atoms = [{e: dataset.trajectories[k].symbols.count(e) for e in elements} for k in keys]
     total = apply_offsets(
         [predicted[k] for k in keys], count_matrix(atoms, elements), elements, offsets
     )

@@ -63,9 +63,7 @@ class DatasetMaker(Maker):
             )
             raise ValueError(msg)
         used = {k: v for k, v in train_labels.items() if v.trajectory is not None}
-        held = {
-            k: v for k, v in held_labels.items() if v.trajectory is not None and k not in used
-        }
+        held = {k: v for k, v in held_labels.items() if v.trajectory is not None and k not in used}
         if not used:
             msg = "no structure of the training sets has a label; nothing to train on"
             raise ValueError(msg)

@@ -71,7 +71,9 @@ class FineTuneMaker(Maker):
             parent=parent,
             best_epoch=result.best_epoch,
             model=result.model.model_copy(update={"path": None}),
-            model_file=StoredFile.from_bytes("model.pt", Path(result.model.path or "").read_bytes()),
+            model_file=StoredFile.from_bytes(
+                "model.pt", Path(result.model.path or "").read_bytes()
+            ),
             settings=self.training,
             offsets=offsets,
             dataset_checksum=dataset.checksum,

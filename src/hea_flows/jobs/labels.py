@@ -90,7 +90,7 @@ class LabelsMaker(Maker):
         return maker(**self.labels.options)
 
     @job
-    def make(self, structures: StructuresDoc) -> Response:
+    def make(self, structures: StructuresDoc) -> Response[Any]:
         """Fan out; the output is the list of label documents."""
         engine = self.engine()
         jobs: list[Any] = []

@@ -112,7 +112,11 @@ class ThermodynamicsMaker(Maker):
         if len(values) < 2:
             msg = f"only {len(values)} of {spec.n_random} random structures relaxed; see fmax"
             raise RuntimeError(msg)
-        mean, sigma, depth = float(np.mean(values)), float(np.std(values, ddof=1)), hull_depth(phases)
+        mean, sigma, depth = (
+            float(np.mean(values)),
+            float(np.std(values, ddof=1)),
+            hull_depth(phases),
+        )
         defined = sigma > 0 and mean + depth > 0
         return ThermodynamicsDoc(
             **stamp("torch", finetune=finetune, dataset=dataset),

@@ -62,9 +62,15 @@ def order_rows(chains: Iterable[MonteCarloDoc]) -> list[OrderRow]:
         }
         rows.append(
             OrderRow(
-                mode, model, len(group[0].final_species), a, temperature,
-                len(group), sum(c.trials for c in group),
-                fmean(c.acceptance for c in group), *energy,
+                mode,
+                model,
+                len(group[0].final_species),
+                a,
+                temperature,
+                len(group),
+                sum(c.trials for c in group),
+                fmean(c.acceptance for c in group),
+                *energy,
                 order={p: v for p, (v, _) in combined.items()},
                 order_errors={p: e for p, (_, e) in combined.items()},
             )

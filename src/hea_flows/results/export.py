@@ -32,12 +32,18 @@ def dataset_frames(dataset: DatasetDoc) -> list[Atoms]:
     used = {f.structure_id for f in dataset.frames}
     refs = [
         *dataset.frames,
-        *(FrameRef(label=dataset.labels[key], structure_id=key, step=step)
-          for key in trajectories if key not in used for step in range(len(trajectories[key]))),
+        *(
+            FrameRef(label=dataset.labels[key], structure_id=key, step=step)
+            for key in trajectories
+            if key not in used
+            for step in range(len(trajectories[key]))
+        ),
     ]
     splits = dict.fromkeys(range(len(refs)), "held-out")
     for name, indices in (
-        ("train", dataset.train), ("test", dataset.test), ("validation", dataset.validation)
+        ("train", dataset.train),
+        ("test", dataset.test),
+        ("validation", dataset.validation),
     ):
         splits |= dict.fromkeys(indices, name)
     frames = []

@@ -31,7 +31,9 @@ def name_of(document: Document) -> str:
         case LabelDoc():
             return document.structure.formula
         case DatasetDoc():
-            return "-".join(document.alloy.elements) + (document.alloy.anion or "")
+            first = document.alloy.elements[0]
+            tail = document.alloy.to_alloy().unit_formula(first)[len(first) :]
+            return f"({','.join(document.alloy.elements)}){tail}"
         case FineTuneDoc():
             return document.model.label
         case BenchmarkDoc():

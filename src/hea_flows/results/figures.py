@@ -96,10 +96,19 @@ def mixing_by_composition(
     if pairs:
         halves[0].supylabel("mixing energy (meV/unit)", fontsize=9.5)
         halves[0].supxlabel("fraction of the second element", fontsize=9.5)
-        marks = [Line2D([], [], ls="none", label=text, **style)
-                 for pool, (text, style) in zip(pools, _MARKS.items(), strict=True) if pool]
-        halves[0].legend(handles=marks, loc="outside upper left", ncols=3, title="a  Binaries",
-                         title_fontproperties={"weight": "bold"}, alignment="left")
+        marks = [
+            Line2D([], [], ls="none", label=text, **style)
+            for pool, (text, style) in zip(pools, _MARKS.items(), strict=True)
+            if pool
+        ]
+        halves[0].legend(
+            handles=marks,
+            loc="outside upper left",
+            ncols=3,
+            title="a  Binaries",
+            title_fontproperties={"weight": "bold"},
+            alignment="left",
+        )
     else:
         say_empty(panels[0, 0], "no binary structures in this benchmark")
     _by_components(halves[1].subplots(), points, pools[2])
@@ -147,18 +156,31 @@ def _by_components(axes: Axes, points: list[ParityPoint], tuned: list[ParityPoin
         values = values[np.isfinite(values)]
         if len(values) >= 5 and np.ptp(values) > 0:
             _violin(axes, values, at)
-        axes.plot(at - 0.2 + rng.uniform(-0.06, 0.06, len(values)), values, "o", ms=3.2,
-                  color=REFERENCE, alpha=0.55, mew=0)
+        axes.plot(
+            at - 0.2 + rng.uniform(-0.06, 0.06, len(values)),
+            values,
+            "o",
+            ms=3.2,
+            color=REFERENCE,
+            alpha=0.55,
+            mew=0,
+        )
         model = [p.model_mixing_mev for p in tuned if p.n_components == n]
-        axes.plot(at + 0.26 + rng.uniform(-0.06, 0.06, len(model)), model, "x", ms=4, color=TUNED,
-                  mew=1)
+        axes.plot(
+            at + 0.26 + rng.uniform(-0.06, 0.06, len(model)), model, "x", ms=4, color=TUNED, mew=1
+        )
     handles = [Line2D([], [], ls="none", marker="o", color=REFERENCE, label="reference")]
     if tuned:
         handles.append(Line2D([], [], ls="none", marker="x", color=TUNED, label="fine-tuned"))
     axes.axhline(0, color="#888888", lw=0.8)
-    axes.set(title="b  By number of elements", xlabel="alloyed elements in the structure",
-             ylabel="mixing energy (meV/unit)", xticks=range(len(numbers)),
-             xticklabels=[str(n) for n in numbers], xlim=(-0.6, len(numbers) - 0.4))
+    axes.set(
+        title="b  By number of elements",
+        xlabel="alloyed elements in the structure",
+        ylabel="mixing energy (meV/unit)",
+        xticks=range(len(numbers)),
+        xticklabels=[str(n) for n in numbers],
+        xlim=(-0.6, len(numbers) - 0.4),
+    )
     axes.legend(handles=handles, loc="best")
 
 
@@ -187,8 +209,9 @@ def parity(
     in the benchmark's tables, so that the MAEs in the legends are those of the tables.
     """
     given = [b for b in (foundation, tuned) if b is not None]
-    figure = new_figure(10, 9.0, energy_note(given, geometry)
-                        + " Total energies: per-element offsets removed.")
+    figure = new_figure(
+        10, 9.0, energy_note(given, geometry) + " Total energies: per-element offsets removed."
+    )
     panels = figure.subplots(2, 2, squeeze=False)
     quantities: tuple[tuple[str, str, Callable[[ParityPoint], tuple[float, float]], float], ...] = (
         ("Total energy", "eV/unit", lambda p: (p.reference_energy, p.model_energy), 1000.0),
@@ -208,8 +231,16 @@ def parity(
                 xy = xy[np.isfinite(xy).all(axis=1)]
                 if len(xy):
                     error = float(np.abs(xy[:, 1] - xy[:, 0]).mean()) * to_mev
-                    axes.plot(*xy.T, ls="none", marker=marker, mfc=face, mec=edge, ms=6, mew=0.9,
-                              label=f"{part}, n = {len(xy)}: MAE {error:.3g} meV/unit")
+                    axes.plot(
+                        *xy.T,
+                        ls="none",
+                        marker=marker,
+                        mfc=face,
+                        mec=edge,
+                        ms=6,
+                        mew=0.9,
+                        label=f"{part}, n = {len(xy)}: MAE {error:.3g} meV/unit",
+                    )
             axes.set(xlabel=f"reference ({unit})", ylabel=f"model ({unit})")
             axes.legend(loc="upper left")
         _same_limits([axes for axes in row if axes.axison])
@@ -229,8 +260,12 @@ def _same_limits(row: list[Axes]) -> None:
 @styled
 def learning_curve(documents: Sequence[FineTuneDoc]) -> Figure:
     """Draw validation errors of energy and forces against the epoch, a line per model."""
-    figure = new_figure(10, 4.0, "Energies: total, of the validation frames, per-element offsets "
-                                "removed. Errors are root mean squares.")
+    figure = new_figure(
+        10,
+        4.0,
+        "Energies: total, of the validation frames, per-element offsets "
+        "removed. Errors are root mean squares.",
+    )
     left, right = figure.subplots(1, 2)
     for i, doc in enumerate(documents):
         colour = PALETTE[i % len(PALETTE)]
@@ -240,19 +275,35 @@ def learning_curve(documents: Sequence[FineTuneDoc]) -> Figure:
             (right, [e.validation_forces_mev for e in doc.curve]),
         ):
             shown = [v if np.isfinite(v) and v > 0 else np.nan for v in values]
-            axes.plot(epochs, shown, color=colour, marker="o", ms=3,
-                      label=plain(f"{doc.model.label}, seed {doc.settings.seed}"))
+            axes.plot(
+                epochs,
+                shown,
+                color=colour,
+                marker="o",
+                ms=3,
+                label=plain(f"{doc.model.label}, seed {doc.settings.seed}"),
+            )
             kept = [(e, v) for e, v in zip(epochs, shown, strict=True) if e == doc.best_epoch]
-            axes.plot(*np.array(kept, dtype=float).reshape(-1, 2).T, ls="none", marker="o", ms=9,
-                      mfc="none", color=colour)
+            axes.plot(
+                *np.array(kept, dtype=float).reshape(-1, 2).T,
+                ls="none",
+                marker="o",
+                ms=9,
+                mfc="none",
+                color=colour,
+            )
     for axes, title, unit in ((left, "a  Energy", "meV/atom"), (right, "b  Forces", "meV/Å")):
-        if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()
-                   for line in axes.get_lines()):
+        if not any(
+            np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()
+            for line in axes.get_lines()
+        ):
             say_empty(axes, "no learning curve")
             continue
         axes.set(title=title, xlabel="epoch", ylabel=f"validation RMSE ({unit})", yscale="log")
-        for which, subs in ((axes.yaxis.set_major_locator, (1.0,)),
-                            (axes.yaxis.set_minor_locator, (2.0, 5.0))):
+        for which, subs in (
+            (axes.yaxis.set_major_locator, (1.0,)),
+            (axes.yaxis.set_minor_locator, (2.0, 5.0)),
+        ):
             which(LogLocator(subs=subs))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda y, _: f"{y:g}"))

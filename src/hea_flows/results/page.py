@@ -79,8 +79,10 @@ def cards(inputs: ReportInputs) -> list[Card]:
     note = f"no held-out {reference_name(inputs)} labels"
     if s["mixing_geometry"]:
         counts = sorted({n for n in (s["mixing_n_before"], s["mixing_n_after"]) if n})
-        note = (f"foundation → fine-tuned, on {' and '.join(map(str, counts))} held-out "
-                f"{reference_name(inputs)} labels, {s['mixing_geometry']}")
+        note = (
+            f"foundation → fine-tuned, on {' and '.join(map(str, counts))} held-out "
+            f"{reference_name(inputs)} labels, {s['mixing_geometry']}"
+        )
     if factor is not None:
         change = "smaller" if factor >= 1 else "larger"
         note += f"; {number(max(factor, 1 / factor), 1)} times {change}"
@@ -93,23 +95,35 @@ def cards(inputs: ReportInputs) -> list[Card]:
     per_unit = "not defined"
     if s["deed_per_unit"] is not None:
         per_unit = f"{number(s['deed_per_unit'], 1)} (eV/unit)⁻¹"
-    random = (f"{per_unit}; random structures {number(s['random_mean_mev'], 1)} ± "
-              f"{number(s['random_sigma_mev'], 1)} meV/unit, {mode}") if mode else stable
+    random = (
+        (
+            f"{per_unit}; random structures {number(s['random_mean_mev'], 1)} ± "
+            f"{number(s['random_sigma_mev'], 1)} meV/unit, {mode}"
+        )
+        if mode
+        else stable
+    )
     return [
         Card("Mixing-energy error", f"{number(before, 1)} → {number(after, 1)}", "meV/unit", note),
         Card("Decomposition temperature", number(temperature, 0), "K", stable),
         Card("DEED", number(s["deed_per_atom"], 0), "(eV/atom)⁻¹", random),
-        Card("Labels", number(s["labels"], 0), "structures",
-             f"{number(s['frames'], 0)} labelled frames; {s['not_converged']} structures not "
-             "converged, failed or missing"),
+        Card(
+            "Labels",
+            number(s["labels"], 0),
+            "structures",
+            f"{number(s['frames'], 0)} labelled frames; {s['not_converged']} structures not "
+            "converged, failed or missing",
+        ),
     ]
 
 
 def _accuracy(inputs: ReportInputs, geometry: Geometry) -> Iterator[Picture]:
     tuned, foundation = inputs.benchmark("fine-tuned"), inputs.benchmark("foundation")
     s = summary(inputs)
-    errors = (f"mixing-energy MAE on held-out labels {number(s['mixing_mae_before_mev'])} meV/unit "
-              f"before and {number(s['mixing_mae_after_mev'])} meV/unit after fine-tuning")
+    errors = (
+        f"mixing-energy MAE on held-out labels {number(s['mixing_mae_before_mev'])} meV/unit "
+        f"before and {number(s['mixing_mae_after_mev'])} meV/unit after fine-tuning"
+    )
     yield Picture(
         data_uri(parity(foundation, tuned, geometry)),
         f"Four parity plots, total and mixing energy of both models; {errors}.",
@@ -162,35 +176,53 @@ def sections(inputs: ReportInputs) -> list[Section]:
         section.pictures = list(_accuracy(inputs, shown))
         parts.append(section)
     if inputs.finetunes:
-        parts.append(Section("training", "Training", [Picture(
-            data_uri(learning_curve(inputs.finetunes)),
-            "Validation errors of energy and forces against the epoch, logarithmic.",
-            "Learning curves: root mean square errors of the validation frames; the ring marks "
-            "the epoch that was kept.",
-        )], [training_table(inputs)]))
+        parts.append(
+            Section(
+                "training",
+                "Training",
+                [
+                    Picture(
+                        data_uri(learning_curve(inputs.finetunes)),
+                        "Validation errors of energy and forces against the epoch, logarithmic.",
+                        "Learning curves: root mean square errors of the validation frames; the ring marks "
+                        "the epoch that was kept.",
+                    )
+                ],
+                [training_table(inputs)],
+            )
+        )
     if inputs.montecarlo:
         groups = _chains_alike(inputs.montecarlo)
         pictures = [_order_picture(inputs, g) for g in groups] if inputs.alloy else []
-        parts.append(Section("order", "Order and separation", pictures,
-                             order_tables(inputs.montecarlo)))
+        parts.append(
+            Section("order", "Order and separation", pictures, order_tables(inputs.montecarlo))
+        )
     if thermo := headline_thermodynamics(inputs):
         tail = anion_tail(inputs.alloy)
-        parts.append(Section("thermodynamics", "Thermodynamics", [
-            Picture(
-                data_uri(gibbs_energy(thermo, inputs.alloy)),
-                "Gibbs energy against temperature; stable with rising temperature: "
-                + ", ".join(f"{name} from {t:.0f} K" for t, name in thermo.transitions) + ".",
-                f"Gibbs energy of the solid solution and its stable decompositions ({thermo.mode} "
-                "energies, relative to the end members); dotted lines mark transitions.",
-            ),
-            Picture(
-                data_uri(random_energies(thermo)),
-                f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, mean "
-                f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
-                f"Mixing energies of random equimolar structures ({thermo.mode} energies, relative "
-                "to the end members), with mean, one σ (shaded) and the SQS.",
-            ),
-        ], thermodynamics_tables(thermo, tail)))
+        parts.append(
+            Section(
+                "thermodynamics",
+                "Thermodynamics",
+                [
+                    Picture(
+                        data_uri(gibbs_energy(thermo, inputs.alloy)),
+                        "Gibbs energy against temperature; stable with rising temperature: "
+                        + ", ".join(f"{name} from {t:.0f} K" for t, name in thermo.transitions)
+                        + ".",
+                        f"Gibbs energy of the solid solution and its stable decompositions ({thermo.mode} "
+                        "energies, relative to the end members); dotted lines mark transitions.",
+                    ),
+                    Picture(
+                        data_uri(random_energies(thermo)),
+                        f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, mean "
+                        f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
+                        f"Mixing energies of random equimolar structures ({thermo.mode} energies, relative "
+                        "to the end members), with mean, one σ (shaded) and the SQS.",
+                    ),
+                ],
+                thermodynamics_tables(thermo, tail),
+            )
+        )
     trouble = problem_table(inputs)
     if not trouble.rows:
         text = "No structure is missing, failed or left out."
@@ -203,8 +235,9 @@ def sections(inputs: ReportInputs) -> list[Section]:
 
 def build_page(documents: ReportInputs) -> str:
     """Return the report as HTML: figures inside, no script, nothing loaded from elsewhere."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = files("hea_flows.results").joinpath("report.html").read_text(encoding="utf-8")
     alloy, campaign = documents.alloy, documents.campaign
     made = max((d.created_at for d in documents.documents), default=None)

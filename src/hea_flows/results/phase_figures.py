@@ -71,8 +71,10 @@ def order_parameters(chains: Sequence[MonteCarloDoc], alloy: AlloySpec) -> Figur
             _snapshot(panel, chain, alloy.to_alloy(), colours)
         for panel in axes[len(shots) :]:
             panel.set_axis_off()
-        handles = [Line2D([], [], ls="none", marker="o", ms=9, color=c, label=e)
-                   for e, c in colours.items()]
+        handles = [
+            Line2D([], [], ls="none", marker="o", ms=9, color=c, label=e)
+            for e, c in colours.items()
+        ]
         bottom.legend(handles=handles, loc="outside right center", title="site")
     return figure
 
@@ -88,12 +90,25 @@ def _order_panel(
     axes.axhline(0, color="#888888", lw=0.8)
     handles = []
     for a, b in pairs:
-        points = [(r.temperature, r.order[f"{a}-{b}"], r.order_errors[f"{a}-{b}"])
-                  for r in sorted(rows, key=lambda r: r.temperature) if f"{a}-{b}" in r.order]
+        points = [
+            (r.temperature, r.order[f"{a}-{b}"], r.order_errors[f"{a}-{b}"])
+            for r in sorted(rows, key=lambda r: r.temperature)
+            if f"{a}-{b}" in r.order
+        ]
         t, values, errors = np.array(points, dtype=float).reshape(-1, 3).T
         marker = pair_marker(a, b, colours)
-        axes.errorbar(t, values, yerr=np.nan_to_num(errors), color=colours[a], lw=1, alpha=0.6,
-                      capsize=2.5, elinewidth=1, ecolor="#555555", zorder=2)
+        axes.errorbar(
+            t,
+            values,
+            yerr=np.nan_to_num(errors),
+            color=colours[a],
+            lw=1,
+            alpha=0.6,
+            capsize=2.5,
+            elinewidth=1,
+            ecolor="#555555",
+            zorder=2,
+        )
         axes.plot(t, values, ls="none", zorder=3, **marker)
         strength = float(np.nan_to_num(values[0])) if len(values) else 0.0
         name = f"{a}–{b}"
@@ -109,14 +124,21 @@ def _snapshot(axes: Axes, chain: MonteCarloDoc, alloy: Alloy, colours: dict[str,
     ordering = Ordering(alloy, chain.supercell, tuple(chain.final_species))
     atoms = ordering.to_atoms(chain.lattice_constant)
     sites = atoms.positions[:: alloy.atoms_per_unit, :2]
-    circles = PatchCollection([Circle((x, y), 0.47 * chain.lattice_constant) for x, y in sites],
-                              facecolors=[colours[s] for s in ordering.species], edgecolors="none")
+    circles = PatchCollection(
+        [Circle((x, y), 0.47 * chain.lattice_constant) for x, y in sites],
+        facecolors=[colours[s] for s in ordering.species],
+        edgecolors="none",
+    )
     axes.add_collection(circles)
     v, w = atoms.cell.array[0, :2], atoms.cell.array[1, :2]
     outline = np.array([(0 * v), v, v + w, w, (0 * v)]) - 0.5 * (v + w) / np.sqrt(len(sites))
     axes.plot(*outline.T, color="#bbbbbb", lw=0.8, zorder=0)
-    axes.set_title(f"{chain.temperature:g} K, after {chain.trials} trials", fontsize=9,
-                   loc="center", fontweight="normal")
+    axes.set_title(
+        f"{chain.temperature:g} K, after {chain.trials} trials",
+        fontsize=9,
+        loc="center",
+        fontweight="normal",
+    )
     axes.set_aspect("equal")
     axes.autoscale_view()
     axes.set_axis_off()
@@ -130,8 +152,10 @@ def gibbs(phases: PhaseSet, temperature: np.ndarray) -> np.ndarray:
 @styled
 def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figure:
     """Draw G against T of the solid solution and of every decomposition stable somewhere."""
-    note = (f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
-            "with the same model. Entropy: ideal mixing on the alloyed sublattice.")
+    note = (
+        f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
+        "with the same model. Entropy: ideal mixing on the alloyed sublattice."
+    )
     figure = new_figure(10, 4.4, note)
     if not doc.decompositions:
         say_empty(figure.subplots(), "no decompositions")
@@ -146,8 +170,12 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
     shown = list(dict.fromkeys(([] if solution is None else [solution]) + lowest.tolist()))
     for order, i in enumerate(shown):
         name = " + ".join(phase_name(p, tail) for p in doc.decompositions[i].phases)
-        style = {"color": PALETTE[order % len(PALETTE)], "lw": 2.2 if i == solution else 1.6,
-                 "ls": ("-", "--", "-.", ":")[order % 4], "label": plain(name)}
+        style = {
+            "color": PALETTE[order % len(PALETTE)],
+            "lw": 2.2 if i == solution else 1.6,
+            "ls": ("-", "--", "-.", ":")[order % 4],
+            "label": plain(name),
+        }
         left.plot(t, table[i], **style)
         right.plot(t, table[i] - table[shown[0]], **style)
     left.axhline(0, color="#bbbbbb", lw=0.8)
@@ -155,16 +183,30 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
         for at in crossings:
             axes.axvline(at, color="#888888", lw=0.9, ls=(0, (2, 2)), zorder=0)
     for at in crossings:
-        right.annotate(f"{at:.0f} K", (at, 0.98), xycoords=("data", "axes fraction"), rotation=90,
-                       ha="right", va="top", fontsize=8.5, color="#444444")
+        right.annotate(
+            f"{at:.0f} K",
+            (at, 0.98),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=8.5,
+            color="#444444",
+        )
     zero = "solid solution" if solution is not None else "ground state"
     spread = float(np.ptp(table[shown] - table[shown[0]])) or 1.0
     below = float((table[shown] - table[shown[0]]).min())
     right.set_ylim(below - 0.1 * spread - 0.5, min(spread, 4 * abs(below) + 5) + 0.05 * spread)
-    left.set(title="a  Gibbs energy", xlabel="temperature (K)",
-             ylabel="G relative to the end members (meV/unit)")
-    right.set(title=f"b  Counted from the {zero}", xlabel="temperature (K)",
-              ylabel=f"G − G({zero}) (meV/unit)")
+    left.set(
+        title="a  Gibbs energy",
+        xlabel="temperature (K)",
+        ylabel="G relative to the end members (meV/unit)",
+    )
+    right.set(
+        title=f"b  Counted from the {zero}",
+        xlabel="temperature (K)",
+        ylabel=f"G − G({zero}) (meV/unit)",
+    )
     left.legend(loc="lower left")
     return figure
 
@@ -172,24 +214,38 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
 @styled
 def random_energies(doc: ThermodynamicsDoc) -> Figure:
     """Draw the histogram of random mixing energies with the SQS marked and DEED in the title."""
-    note = (f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
-            "with the same model.")
+    note = (
+        f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
+        "with the same model."
+    )
     figure = new_figure(10, 4.2, note)
     axes = figure.subplots()
     values = np.array([v for v in doc.random_mixing_mev if np.isfinite(v)])
     if not len(values):
         say_empty(axes, "no random structures")
         return figure
-    axes.hist(values, bins="auto" if np.ptp(values) > 0 else 1, color="#9db8d0", edgecolor="white",
-              label=f"{len(values)} random structures")
+    axes.hist(
+        values,
+        bins="auto" if np.ptp(values) > 0 else 1,
+        color="#9db8d0",
+        edgecolor="white",
+        label=f"{len(values)} random structures",
+    )
     low, high = doc.h_ave_mev - doc.sigma_mev, doc.h_ave_mev + doc.sigma_mev
     axes.axvspan(low, high, color="#0072B2", alpha=0.08, lw=0, zorder=0)
-    axes.axvline(doc.h_ave_mev, color="#0072B2",
-                 label=f"mean {doc.h_ave_mev:.1f}, σ {doc.sigma_mev:.2f} meV/unit")
+    axes.axvline(
+        doc.h_ave_mev,
+        color="#0072B2",
+        label=f"mean {doc.h_ave_mev:.1f}, σ {doc.sigma_mev:.2f} meV/unit",
+    )
     phase = solid_solution(doc)
     if phase is not None:
-        axes.axvline(doc.sqs_mixing_mev[phase], color="#D55E00", ls="--",
-                     label=f"SQS {doc.sqs_mixing_mev[phase]:.1f} meV/unit")
+        axes.axvline(
+            doc.sqs_mixing_mev[phase],
+            color="#D55E00",
+            ls="--",
+            label=f"SQS {doc.sqs_mixing_mev[phase]:.1f} meV/unit",
+        )
     if doc.deed_per_unit is None or doc.deed_per_atom is None:
         title = "DEED is not defined here"
     else:

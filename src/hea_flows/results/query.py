@@ -59,7 +59,8 @@ def light(output: Mapping[str, Any] | Document) -> dict[str, Any]:
     -------
     row
         Field to value: texts, numbers, None; lists and mappings of up to three scalars as they
-        are and longer ones as a length; fields in the data store as `STORED`.
+        are and longer ones as a length; files without content; fields in the data store as
+        `STORED`.
     """
     data = output.model_dump() if isinstance(output, Document) else output
     return {k: _short(v) for k, v in data.items() if not k.startswith("@")}
@@ -70,8 +71,11 @@ def _short(value: Any) -> Any:  # noqa: ANN401
         return STORED
     if isinstance(value, Mapping):
         inner = {k: v for k, v in value.items() if not str(k).startswith("@")}
-        few = len(inner) <= 3 and not any(isinstance(v, Mapping | list | tuple)
-                                          for v in inner.values())
+        if "sha256" in inner and "content" in inner:  # a file: told by name and checksum
+            del inner["content"]
+        few = len(inner) <= 3 and not any(
+            isinstance(v, Mapping | list | tuple) for v in inner.values()
+        )
         return inner if few else len(inner)
     if isinstance(value, list | tuple):
         few = len(value) <= 3 and not any(isinstance(v, Mapping | list | tuple) for v in value)
@@ -169,7 +173,8 @@ def documents(
         return []
     rows = store.query(
         {"uuid": {"$in": [u for u, _ in wanted]}} | criteria,
-        properties=["uuid", "index", "output"], load=load,
+        properties=["uuid", "index", "output"],
+        load=load,
     )
     chosen = [_with_uuid(r) for r in rows if (r["uuid"], r["index"]) in set(wanted)]
     return sorted(chosen, key=lambda d: (d.created_at, d.uuid))

@@ -169,11 +169,14 @@ def problems(inputs: ReportInputs) -> list[tuple[str, str, str, str]]:
         if x.state != "converged"
     ]
     for dataset in inputs.datasets:
-        rows += [(k, formulas.get(k, ""), "not in the dataset", v)
-                 for k, v in dataset.excluded.items()]
+        rows += [
+            (k, formulas.get(k, ""), "not in the dataset", v) for k, v in dataset.excluded.items()
+        ]
     for bench in inputs.benchmarks:
-        rows += [(k, formulas.get(k, ""), f"relaxation with the {bench.role} model", v)
-                 for k, v in bench.failed.items()]
+        rows += [
+            (k, formulas.get(k, ""), f"relaxation with the {bench.role} model", v)
+            for k, v in bench.failed.items()
+        ]
     for thermo in inputs.thermodynamics:
         rows += [(k, "", f"thermodynamics, {thermo.mode}", v) for k, v in thermo.failed.items()]
     return rows

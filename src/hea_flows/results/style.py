@@ -20,21 +20,51 @@ P = ParamSpec("P")
 
 #: Okabe and Ito's palette and two more, told apart with every common colour vision.
 PALETTE = (
-    "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#5D4037", "#9E9E9E",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#56B4E9",
+    "#CC79A7",
+    "#5D4037",
+    "#9E9E9E",
 )
 _OF_ELEMENT = {
-    "Mo": "#0072B2", "W": "#56B4E9", "Nb": "#E69F00", "Ta": "#D55E00", "V": "#009E73",
-    "Ti": "#CC79A7", "Cr": "#5D4037", "Zr": "#F0E442", "Hf": "#9E9E9E", "Re": "#332288",
+    "Mo": "#0072B2",
+    "W": "#56B4E9",
+    "Nb": "#E69F00",
+    "Ta": "#D55E00",
+    "V": "#009E73",
+    "Ti": "#CC79A7",
+    "Cr": "#5D4037",
+    "Zr": "#F0E442",
+    "Hf": "#9E9E9E",
+    "Re": "#332288",
 }
 REFERENCE, TUNED, FOUNDATION = "#333333", "#0072B2", "#D55E00"
 _STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 9.5, "axes.titlesize": 10, "axes.labelsize": 9.5,
-    "legend.fontsize": 8.5, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
-    "axes.titleweight": "bold", "axes.edgecolor": "#555555", "axes.linewidth": 0.8,
-    "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7, "axes.axisbelow": True,
-    "legend.frameon": False, "figure.facecolor": "white", "savefig.facecolor": "white",
-    "lines.linewidth": 1.6, "axes.unicode_minus": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9.5,
+    "legend.fontsize": 8.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "lines.linewidth": 1.6,
+    "axes.unicode_minus": True,
 }
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -61,9 +91,13 @@ def element_colours(elements: Sequence[str]) -> dict[str, str]:
 def pair_marker(a: str, b: str, colours: Mapping[str, str], size: float = 7) -> dict[str, Any]:
     """Return the keywords of a round marker, its halves in the colours of two elements."""
     return {
-        "marker": "o", "markersize": size, "markerfacecolor": colours[a],
+        "marker": "o",
+        "markersize": size,
+        "markerfacecolor": colours[a],
         "fillstyle": "full" if a == b else "left",
-        "markerfacecoloralt": colours[b], "markeredgecolor": "white", "markeredgewidth": 0.6,
+        "markerfacecoloralt": colours[b],
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.6,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from hea_flows.results.averages import OrderRow, order_rows
@@ -42,6 +43,15 @@ class Table:
     wide: set[int] = field(default_factory=lambda: {0})
     folded: bool = False
 
+    def to_rich(self) -> RichTable:
+        """Return the table for a terminal, its caption above."""
+        table = RichTable(title=escape(self.caption), title_justify="left")
+        for i, column in enumerate(self.columns):
+            table.add_column(escape(column), justify="left" if i in self.wide else "right")
+        for row in self.rows:
+            table.add_row(*map(escape, row))
+        return table
+
 
 def number(value: float | None, digits: int = 2) -> str:
     """Return a number with fixed digits and a true minus sign; a dash for None, nan and inf."""
@@ -64,44 +74,64 @@ def summary_tables(summary: Mapping[str, Any]) -> list[RichTable]:
     Each line says which energies it speaks of: the geometry of the benchmark, or the mode of the
     thermodynamics.
     """
-    table = RichTable(title=f"Campaign {summary.get('campaign') or ''}".strip(), title_justify="left")
+    name = summary.get("campaign") or "without a name"
+    table = RichTable(title=escape(f"Campaign {name}"), title_justify="left")
     table.add_column("what")
     table.add_column("value", justify="right")
     table.add_column("unit")
     for key, (words, unit) in HEADLINES.items():
         value = summary.get(key)
+        which = ""
         if key.startswith("mixing"):
-            words += f", {summary.get('mixing_geometry') or 'no benchmark'}"
+            which = f", {summary.get('mixing_geometry') or 'no benchmark'}"
         if key.startswith(("decomposition", "deed")):
-            words += f", {summary.get('thermodynamics_mode') or 'no thermodynamics'}"
+            which = f", {summary.get('thermodynamics_mode') or 'no thermodynamics'}"
         digits = 0 if isinstance(value, int) or key.startswith("decomposition") else 2
-        table.add_row(words, number(value, digits), unit)
+        table.add_row(words + which, number(value, digits), unit)
     return [table]
 
 
 def benchmark_table(inputs: ReportInputs) -> Table:
     """Return the errors of every model, geometry and part."""
-    components = sorted({n for b in inputs.benchmarks for t in b.tables for n in t.by_components},
-                        key=int)
+    components = sorted(
+        {n for b in inputs.benchmarks for t in b.tables for n in t.by_components}, key=int
+    )
     rows = []
     for bench in inputs.benchmarks:
         for t in bench.tables:
             low, high = t.mixing_mae_interval_mev
-            rows.append([
-                bench.role, bench.model.label, t.geometry, t.part, str(t.n),
-                number(t.total_mae_mev), number(t.mixing_mae_mev),
-                f"{number(low)} to {number(high)}",
-                *(number(t.by_components.get(n)) for n in components),
-            ])
+            rows.append(
+                [
+                    bench.role,
+                    bench.model.label,
+                    t.geometry,
+                    t.part,
+                    str(t.n),
+                    number(t.total_mae_mev),
+                    number(t.mixing_mae_mev),
+                    f"{number(low)} to {number(high)}",
+                    *(number(t.by_components.get(n)) for n in components),
+                ]
+            )
     ends = {t.geometry: t.reference for b in inputs.benchmarks for t in b.tables}
     references = "".join(f" Mixing energies, {g}: {text}." for g, text in ends.items())
     return Table(
         "Mean absolute errors against the reference labels (meV/unit). Total energies after "
         "per-element offsets; end points are not counted. Relaxed and fixed energies are not "
         f"to be compared with each other.{references}",
-        ["model", "potential", "energies", "part", "n", "total", "mixing", "95 % interval",
-         *(f"mixing, {n} elements" for n in components)],
-        rows, {0, 1, 2, 3},
+        [
+            "model",
+            "potential",
+            "energies",
+            "part",
+            "n",
+            "total",
+            "mixing",
+            "95 % interval",
+            *(f"mixing, {n} elements" for n in components),
+        ],
+        rows,
+        {0, 1, 2, 3},
     )
 
 
@@ -111,15 +141,37 @@ def training_table(inputs: ReportInputs) -> Table:
     for doc in inputs.finetunes:
         parent = doc.parent.label if doc.parent else "from scratch"
         for split, e in doc.errors.items():
-            rows.append([doc.model.label, parent, str(doc.settings.seed), f"{doc.best_epoch}",
-                         split, str(e.n_frames), number(e.energy_mev), number(e.forces_mev),
-                         number(e.stress_mev), number(doc.seconds, 0)])
+            rows.append(
+                [
+                    doc.model.label,
+                    parent,
+                    str(doc.settings.seed),
+                    f"{doc.best_epoch}",
+                    split,
+                    str(e.n_frames),
+                    number(e.energy_mev),
+                    number(e.forces_mev),
+                    number(e.stress_mev),
+                    number(doc.seconds, 0),
+                ]
+            )
     return Table(
         "Root mean square errors of the trained models, offsets removed: energy (meV/atom), "
         "forces (meV/Å), stress (meV/Å³).",
-        ["model", "parent", "seed", "best epoch", "split", "frames", "energy", "forces", "stress",
-         "training (s)"],
-        rows, {0, 1, 4},
+        [
+            "model",
+            "parent",
+            "seed",
+            "best epoch",
+            "split",
+            "frames",
+            "energy",
+            "forces",
+            "stress",
+            "training (s)",
+        ],
+        rows,
+        {0, 1, 4},
     )
 
 
@@ -130,22 +182,34 @@ def order_tables(chains: Sequence[MonteCarloDoc]) -> list[Table]:
         kinds.setdefault((row.mode, row.model, row.n_sites, row.lattice_constant), []).append(row)
     tables = []
     for (mode, model, n_sites, a), rows in kinds.items():
-        body = [[pair, *(with_error(r.order[pair], r.order_errors[pair], 3)
-                         if pair in r.order else NONE for r in rows)]
-                for pair in dict.fromkeys(p for r in rows for p in r.order)]
+        body = [
+            [
+                pair,
+                *(
+                    with_error(r.order[pair], r.order_errors[pair], 3) if pair in r.order else NONE
+                    for r in rows
+                ),
+            ]
+            for pair in dict.fromkeys(p for r in rows for p in r.order)
+        ]
         body += [
-            ["mixing energy (meV/unit)", *(with_error(r.energy_mev, r.energy_error_mev)
-                                           for r in rows)],
+            [
+                "mixing energy (meV/unit)",
+                *(with_error(r.energy_mev, r.energy_error_mev) for r in rows),
+            ],
             ["acceptance (%)", *(number(100 * r.acceptance, 1) for r in rows)],
             ["chains", *(str(r.n_chains) for r in rows)],
             ["trials in all", *(number(r.trials, 0) for r in rows)],
         ]
-        tables.append(Table(
-            f"Order parameters CV of nearest neighbours ± standard error. Energies: {mode}, "
-            f"{model}, {n_sites} sites, reference lattice a = {a:.4g} Å; mixing energies refer to "
-            f"end members, {mode}.",
-            ["pair", *(f"{r.temperature:g} K" for r in rows)], body,
-        ))
+        tables.append(
+            Table(
+                f"Order parameters CV of nearest neighbours ± standard error. Energies: {mode}, "
+                f"{model}, {n_sites} sites, reference lattice a = {a:.4g} Å; mixing energies refer to "
+                f"end members, {mode}.",
+                ["pair", *(f"{r.temperature:g} K" for r in rows)],
+                body,
+            )
+        )
     return tables
 
 
@@ -156,34 +220,61 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
     for (start, name), end in zip(doc.transitions, ends, strict=True):
         phases = [p.strip().strip("()").split(",") for p in name.split(" + ")]
         found = pool.get(frozenset(frozenset(p) for p in phases))
-        stable.append([
-            " + ".join(phase_name("-".join(p), tail) for p in phases),
-            number(start, 0), number(end, 0) if isfinite(end) else "no limit",
-            number(found.enthalpy_mev if found else None),
-            number(1000 * found.entropy_mev_per_k if found else None, 1),
-        ])
+        stable.append(
+            [
+                " + ".join(phase_name("-".join(p), tail) for p in phases),
+                number(start, 0),
+                number(end, 0) if isfinite(end) else "no limit",
+                number(found.enthalpy_mev if found else None),
+                number(1000 * found.entropy_mev_per_k if found else None, 1),
+            ]
+        )
     mode = f"Energies: {doc.mode}, {doc.model.label}; reference: end members, {doc.mode}."
-    every = [[" + ".join(phase_name(p, tail) for p in d.phases), number(d.enthalpy_mev),
-              number(1000 * d.entropy_mev_per_k, 1)]
-             for d in sorted(doc.decompositions, key=lambda d: d.enthalpy_mev)]
-    sqs = [[phase_name(p, tail), number(h), number(doc.sqs_objective.get(p), 4)]
-           for p, h in doc.sqs_mixing_mev.items()]
+    every = [
+        [
+            " + ".join(phase_name(p, tail) for p in d.phases),
+            number(d.enthalpy_mev),
+            number(1000 * d.entropy_mev_per_k, 1),
+        ]
+        for d in sorted(doc.decompositions, key=lambda d: d.enthalpy_mev)
+    ]
+    sqs = [
+        [phase_name(p, tail), number(h), number(doc.sqs_objective.get(p), 4)]
+        for p, h in doc.sqs_mixing_mev.items()
+    ]
     return [
-        Table(f"Stable phases with rising temperature. {mode}",
-              ["phases", "from (K)", "to (K)", "H (meV/unit)", "S (μeV/K per unit)"], stable),
-        Table(f"All {len(every)} decompositions, by enthalpy. {mode}",
-              ["phases", "H (meV/unit)", "S (μeV/K per unit)"], every, folded=True),
-        Table(f"Special quasirandom structures. {mode}",
-              ["phase", "mixing energy (meV/unit)", "objective"], sqs, folded=True),
+        Table(
+            f"Stable phases with rising temperature. {mode}",
+            ["phases", "from (K)", "to (K)", "H (meV/unit)", "S (μeV/K per unit)"],
+            stable,
+        ),
+        Table(
+            f"All {len(every)} decompositions, by enthalpy. {mode}",
+            ["phases", "H (meV/unit)", "S (μeV/K per unit)"],
+            every,
+            folded=True,
+        ),
+        Table(
+            f"Special quasirandom structures. {mode}",
+            ["phase", "mixing energy (meV/unit)", "objective"],
+            sqs,
+            folded=True,
+        ),
     ]
 
 
 def problem_table(inputs: ReportInputs) -> Table:
     """Return the structures that are missing, failed or left out, with the reason."""
-    rows = [[subscripts(formula) or NONE, key, where, reason or "no reason given"]
-            for key, formula, where, reason in problems(inputs)]
-    return Table("Structures that are missing, failed, not converged or left out.",
-                 ["structure", "id", "where", "reason"], rows, {0, 1, 2, 3})
+    rows = [
+        [subscripts(formula) or NONE, key, where, reason or "no reason given"]
+        for key, formula, where, reason in problems(inputs)
+    ]
+    return Table(
+        "Structures that are missing, failed, not converged or left out.",
+        ["structure", "id", "where", "reason"],
+        rows,
+        {0, 1, 2, 3},
+    )
 
 
 def provenance_tables(inputs: ReportInputs) -> list[Table]:
@@ -204,11 +295,22 @@ def provenance_tables(inputs: ReportInputs) -> list[Table]:
         engines = ", ".join(sorted({d.engine for d in inputs.labels}))
         place = 1 if inputs.campaign else 0
         about = {"settings id": ids, "engine": engines, "state": counted(inputs.labels)}
-        rows.insert(place + len(inputs.structures),
-                    row("label", f"{len(labels)} documents", "see below", "", about))
-    tables = [Table("Every document of this report: uuid, versions, checksums, seeds, settings.",
-                    columns, rows, {0, 1, 2, 3, 4})]
+        rows.insert(
+            place + len(inputs.structures),
+            row("label", f"{len(labels)} documents", "see below", "", about),
+        )
+    tables = [
+        Table(
+            "Every document of this report: uuid, versions, checksums, seeds, settings.",
+            columns,
+            rows,
+            {0, 1, 2, 3, 4},
+        )
+    ]
     if labels:
-        tables.append(Table(f"All {len(labels)} label documents.", columns, labels,
-                            {0, 1, 2, 3, 4}, folded=True))
+        tables.append(
+            Table(
+                f"All {len(labels)} label documents.", columns, labels, {0, 1, 2, 3, 4}, folded=True
+            )
+        )
     return tables

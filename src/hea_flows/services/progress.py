@@ -23,7 +23,7 @@ STATES = (
     "DEFUSED",
     "ARCHIVED",
 )
-_OPEN = ("WAITING", "READY", "RESERVED", "RUNNING")
+_OPEN = ("READY", "RESERVED", "RUNNING")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,16 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class Progress:
-    """The jobs of a workflow: how many are in each state, which run, which failed."""
+    """The jobs of a workflow: how many are in each state, which run, which failed.
+
+    `settled` is False if FireWorks was moving jobs on while they were counted, so that a job may
+    be done and the next one not yet ready.
+    """
 
     counts: dict[str, int]
     running: tuple[RunningJob, ...]
     failed: tuple[FailedJob, ...]
+    settled: bool = True
 
     @property
     def total(self) -> int:
@@ -67,7 +72,7 @@ class Progress:
     @property
     def over(self) -> bool:
         """Whether no job can run any more: all are done, or the rest waits for failed ones."""
-        return not any(self.counts.get(state, 0) for state in _OPEN if state != "WAITING")
+        return self.settled and not any(self.counts.get(state, 0) for state in _OPEN)
 
 
 def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> Progress:
@@ -85,15 +90,19 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
     ValueError
         If the launchpad has no workflow with this Firework.
     """
+    before = _workflows(launchpad, workflow_id)
     which: dict[str, Any] = {}
     if workflow_id is not None:
-        workflow = launchpad.workflows.find_one({"nodes": workflow_id}, {"nodes": 1})
-        if workflow is None:
+        if not before:
             msg = f"the launchpad has no workflow with the Firework {workflow_id}"
             raise ValueError(msg)
-        which = {"fw_id": {"$in": workflow["nodes"]}}
+        which = {"fw_id": {"$in": before[0]["nodes"]}}
     fields = {"fw_id": 1, "name": 1, "state": 1, "launches": 1}
     fireworks = list(launchpad.fireworks.find(which, fields).sort("fw_id", 1))
+    # FireWorks locks a workflow, changes its jobs one by one, dates it and unlocks it.
+    settled = before == _workflows(launchpad, workflow_id) and not any(
+        "locked" in workflow for workflow in before
+    )
     counts = Counter(str(firework["state"]) for firework in fireworks)
     shown = [f for f in fireworks if f["state"] in {"RUNNING", "RESERVED", "FIZZLED"}]
     last = {f["fw_id"]: f["launches"][-1] for f in shown if f["launches"]}
@@ -115,7 +124,13 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
         else:
             running.append(RunningJob(*job, launch.get("fworker", {}).get("name", ""), folder))
     ordered = {state: counts[state] for state in STATES if counts[state]}
-    return Progress(ordered, tuple(running), tuple(failed))
+    return Progress(ordered, tuple(running), tuple(failed), settled)
+
+
+def _workflows(launchpad: LaunchPad, workflow_id: int | None) -> list[dict[str, Any]]:
+    which = {} if workflow_id is None else {"nodes": workflow_id}
+    fields = {"nodes": 1, "locked": 1, "updated_on": 1}
+    return list(launchpad.workflows.find(which, fields).sort("_id", 1))
 
 
 def _last_line(launch: dict[str, Any]) -> str:

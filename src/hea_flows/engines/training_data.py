@@ -1,0 +1,91 @@
+"""What a training run is fed with: splits as graphs and labels, the order of frames, a hash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from hea_flows.engines import model_files
+from hea_flows.engines.loss import BatchTarget, SquaredErrors, collate_targets, squared_errors
+from hea_flows.engines.potential import Batch, Potential, predict
+from hea_flows.engines.targets import Target, target
+from hea_flows.schemas import TrainingSettings
+
+
+def batches(n_frames: int, settings: TrainingSettings, epoch: int) -> list[list[int]]:
+    """Return the frames of each batch of an epoch, a function of seed and epoch alone."""
+    rng = np.random.default_rng([settings.seed, epoch])
+    order = rng.permutation(n_frames).tolist()
+    size = settings.batch_size
+    return [order[i : i + size] for i in range(0, n_frames, size)]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames of one split, ready for use: graphs built once, and labels."""
+
+    frames: Sequence[Atoms]
+    graphs: list[Any]
+    targets: list[Target]
+
+    @classmethod
+    def of(cls, potential: Potential, frames: Sequence[Atoms], settings: TrainingSettings) -> Split:
+        """Build the graphs and read the labels.
+
+        Raises
+        ------
+        ValueError
+            For frames without energy or forces, or without a stress that has a loss weight.
+        """
+        targets = [target(frame) for frame in frames]
+        if settings.weights.stress > 0 and any(np.isnan(t.stress).any() for t in targets):
+            msg = "a frame has no stress; set the loss weight of the stress to 0 or label it"
+            raise ValueError(msg)
+        return cls(frames, potential.prepare(frames), targets)
+
+    def batch(self, potential: Potential, chosen: Sequence[int]) -> tuple[Batch, BatchTarget]:
+        """Join the chosen frames."""
+        joined = potential.collate([self.graphs[i] for i in chosen])
+        return joined, collate_targets([self.targets[i] for i in chosen], joined.positions)
+
+    def errors(self, potential: Potential, batch_size: int) -> SquaredErrors:
+        """Evaluate the whole split."""
+        potential.module.eval()
+        total = SquaredErrors()
+        for start in range(0, len(self.targets), batch_size):
+            chosen = range(start, min(start + batch_size, len(self.targets)))
+            joined, labels = self.batch(potential, chosen)
+            total.add(squared_errors(predict(potential, joined), labels))
+        return total
+
+
+def fingerprint(
+    potential: Potential, split: Mapping[str, Split], settings: TrainingSettings
+) -> str:
+    """Hash everything that decides how a run ends."""
+    start = potential.checkpoint()
+    content = {
+        "settings": json.dumps(settings.model_dump(exclude={"threads"}), sort_keys=True),
+        "config": json.dumps(start.config, sort_keys=True),
+        "state": start.state,
+        "labels": {
+            name: [torch.as_tensor(a) for t in part.targets for a in (t.forces, t.stress)]
+            for name, part in split.items()
+        },
+        "energies": {name: [t.energy for t in part.targets] for name, part in split.items()},
+        "frames": {
+            name: [
+                torch.as_tensor(a)
+                for f in part.frames
+                for a in (f.numbers, f.positions, f.cell.array)
+            ]
+            for name, part in split.items()
+        },
+    }
+    return model_files.digest(content)

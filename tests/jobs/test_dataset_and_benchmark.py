@@ -1,0 +1,210 @@
+"""Datasets and benchmarks of a toy model whose errors are known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.singlepoint import SinglePointCalculator
+from jobflow import JobStore, run_locally
+from maggma.stores import MemoryStore
+
+from hea_flows.alloy.frames import checksum
+from hea_flows.alloy.sets import parse
+from hea_flows.config import BenchmarkSpec, DatasetSpec
+from hea_flows.engines import registry
+from hea_flows.engines.registry import Prediction
+from hea_flows.jobs.benchmark import BenchmarkMaker
+from hea_flows.jobs.dataset import DatasetMaker, split_atoms
+from hea_flows.jobs.montecarlo import mean_lattice_constant
+from hea_flows.schemas import (
+    AlloySpec,
+    BenchmarkDoc,
+    DatasetDoc,
+    LabelDoc,
+    ModelSpec,
+    StructureEntry,
+    Trajectory,
+)
+
+SPEC = AlloySpec(elements=("Mo", "W", "Nb"))
+PURE = {"Mo": -22.0, "W": -22.5, "Nb": -21.5}
+SHIFT = {"Mo": 0.7, "W": -0.4, "Nb": 0.1, "S": 0.25}
+
+
+def reference_energy(atoms: Atoms) -> float:
+    """Return end points plus 20 meV per pair of different metals, times 1 + (a - 3.2)²."""
+    metals = [s for s in atoms.get_chemical_symbols() if s != "S"]
+    n = len(metals)
+    unlike = sum(a != b for a in metals for b in metals) / (2 * n)
+    stretch = abs(np.linalg.det(atoms.cell.array[:2, :2])) / (n * 3.2**2 * np.sqrt(3) / 2) - 1
+    return sum(PURE[m] for m in metals) + 0.02 * unlike + n * stretch**2
+
+
+def model_energy(atoms: Atoms) -> float:
+    """Return the reference's, mixing energies wrong by 30 meV per Nb-W pair, other zero."""
+    metals = [s for s in atoms.get_chemical_symbols() if s != "S"]
+    wrong = 0.03 * metals.count("Nb") * metals.count("W")
+    return reference_energy(atoms) + wrong - sum(SHIFT[s] for s in atoms.get_chemical_symbols())
+
+
+class ToyFamily:
+    """A family whose model is `model_energy`; only what a benchmark asks for."""
+
+    name = "toy"
+
+    def evaluate(
+        self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any
+    ) -> list[Prediction]:
+        zero = np.zeros(6)
+        return [Prediction(model_energy(a), np.zeros((len(a), 3)), zero) for a in atoms_list]
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
+        class Toy(Calculator):
+            implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012
+
+            def calculate(self, atoms=None, properties=None, changes=all_changes) -> None:  # noqa: ANN001
+                super().calculate(atoms, properties, changes)
+                d, cell = 1e-4, self.atoms.cell.array
+                stress = np.zeros(6)
+                for k in (0, 1):
+                    strain = np.eye(3)
+                    strain[k, k] += d
+                    energies = []
+                    for sign in (1, -1):
+                        copy = self.atoms.copy()
+                        copy.set_cell(cell @ (np.eye(3) + sign * (strain - np.eye(3))))
+                        energies.append(model_energy(copy))
+                    stress[k] = (energies[0] - energies[1]) / (2 * d * self.atoms.get_volume())
+                self.results = {
+                    "energy": model_energy(self.atoms),
+                    "forces": np.zeros((len(self.atoms), 3)),
+                    "stress": stress,
+                }
+
+        return Toy()
+
+
+@pytest.fixture(autouse=True)
+def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._REGISTERED["model"], "toy", registry._Row(ToyFamily))
+
+
+def labels(expression: str, n_frames: int = 4, **changes: Any) -> list[LabelDoc]:
+    made = []
+    for ordering in parse(expression).build(SPEC.to_alloy(), 0):
+        frames = []
+        for a in np.linspace(3.3, 3.2, n_frames):
+            atoms = ordering.to_atoms(a=float(a))
+            atoms.calc = SinglePointCalculator(
+                atoms,
+                energy=reference_energy(atoms),
+                forces=np.zeros((len(atoms), 3)),
+                stress=np.zeros(6),
+            )
+            frames.append(atoms)
+        fields: dict[str, Any] = {
+            "uuid": f"label-{ordering.id}",
+            "structure": StructureEntry.from_ordering(ordering),
+            "engine": "toy",
+            "settings": {"code": "toy"},
+            "settings_id": "toy",
+            "calculation": "relax",
+            "state": "converged",
+            "n_frames": n_frames,
+            "trajectory": Trajectory.from_frames(frames),
+            "trajectory_sha256": checksum(frames),
+        }
+        made.append(LabelDoc(**fields | changes))
+    return made
+
+
+def run(job: Any) -> Any:
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    return run_locally(job, store=store, ensure_success=True, log=False)[job.uuid][1].output
+
+
+def dataset(training: list[LabelDoc], held_out: list[LabelDoc], **fields: Any) -> DatasetDoc:
+    maker = DatasetMaker(dataset=DatasetSpec(**fields), seed=5)
+    # Called as the job calls it, so that its own errors are seen.
+    return type(maker).make.original(maker, SPEC, [training], [held_out])
+
+
+def test_every_frame_is_in_one_split_and_nothing_held_out_is_trained_on() -> None:
+    document = dataset(labels("1(1)+2(2)"), labels("3(3)+2(2)"))
+    assert document.n_structures == 6
+    assert len(document.frames) == 24
+    splits = [document.train, document.test, document.validation]
+    assert sorted(sum(splits, [])) == list(range(24))
+    assert [len(s) for s in splits] == [19, 4, 1]
+    assert len(document.held_out) == 3  # 3(3); what is trained on is not held out
+    assert not set(document.held_out) & {f.structure_id for f in document.frames}
+    assert document.end_points.keys() == set(SPEC.elements)
+    frame = split_atoms(document, [5])[0]
+    ref = document.frames[5]
+    assert frame.calc.results["energy"] == document.trajectories[ref.structure_id].energies[ref.step]
+    assert dataset(labels("1(1)+2(2)"), []).train == document.train
+    assert dataset(labels("1(1)+2(2)"), []).checksum != document.checksum
+
+
+def test_structures_are_never_torn_apart_by_a_split_of_structures() -> None:
+    document = dataset(labels("1(1)+2(2)+3(3)"), [], split_by="structure")
+    parents = [
+        {document.frames[i].structure_id for i in split}
+        for split in (document.train, document.test, document.validation)
+    ]
+    assert not parents[0] & parents[1]
+    assert not (parents[0] | parents[1]) & parents[2]
+
+
+def test_missing_labels_are_told_not_lost() -> None:
+    gone = {"trajectory": None, "state": "failed", "reason": "SCF diverged"}
+    missing = labels("3(3)", **gone)
+    document = dataset([*labels("1(1)+2(2)"), *missing], [])
+    assert document.excluded == {
+        d.structure.structure_id: "Mo1Nb1W1S6: SCF diverged" for d in missing
+    }
+    with pytest.raises(ValueError, match=r"3 structures have no label, dataset\.max_missing allows 1"):
+        dataset([*labels("1(1)+2(2)"), *missing], [], max_missing=1)
+
+
+def test_what_is_no_dataset() -> None:
+    with pytest.raises(ValueError, match="no label of the end point of W, Nb"):
+        dataset(labels("1(1)[Mo]+2(2)"), [])
+    with pytest.raises(ValueError, match="labels of different settings never mix"):
+        dataset(labels("1(1)"), labels("2(2)", settings_id="other"))
+    with pytest.raises(ValueError, match="nothing to train on"):
+        dataset([], labels("1(1)"))
+
+
+def test_benchmark_gives_the_known_errors() -> None:
+    document = dataset(labels("1(1)+2(2)"), labels("3(3)"))
+    job = BenchmarkMaker(benchmark=BenchmarkSpec(fmax=1e-4)).make(
+        document, foundation=ModelSpec(family="toy", name="t")
+    )
+    result = BenchmarkDoc.model_validate(run(job))
+    assert result.role == "foundation"
+    assert result.failed == {}
+    tables = {(t.part, t.geometry): t for t in result.tables}
+    # One of three binaries is Nb-W: 30 meV per cell of two units. Every ternary holds one pair.
+    training, held_out = tables["training", "fixed"], tables["held-out", "fixed"]
+    assert (training.n, held_out.n) == (3, 3)
+    assert training.mixing_mae_mev == pytest.approx(15 / 3)
+    assert held_out.mixing_mae_mev == pytest.approx(10)
+    assert held_out.by_components == pytest.approx({"3": 10})
+    assert held_out.mixing_mae_interval_mev == pytest.approx((10, 10))
+    # The offsets absorb the shifts of the elements; only the wrong pair is left in the fit.
+    assert held_out.total_mae_mev < 15
+    # The toy's errors do not depend on the geometry, so relaxing changes nothing but the route.
+    assert tables["training", "relaxed"].mixing_mae_mev == pytest.approx(5, abs=1e-3)
+    point = next(p for p in result.fixed if p.n_components == 3)
+    assert point.reference_mixing_mev == pytest.approx(20 / 3)
+    assert point.model_mixing_mev == pytest.approx(20 / 3 + 10)
+
+
+def test_lattice_constant_is_that_of_the_relaxed_end_points() -> None:
+    assert mean_lattice_constant(dataset(labels("1(1)"), [])) == pytest.approx(3.2)

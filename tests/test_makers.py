@@ -1,0 +1,107 @@
+"""Every Maker is a value: it survives JSON, and powerups change it without touching the original."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fireworks import Workflow
+from jobflow import Flow, Job, Maker
+from jobflow.managers.fireworks import flow_to_workflow
+from monty.json import MontyDecoder, MontyEncoder
+
+from hea_flows.config import load_campaign
+from hea_flows.engines.archive import ArchiveMaker
+from hea_flows.engines.gpaw import GPAWMaker
+from hea_flows.flows.campaign import CampaignMaker
+from hea_flows.flows.labelling import LabellingMaker
+from hea_flows.flows.learning import LearningMaker
+from hea_flows.flows.sampling import SamplingMaker
+from hea_flows.jobs.benchmark import BenchmarkMaker
+from hea_flows.jobs.campaign import CampaignFileMaker
+from hea_flows.jobs.dataset import DatasetMaker
+from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows.jobs.labels import LabelsMaker, StartMaker
+from hea_flows.jobs.montecarlo import MonteCarloMaker
+from hea_flows.jobs.report import ReportMaker
+from hea_flows.jobs.structures import StructuresMaker
+from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+
+MAKERS = [
+    ArchiveMaker,
+    BenchmarkMaker,
+    CampaignFileMaker,
+    CampaignMaker,
+    DatasetMaker,
+    FineTuneMaker,
+    GPAWMaker,
+    LabellingMaker,
+    LabelsMaker,
+    LearningMaker,
+    MonteCarloMaker,
+    ReportMaker,
+    SamplingMaker,
+    StartMaker,
+    StructuresMaker,
+    ThermodynamicsMaker,
+]
+QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+
+
+def through_json(obj: Any) -> Any:
+    return json.loads(json.dumps(obj, cls=MontyEncoder), cls=MontyDecoder)
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda m: m.__name__)
+def test_makers_survive_json(maker: type[Maker]) -> None:
+    assert fields(maker)[0].name == "name"
+    assert through_json(maker()) == maker()
+
+
+def quickstart() -> Flow:
+    campaign, text = load_campaign(QUICKSTART)
+    return CampaignMaker.from_campaign(campaign).make(campaign, text)
+
+
+def jobs_of(flow: Flow) -> list[Job]:
+    return [job for job, _ in flow.iterflow()]
+
+
+def test_a_workflow_keeps_its_makers_and_holds_no_store() -> None:
+    flow = quickstart()
+    workflow = Workflow.from_dict(json.loads(json.dumps(flow_to_workflow(flow).to_dict(), default=str)))
+    before = {job.uuid: job for job in jobs_of(flow)}
+    assert len(workflow.fws) == len(before)
+    for firework in workflow.fws:
+        [task] = firework.tasks
+        assert task["store"] is None
+        job = task["job"]
+        assert job.maker == before[job.uuid].maker
+        assert job.name == before[job.uuid].name
+        assert firework.spec["campaign"] == "quickstart"
+
+
+def test_sets_are_labelled_in_the_order_of_the_file() -> None:
+    priorities = {
+        job.name: job.config.manager_config.get("_priority", 0) for job in jobs_of(quickstart())
+    }
+    assert priorities["labels 1(1)+2(2)+3(3)"] > priorities["labels random(2x2, n=2, components=2..4)"]
+    assert priorities["labels random(2x2, n=2, components=2..4)"] > priorities["fine-tune"]
+
+
+def test_update_maker_kwargs_reaches_the_right_jobs() -> None:
+    flow = quickstart()
+    flow.update_maker_kwargs({"seed": 99}, class_filter=MonteCarloMaker)
+    seeds = {j.name: j.maker.seed for j in jobs_of(flow) if hasattr(j.maker, "seed")}
+    chains = {name: seed for name, seed in seeds.items() if name.startswith("monte carlo")}
+    assert set(chains.values()) == {99}
+    assert seeds["dataset"] == 23
+
+
+def test_chains_have_different_seeds() -> None:
+    makers = [j.maker for j in jobs_of(quickstart()) if isinstance(j.maker, MonteCarloMaker)]
+    assert len(makers) == 4
+    assert len({m.seed for m in makers}) == 4
