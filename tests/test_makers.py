@@ -72,7 +72,9 @@ def jobs_of(flow: Flow) -> list[Job]:
 
 def test_a_workflow_keeps_its_makers_and_holds_no_store() -> None:
     flow = quickstart()
-    workflow = Workflow.from_dict(json.loads(json.dumps(flow_to_workflow(flow).to_dict(), default=str)))
+    workflow = Workflow.from_dict(
+        json.loads(json.dumps(flow_to_workflow(flow).to_dict(), default=str))
+    )
     before = {job.uuid: job for job in jobs_of(flow)}
     assert len(workflow.fws) == len(before)
     for firework in workflow.fws:
@@ -88,7 +90,9 @@ def test_sets_are_labelled_in_the_order_of_the_file() -> None:
     priorities = {
         job.name: job.config.manager_config.get("_priority", 0) for job in jobs_of(quickstart())
     }
-    assert priorities["labels 1(1)+2(2)+3(3)"] > priorities["labels random(2x2, n=2, components=2..4)"]
+    assert (
+        priorities["labels 1(1)+2(2)+3(3)"] > priorities["labels random(2x2, n=2, components=2..4)"]
+    )
     assert priorities["labels random(2x2, n=2, components=2..4)"] > priorities["fine-tune"]
 
 

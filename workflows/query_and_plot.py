@@ -23,10 +23,11 @@ def main(
     """Print the errors of all benchmarks of a campaign and draw its parity figure."""
     connection = find_connection(start_local=True)
     store = connection.job_store()
+    documents_store: Any = store.docs_store
     query = {"output.kind": "benchmark", "output.campaign": campaign}
 
     # pymongo: plain dictionaries. A job's document is under `output`, its name beside it.
-    collection = connection.database()[store.docs_store.collection_name]
+    collection = connection.database()[documents_store.collection_name]
     for row in collection.find(query, {"output.role": 1, "output.tables": 1}):
         show("pymongo", row)
 

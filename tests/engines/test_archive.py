@@ -105,8 +105,11 @@ def test_a_structure_it_lacks_is_a_recorded_miss(card: Path) -> None:
 
 def test_other_settings_are_refused(card: Path) -> None:
     [entry] = entries("2(2)[Mo,W]")
+    other = ArchiveMaker(dataset=str(card), settings_id="0123456789ab")
+    with pytest.raises(ValueError, match="0123456789ab was asked for; labels of different"):
+        other.check()
     with pytest.raises(RuntimeError):
-        run(ArchiveMaker(dataset=str(card), settings_id="0123456789ab"), entry)
+        run(other, entry)
 
 
 def test_a_changed_file_is_refused(card: Path) -> None:

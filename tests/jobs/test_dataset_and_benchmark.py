@@ -57,9 +57,7 @@ class ToyFamily:
 
     name = "toy"
 
-    def evaluate(
-        self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any
-    ) -> list[Prediction]:
+    def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         zero = np.zeros(6)
         return [Prediction(model_energy(a), np.zeros((len(a), 3)), zero) for a in atoms_list]
 
@@ -146,7 +144,9 @@ def test_every_frame_is_in_one_split_and_nothing_held_out_is_trained_on() -> Non
     assert document.end_points.keys() == set(SPEC.elements)
     frame = split_atoms(document, [5])[0]
     ref = document.frames[5]
-    assert frame.calc.results["energy"] == document.trajectories[ref.structure_id].energies[ref.step]
+    assert (
+        frame.calc.results["energy"] == document.trajectories[ref.structure_id].energies[ref.step]
+    )
     assert dataset(labels("1(1)+2(2)"), []).train == document.train
     assert dataset(labels("1(1)+2(2)"), []).checksum != document.checksum
 
@@ -168,7 +168,9 @@ def test_missing_labels_are_told_not_lost() -> None:
     assert document.excluded == {
         d.structure.structure_id: "Mo1Nb1W1S6: SCF diverged" for d in missing
     }
-    with pytest.raises(ValueError, match=r"3 structures have no label, dataset\.max_missing allows 1"):
+    with pytest.raises(
+        ValueError, match=r"3 structures have no label, dataset\.max_missing allows 1"
+    ):
         dataset([*labels("1(1)+2(2)"), *missing], [], max_missing=1)
 
 

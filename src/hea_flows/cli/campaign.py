@@ -26,9 +26,11 @@ def submit(config: Config, again: Again = False) -> None:
     """Put a campaign on the launchpad; `hea-flows worker` runs it."""
     from hea_flows.config import load_campaign
     from hea_flows.flows import launch
+    from hea_flows.flows.campaign import CampaignMaker
     from hea_flows.services.connection import find_connection
 
     campaign, text = load_campaign(_find_config(config))
+    CampaignMaker.from_campaign(campaign)  # tells what is wrong before a database is started
     connection = find_connection(start_local=True)
     connection.ping()
     submission = launch.submit(campaign, text, connection, again=again)
@@ -48,9 +50,11 @@ def run(
     """Run a campaign to its end: database, workers, live progress, summary, report."""
     from hea_flows.config import load_campaign
     from hea_flows.flows import launch
+    from hea_flows.flows.campaign import CampaignMaker
     from hea_flows.services.connection import find_connection
 
     campaign, text = load_campaign(_find_config(config))
+    CampaignMaker.from_campaign(campaign)  # tells what is wrong before a database is started
     connection = find_connection(start_local=True)
     connection.ping()
     submission = launch.submit(campaign, text, connection, again=again)

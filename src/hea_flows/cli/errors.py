@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _SHOWN = 80
+_CORRECTABLE = (ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError)
 
 
 def describe(error: Exception) -> tuple[str, int] | None:
@@ -21,7 +22,7 @@ def describe(error: Exception) -> tuple[str, int] | None:
     if hasattr(error, "errors") and hasattr(error, "error_count"):
         return _line(_validation(error)), 1  # type: ignore[arg-type]
     ours = type(error).__module__.partition(".")[0] == "hea_flows"
-    if isinstance(error, ValueError | FileNotFoundError | PermissionError) or ours:
+    if isinstance(error, _CORRECTABLE) or ours:
         return _line(str(error) or type(error).__name__), 1
     return None
 

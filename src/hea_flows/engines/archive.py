@@ -121,6 +121,28 @@ class ArchiveMaker(Maker):
     dataset: str = "pbe-mo-ta-nb-w-v-s2"
     settings_id: str | None = None
 
+    def check(self) -> None:
+        """Read the dataset, and compare its settings with those asked for.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such dataset.
+        ValueError
+            If its file was changed, or has other settings.
+        """
+        self._load()
+
+    def _load(self) -> tuple[DatasetCard, dict[tuple[str, str], list[Atoms]]]:
+        card, trajectories = load_dataset(find_card(self.dataset))
+        if self.settings_id not in (None, card.settings_id):
+            msg = (
+                f"dataset {card.name} has settings id {card.settings_id}, "
+                f"{self.settings_id} was asked for; labels of different settings never mix"
+            )
+            raise ValueError(msg)
+        return card, trajectories
+
     @job(data=["trajectory"], output_schema=LabelDoc)
     def make(
         self,
@@ -131,13 +153,7 @@ class ArchiveMaker(Maker):
     ) -> LabelDoc:
         """Label one structure; see `hea_flows.engines.labels.ReferenceEngine`."""
         structure.to_ordering(alloy.to_alloy())
-        card, trajectories = load_dataset(find_card(self.dataset))
-        if self.settings_id not in (None, card.settings_id):
-            msg = (
-                f"dataset {card.name} has settings id {card.settings_id}, "
-                f"{self.settings_id} was asked for; labels of different settings never mix"
-            )
-            raise ValueError(msg)
+        card, trajectories = self._load()
 
         def read() -> tuple[list[Atoms], bool]:
             frames = trajectories.get((structure.structure_id, self.calculation))

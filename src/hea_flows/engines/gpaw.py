@@ -238,6 +238,10 @@ class GPAWMaker(Maker):
     fmax: float = 0.02
     max_steps: int = 40
 
+    def check(self) -> None:
+        """Raise `ModuleNotFoundError` if GPAW or its setups are not installed."""
+        self.rule.as_rule()
+
     @job(data=["trajectory"], output_schema=LabelDoc)
     def make(
         self,

@@ -30,6 +30,10 @@ class ReferenceEngine(Protocol):
     name: str
     calculation: Calculation
 
+    def check(self) -> None:
+        """Raise, in one line, what can be known before any structure is labelled."""
+        ...
+
     def make(
         self,
         structure: StructureEntry,

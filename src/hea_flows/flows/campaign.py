@@ -8,6 +8,7 @@ from typing import Any
 from jobflow import Flow, Maker
 
 from hea_flows.config import Campaign, text_sha256
+from hea_flows.engines.registry import family
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
@@ -51,18 +52,30 @@ class CampaignMaker(Maker):
 
     @classmethod
     def from_campaign(cls, campaign: Campaign) -> CampaignMaker:
-        """Return the Maker that a campaign file describes."""
+        """Return the Maker that a campaign file describes.
+
+        What can be known to fail is told now, before anything runs.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError, ModuleNotFoundError
+            For an unknown engine, option or model family, a dataset or checkpoint that is missing
+            or has another checksum, or a package that is not installed.
+        """
         seed = campaign.seed
         labelling = [
             LabellingMaker.from_spec(spec.labels or campaign.labels, seed)
             for spec in campaign.structures
         ]
         for maker in labelling:
-            maker.labels.engine()  # an unknown engine or option is told before anything runs
+            maker.labels.engine().check()
         learning = sampling = None
         if campaign.model is not None:
+            model, engine = campaign.model, family(campaign.model.family)
+            if model.path is not None:
+                model = engine.resolve(model)
             learning = LearningMaker(
-                finetune=FineTuneMaker(model=campaign.model, training=campaign.training),
+                finetune=FineTuneMaker(model=model, training=campaign.training),
                 benchmark=BenchmarkMaker(benchmark=campaign.benchmark, seed=seed),
             )
         if campaign.monte_carlo or campaign.thermodynamics:

@@ -1,0 +1,183 @@
+"""The whole campaign, through FireWorks workers in their own processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from hea_flows.config import load_campaign
+from hea_flows.flows import launch
+from hea_flows.results.provenance import walk
+from hea_flows.results.query import documents
+from hea_flows.services.connection import Connection
+from hea_flows.services.progress import campaign_progress
+
+pytestmark = pytest.mark.slow
+
+
+def cli(connection: Connection, *arguments: str, check: bool = True) -> str:
+    """Run a command in a process of its own, on the test's database."""
+    environment = {**os.environ, **connection.environment(), "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "hea_flows", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def test_a_killed_campaign_goes_on_and_leads_back_to_its_file(
+    connection: Connection, campaign_file: Path, tmp_path: Path
+) -> None:
+    campaign, text = load_campaign(campaign_file)
+    submission = launch.submit(campaign, text, connection)
+    assert not submission.found
+    launchpad = connection.launchpad()
+
+    # Kill the worker in the middle of the training, and everything that runs it.
+    command = [sys.executable, "-m", "hea_flows", "worker"]
+    environment = {**os.environ, **connection.environment()}
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    end = time.monotonic() + 600
+    while "fine-tune" not in {
+        j.name for j in campaign_progress(launchpad, submission.fw_id).running
+    }:
+        assert worker.poll() is None, (tmp_path / "worker.log").read_text()[-3000:]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(1)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    finished = {
+        f["fw_id"]: f["launches"]
+        for f in launchpad.fireworks.find({"state": "COMPLETED"}, {"fw_id": 1, "launches": 1})
+    }
+    assert len(finished) > 15
+
+    # The same command again: it finds the campaign, and computes nothing twice.
+    report = tmp_path / "report.html"
+    output = cli(connection, "run", str(campaign_file), "--report", str(report))
+    assert "is on the launchpad already, going on" in output
+    assert "</html>" in report.read_text()
+    for firework in launchpad.fireworks.find({}, {"fw_id": 1, "launches": 1, "state": 1}):
+        assert firework["state"] == "COMPLETED"
+        if firework["fw_id"] in finished:
+            assert firework["launches"] == finished[firework["fw_id"]]
+        completed = {"fw_id": firework["fw_id"], "state": "COMPLETED"}
+        assert launchpad.launches.count_documents(completed) == 1
+
+    _check_documents(connection, campaign_file)
+    _check_provenance(connection, campaign_file)
+    _check_queries(connection, output)
+
+
+def _store(connection: Connection) -> Any:
+    store = connection.job_store()
+    store.connect()
+    return store
+
+
+def _check_documents(connection: Connection, campaign_file: Path) -> None:
+    store = _store(connection)
+    [dataset] = documents(store, "dataset", "small", load=True)
+    assert dataset.n_structures == 10
+    # 6 pairs of 8 enumerated cells of four: none has a label, and every miss is told.
+    misses = [reason for reason in dataset.excluded.values() if "has no relax label" in reason]
+    assert len(misses) == 48
+    assert len(dataset.frames) == sum(
+        len(t.energies) for k, t in dataset.trajectories.items() if k not in dataset.held_out
+    )
+    [tuned] = documents(store, "finetune", "small", load=True)
+    assert hashlib.sha256(tuned.model_file.read()).hexdigest() == tuned.model.sha256
+    assert [e.epoch for e in tuned.curve] == [1, 2]
+    chains = documents(store, "montecarlo", "small")
+    assert sorted(c.temperature for c in chains) == [300, 900]
+    for chain in chains:
+        assert (
+            sorted(chain.initial_species) == sorted(chain.final_species) == ["Mo", "Nb", "Ta", "W"]
+        )
+        assert chain.mode == "fixed lattice"
+        # Two by two cells of four elements: every pair of elements is equally often bonded.
+        for a, b in (("Mo", "Ta"), ("Nb", "W")):
+            assert chain.order_parameters[f"{a}-{b}"] == pytest.approx(-1 / 6)
+        assert chain.order_parameters["Mo-Mo"] == pytest.approx(-1 / 16)
+    [phases] = documents(store, "thermodynamics", "small")
+    assert len(phases.decompositions) == 15
+    assert set(phases.sqs_mixing_mev) >= {"Mo-W", "Mo-Ta-Nb-W"}
+    assert phases.h_hull_mev >= 0
+
+
+def _check_provenance(connection: Connection, campaign_file: Path) -> None:
+    """Walk from a benchmark to everything it was made from."""
+    store = _store(connection)
+    tuned = next(b for b in documents(store, "benchmark", "small") if b.role == "fine-tuned")
+    root = walk(store, tuned.uuid)
+    kinds: dict[str, list[Any]] = {}
+    for node in root.all_nodes():
+        assert node.document is not None, node.uuid
+        kinds.setdefault(node.kind, []).append(node.document)
+    [campaign] = kinds["campaign"]
+    assert campaign.config == campaign_file.read_text()
+    [dataset] = kinds["dataset"]
+    assert dataset.seed == 23
+    [finetune] = kinds["finetune"]
+    assert finetune.model.sha256 == tuned.model.sha256
+    labels = {d.uuid: d for d in kinds["label"]}
+    for frame in dataset.frames:
+        assert labels[frame.label].structure.structure_id == frame.structure_id
+        assert frame.step < labels[frame.label].n_frames
+    assert {d.settings_id for d in labels.values()} == {dataset.settings_id}
+    assert {d.settings["code"] for d in labels.values()} == {"gpaw"}
+    assert all(d.versions["hea-flows"] for d in root_documents(root))
+    shown = cli(connection, "show", tuned.uuid, "--provenance")
+    for fact in (campaign.config_sha256, tuned.model.sha256, dataset.settings_id, campaign.uuid):
+        assert fact in shown
+
+
+def root_documents(root: Any) -> list[Any]:
+    return [node.document for node in root.all_nodes()]
+
+
+def _check_queries(connection: Connection, output: str) -> None:
+    """The numbers of pymongo, of the command line and of the summary are the same."""
+    assert connection.uri is not None
+    client: Any = pymongo.MongoClient(connection.uri.get_secret_value())
+    outputs = client[connection.database_name]["outputs"]
+    found = outputs.find({"output.kind": "benchmark", "output.campaign": "small"})
+    raw = {d["output"]["role"]: d["output"]["tables"] for d in found}
+    client.close()
+    arguments = ("query", "--kind", "benchmark", "--campaign", "small", "--full")
+    shown = {d["role"]: d["tables"] for d in json.loads(cli(connection, *arguments))}
+    assert set(raw) == set(shown) == {"foundation", "fine-tuned"}
+    for role, tables in raw.items():
+        for mine, other in zip(tables, shown[role], strict=True):
+            assert mine["mixing_mae_mev"] == other["mixing_mae_mev"]
+            assert f"{mine['mixing_mae_mev']:.2f}" in output
+
+
+def test_a_failing_job_is_told_and_retried(connection: Connection, campaign_file: Path) -> None:
+    text = campaign_file.read_text().split("model:")[0]
+    campaign_file.write_text(text.replace("1(1)+2(2)", "2(2)"))  # no end points
+    output = cli(connection, "run", str(campaign_file), check=False)
+    assert "no label of the end point of Mo, Ta, Nb, W" in output
+    assert "run again to retry" in output
+    assert "Traceback" not in output
+    assert "1 failed jobs are tried again" in cli(
+        connection, "run", str(campaign_file), check=False
+    )
