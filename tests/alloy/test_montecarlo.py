@@ -9,8 +9,8 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.units import kB
 
+from hea_flows.alloy.energy_models import AseEnergyModel
 from hea_flows.alloy.montecarlo import (
-    AseEnergyModel,
     ChainResult,
     EnergyModelCalculator,
     run_canonical,

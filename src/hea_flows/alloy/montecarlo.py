@@ -6,17 +6,16 @@ import random
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal, Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator as AseCalculator
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 from icet.core.sublattices import Sublattices
 from mchammer.calculators.base_calculator import BaseCalculator
 from mchammer.ensembles import CanonicalEnsemble
 from numpy.typing import ArrayLike, NDArray
 
+from hea_flows.alloy.energy_models import EnergyModel, integer_rows
 from hea_flows.alloy.order_parameters import (
     by_label,
     correlation_matrix,
@@ -24,108 +23,9 @@ from hea_flows.alloy.order_parameters import (
     neighbour_pairs,
     species_codes,
 )
-from hea_flows.alloy.ordering import IntMatrix, Ordering
+from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.relaxation import relax
 from hea_flows.alloy.statistics import autocorrelation_time, blocked_mean
-
-Mode = Literal["fixed lattice", "relaxed"]
-
-
-class EnergyModel(Protocol):
-    """Energy of a cell as a function of its decoration alone."""
-
-    def energy(self, species_by_site: Sequence[str]) -> float:
-        """Return the energy of the cell (eV) for the elements in `lattice_points` order."""
-        ...
-
-
-def _rows(supercell: ArrayLike) -> IntMatrix:
-    return tuple(tuple(int(x) for x in row) for row in np.asarray(supercell))  # type: ignore[return-value]
-
-
-class AseEnergyModel:
-    """Energies of decorations from an ASE calculator.
-
-    Parameters
-    ----------
-    alloy
-        The host.
-    supercell
-        Integer matrix, rows are supercell vectors in the primitive basis, shape (3, 3).
-    lattice_constant
-        Lattice constant of the reference geometry (Å), the same for every decoration.
-    calculator
-        A calculator to use throughout, or a function that returns a new one per decoration, for
-        codes that keep density or symmetry between calls.
-    mode
-        ``"fixed lattice"``: every decoration at the reference geometry as it is. ``"relaxed"``:
-        every decoration relaxed from it, atoms and the periodic directions of the cell.
-    fmax, max_steps
-        Convergence of the relaxations (eV/Å), and the most moves each may take.
-    reference
-        Reference geometry in place of the ideal one; atoms in the order of `Ordering.to_atoms`.
-
-    Raises
-    ------
-    ValueError
-        For an unknown mode, or a reference whose atoms or anions do not fit the supercell.
-    """
-
-    def __init__(
-        self,
-        alloy: Alloy,
-        supercell: ArrayLike,
-        lattice_constant: float,
-        calculator: AseCalculator | Callable[[], AseCalculator],
-        *,
-        mode: Mode,
-        fmax: float = 0.02,
-        max_steps: int = 200,
-        reference: Atoms | None = None,
-    ) -> None:
-        if mode not in ("fixed lattice", "relaxed"):
-            msg = f"mode is 'fixed lattice' or 'relaxed', got {mode!r}"
-            raise ValueError(msg)
-        self.alloy, self.supercell, self.mode = alloy, _rows(supercell), mode
-        self.fmax, self.max_steps = fmax, max_steps
-        self._calculator = calculator
-        n = abs(round(np.linalg.det(np.array(self.supercell))))
-        ideal = Ordering(alloy, self.supercell, (alloy.elements[0],) * n).to_atoms(lattice_constant)
-        self.reference = (ideal if reference is None else reference).copy()
-        self.reference.calc = None
-        self._alloyed = np.arange(n) * alloy.atoms_per_unit
-        fixed = np.setdiff1d(np.arange(len(ideal)), self._alloyed)
-        if (
-            len(self.reference) != len(ideal)
-            or (self.reference.numbers[fixed] != ideal.numbers[fixed]).any()
-        ):
-            msg = (
-                f"reference {self.reference.get_chemical_formula()} does not fit: "
-                f"{n} units expected, each an alloyed atom and then its anions"
-            )
-            raise ValueError(msg)
-        self.name = mode if reference is not None else f"{mode}, a = {lattice_constant:g} Å"
-
-    def energy(self, species_by_site: Sequence[str]) -> float:
-        """Return the energy of one decoration (eV per cell).
-
-        Raises
-        ------
-        RuntimeError
-            If a relaxation does not converge: its energy would depend on where it stopped.
-        """
-        atoms = self.reference.copy()
-        atoms.numbers[self._alloyed] = [atomic_numbers[s] for s in species_by_site]
-        calculator = self._calculator
-        atoms.calc = calculator if isinstance(calculator, AseCalculator) else calculator()
-        if self.mode == "relaxed" and not relax(atoms, fmax=self.fmax, max_steps=self.max_steps):
-            msg = (
-                f"{atoms.get_chemical_formula()} ({''.join(species_by_site)}) did not relax to "
-                f"fmax {self.fmax} eV/Å in {self.max_steps} moves; raise max_steps or fmax"
-            )
-            raise RuntimeError(msg)
-        return float(atoms.get_potential_energy())
 
 
 class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
@@ -158,7 +58,7 @@ class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
         name: str = "energy model",
     ) -> None:
         super().__init__(name=name)
-        self.model, self.alloy, self.supercell = model, alloy, _rows(supercell)
+        self.model, self.alloy, self.supercell = model, alloy, integer_rows(supercell)
         self.known: MutableMapping[str, float] = {} if known is None else known
         #: Number of times the model itself was asked.
         self.evaluations = 0

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from jobflow import Maker, job
 
+from hea_flows.alloy.energy_models import AseEnergyModel
 from hea_flows.alloy.mixing import mixing_energies
-from hea_flows.alloy.montecarlo import AseEnergyModel, run_canonical
+from hea_flows.alloy.montecarlo import run_canonical
 from hea_flows.alloy.random_structures import (
     composition_counts,
     random_ordering,

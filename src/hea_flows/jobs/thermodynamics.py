@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 from jobflow import Maker, job
 
+from hea_flows.alloy.energy_models import AseEnergyModel
 from hea_flows.alloy.mixing import mixing_energies
-from hea_flows.alloy.montecarlo import AseEnergyModel
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.random_structures import random_orderings
 from hea_flows.alloy.sqs import special_quasirandom
