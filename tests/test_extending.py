@@ -147,7 +147,7 @@ def test_a_wrong_option_is_told(extend: ModuleType) -> None:
 def test_the_other_maker(extend: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     extend.main("1(1)+2(2)")
     printed = capsys.readouterr().out
-    rows = re.findall(r"(\w+) (\w+) converged: -?[\d.]+ eV, ([\d.]+) Å³/unit", printed)
+    rows = re.findall(r"(\w+) (\w+) converged: -?[\d.]+ eV, ([\d.]+) Å³/atom", printed)
     assert len(rows) == 4
     volumes = {key: float(volume) for _, key, volume in rows}
     assert volumes[L1_0.id] == pytest.approx(layered()[1], rel=2e-3)

@@ -1,4 +1,4 @@
-"""Every Maker is a value: it survives JSON, and powerups change it without touching the original."""
+"""Every Maker is a value: it survives JSON, and powerups change what they should."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """A reference engine and a Maker from outside the package; docs/extending.md explains them."""
-# ruff: noqa: ANN401  (types are written out in hea_flows.engines.labels.ReferenceEngine)
 
 from __future__ import annotations
 
@@ -24,6 +23,9 @@ class EMTMaker(Maker):
     calculation: str = "relax"
     fmax: float = 0.01
 
+    def check(self) -> None:
+        """Raise what can be known before any structure is labelled; here, nothing."""
+
     @job(data=["trajectory"], output_schema=LabelDoc)
     def make(self, structure: Any, alloy: Any, source: Any = None, start: Any = None) -> LabelDoc:
         """Label one structure; every step is a frame, a failure becomes a document."""
@@ -41,16 +43,15 @@ class EMTMaker(Maker):
 
 @dataclass
 class VolumesMaker(Maker):
-    """A job of our own: the relaxed volume (Å³ per unit) of every label, by structure id."""
+    """A job of our own: the relaxed volume (Å³ per atom) of every label, by structure id."""
 
     name: str = "volumes"
 
     @job
     def make(self, labels: list[LabelDoc]) -> dict[str, float]:
         """Take the labels of a set."""
-        cells = {d.structure.structure_id: d.trajectory.cells[-1] for d in labels if d.trajectory}
-        units = {d.structure.structure_id: len(d.structure.species) for d in labels}
-        return {key: float(np.linalg.det(cells[key])) / units[key] for key in cells}
+        paths = {d.structure.structure_id: d.trajectory for d in labels if d.trajectory}
+        return {k: float(np.linalg.det(p.cells[-1])) / len(p.symbols) for k, p in paths.items()}
 
 
 def main(expression: str = "1(1)+2(2)") -> None:
@@ -73,12 +74,15 @@ def main(expression: str = "1(1)+2(2)") -> None:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(Flow([labelling, volumes]), store=store, ensure_success=True, log=False)
 
-    per_unit = store.get_output(volumes.uuid)
+    per_atom = store.get_output(volumes.uuid)
     labels: list[Any] = documents(store, "label")
     for label in labels:
         key, name = label.structure.structure_id, label.structure.formula
-        print(f"{name} {key} {label.state}: {label.energy:.6f} eV, {per_unit[key]:.4f} Å³/unit")
+        print(f"{name} {key} {label.state}: {label.energy:.6f} eV, {per_atom[key]:.4f} Å³/atom")
 
+
+# Types of an engine: hea_flows.engines.labels.ReferenceEngine; here they are left open.
+# ruff: noqa: ANN401
 
 if __name__ == "__main__":
     import typer

@@ -35,25 +35,32 @@ class Potts:
 
     def energy(self, species_by_site: Sequence[str]) -> float:
         self.asked.append(tuple(species_by_site))
-        return sum(self.bonds.get("".join(sorted((species_by_site[i], species_by_site[j]))), 0.0)
-                   for i, j in self.pairs)
+        return sum(
+            self.bonds.get("".join(sorted((species_by_site[i], species_by_site[j]))), 0.0)
+            for i, j in self.pairs
+        )
 
 
 BONDS = {"MoW": -0.02, "MoV": 0.05, "VW": 0.03, "VV": -0.04}
 START = ("Mo", "W", "V") * 2
 
 
-def chain(temperature: float = 600, seed: int = 1, trials: int = 400, **kwargs) -> ChainResult:  # noqa: ANN003
+def chain(temperature: float = 600, seed: int = 1, trials: int = 400, **kwargs) -> ChainResult:
     model = kwargs.pop("model", None) or Potts(LAYER, CELL, BONDS)
     kwargs.setdefault("average_from", 100)
-    return run_canonical(model, LAYER, CELL, START, temperature=temperature, trials=trials,
-                         seed=seed, **kwargs)
+    return run_canonical(
+        model, LAYER, CELL, START, temperature=temperature, trials=trials, seed=seed, **kwargs
+    )
 
 
 def same(a: ChainResult, b: ChainResult) -> bool:
-    return bool(a.final == b.final and a.acceptance == b.acceptance
-                and (a.energies == b.energies).all() and a.cv == b.cv
-                and a.cv_errors == b.cv_errors)
+    return bool(
+        a.final == b.final
+        and a.acceptance == b.acceptance
+        and (a.energies == b.energies).all()
+        and a.cv == b.cv
+        and a.cv_errors == b.cv_errors
+    )
 
 
 @pytest.mark.physics
@@ -68,8 +75,13 @@ def test_averages_equal_full_enumeration(temperature: float) -> None:
     cvs = [correlation_values(s, model.pairs, LAYER.elements) for s in states]
 
     visits: list[str] = []
-    result = chain(temperature, seed=7, trials=20000, average_from=500,
-                   on_progress=lambda trial, species, energy: visits.append("".join(species)))
+    result = chain(
+        temperature,
+        seed=7,
+        trials=20000,
+        average_from=500,
+        on_progress=lambda trial, species, energy: visits.append("".join(species)),
+    )
     assert abs(result.energy - weights @ energies / 6) < 4.5 * result.energy_error
     assert result.energy_error < 0.02 * abs(energies / 6).max()
     for label, value in result.cv.items():
@@ -128,8 +140,10 @@ def test_same_seed_same_chain_whatever_else_draws() -> None:
     reference = chain()
     assert same(reference, chain())
     random.seed(100)
-    disturbed = chain(model=Noisy(LAYER, CELL, BONDS),
-                      on_progress=lambda *_: random.seed(random.randrange(9)))  # noqa: S311
+    disturbed = chain(
+        model=Noisy(LAYER, CELL, BONDS),
+        on_progress=lambda *_: random.seed(random.randrange(9)),  # noqa: S311
+    )
     assert same(reference, disturbed)
     assert not same(reference, chain(seed=2))
 
@@ -185,16 +199,19 @@ def test_changes_equal_differences_of_totals_and_hold_no_state() -> None:
         swapped[sites] = occupations[sites[::-1]]
         before = calculator.species
         change = calculator.calculate_change(
-            sites=list(sites), current_occupations=occupations, new_site_occupations=swapped[sites])
+            sites=list(sites), current_occupations=occupations, new_site_occupations=swapped[sites]
+        )
         assert calculator.species == before
-        recomputed = [Potts(LAYER, CELL, BONDS).energy(calculator_species(o))
-                      for o in (occupations, swapped)]
+        recomputed = [
+            Potts(LAYER, CELL, BONDS).energy(calculator_species(o)) for o in (occupations, swapped)
+        ]
         assert change == pytest.approx(recomputed[1] - recomputed[0], abs=1e-12)
         if rng.random() < 0.5:
             calculator.accept_change(sites=list(sites), species=list(swapped[sites]))
             occupations = swapped
         assert calculator.calculate_total(occupations=occupations) == pytest.approx(
-            model.energy(calculator.species), abs=1e-12)
+            model.energy(calculator.species), abs=1e-12
+        )
 
 
 def calculator_species(occupations: np.ndarray) -> tuple[str, ...]:
@@ -225,8 +242,16 @@ def test_anions_are_never_touched() -> None:
     assert sorted(result.final) == sorted(START)
     rocksalt = Alloy(("Ti", "Zr"), "rocksalt", "C", lattice_constants={"Ti": 4.3, "Zr": 4.7})
     model = Potts(rocksalt, CUBIC, {"TiZr": 0.01})
-    result = run_canonical(model, rocksalt, CUBIC, ("Ti", "Ti", "Zr", "Zr"), temperature=500,
-                           trials=50, seed=0, average_from=10)
+    result = run_canonical(
+        model,
+        rocksalt,
+        CUBIC,
+        ("Ti", "Ti", "Zr", "Zr"),
+        temperature=500,
+        trials=50,
+        seed=0,
+        average_from=10,
+    )
     assert all(sorted(s) == ["Ti", "Ti", "Zr", "Zr"] for s in model.asked)
     assert result.acceptance > 0
 
@@ -260,16 +285,26 @@ def test_ase_model_relaxes_each_decoration_from_the_same_geometry() -> None:
         assert shared.energy(s) == pytest.approx(energies[s], abs=1e-9)
     assert model.reference.cell.volume == pytest.approx(3.9**3)
     # L1_2 stays cubic: relaxing is finding the best lattice constant.
-    fixed = min(AseEnergyModel(FCC, CUBIC, a, EMT(), mode="fixed lattice").energy(first)
-                for a in np.arange(3.700, 3.717, 0.002))
+    fixed = min(
+        AseEnergyModel(FCC, CUBIC, a, EMT(), mode="fixed lattice").energy(first)
+        for a in np.arange(3.700, 3.717, 0.002)
+    )
     assert energies[first] == pytest.approx(fixed, abs=1e-4)
 
 
 def test_relaxed_chain_ends_in_the_energy_of_its_decoration() -> None:
     matrix = [[2, 1, 0], [0, 2, 0], [0, 0, 1]]
     model = AseEnergyModel(FCC, matrix, 3.85, EMT(), mode="relaxed", fmax=0.1)
-    result = run_canonical(model, FCC, matrix, ("Cu", "Cu", "Au", "Au"), temperature=1500,
-                           trials=8, seed=3, average_from=2)
+    result = run_canonical(
+        model,
+        FCC,
+        matrix,
+        ("Cu", "Cu", "Au", "Au"),
+        temperature=1500,
+        trials=8,
+        seed=3,
+        average_from=2,
+    )
     fresh = AseEnergyModel(FCC, matrix, 3.85, EMT(), mode="relaxed", fmax=0.1)
     assert result.energies[-1] == pytest.approx(fresh.energy(result.final) / 4, abs=1e-9)
     assert result.acceptance > 0
@@ -292,7 +327,8 @@ def test_given_reference_geometry_is_kept() -> None:
 def test_what_cannot_be_sampled_is_said() -> None:
     with pytest.raises(RuntimeError, match="did not relax to fmax"):
         AseEnergyModel(FCC, CUBIC, 4.3, EMT(), mode="relaxed", fmax=0.001, max_steps=1).energy(
-            ("Au", "Cu", "Cu", "Cu"))
+            ("Au", "Cu", "Cu", "Cu")
+        )
     with pytest.raises(ValueError, match="'fixed lattice' or 'relaxed'"):
         AseEnergyModel(FCC, CUBIC, 3.8, EMT(), mode="local")
     with pytest.raises(ValueError, match="above 0 K"):

@@ -48,12 +48,15 @@ def test_coordination_numbers_of_each_shell(prototype: str) -> None:
 
 
 @pytest.mark.parametrize("prototype", list(HOSTS))
-@pytest.mark.parametrize("matrix", [
-    [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-    [[2, 0, 0], [0, 1, 0], [0, 0, 1]],
-    [[2, 1, 0], [-1, 1, 0], [0, 0, 1]],
-    [[5, 0, 0], [0, 4, 0], [0, 0, 1]],
-])
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[2, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[2, 1, 0], [-1, 1, 0], [0, 0, 1]],
+        [[5, 0, 0], [0, 4, 0], [0, 0, 1]],
+    ],
+)
 def test_bonds_are_those_of_a_geometric_neighbour_list(prototype: str, matrix: list) -> None:
     alloy = HOSTS[prototype]
     species = (alloy.elements[0],) * len(lattice_points(np.array(matrix)))
@@ -124,8 +127,9 @@ def test_random_equimolar_decorations_average_to_zero() -> None:
     rng = np.random.default_rng(5)
     species = np.repeat(METALS, 20)
     pairs = neighbour_pairs(LAYER, cell(10, 10))
-    draws = [correlation_values(rng.permutation(species).tolist(), pairs, METALS)
-             for _ in range(2000)]
+    draws = [
+        correlation_values(rng.permutation(species).tolist(), pairs, METALS) for _ in range(2000)
+    ]
     # At fixed composition, two different sites hold A and A with probability (1/n)(m-1)/(N-1).
     like, unlike = 19 / 99 / 5, 2 * 20 / 99 / 5
     for label in draws[0]:
@@ -135,8 +139,9 @@ def test_random_equimolar_decorations_average_to_zero() -> None:
         finite_size = like - 1 / 25 if a == b else 2 * like - unlike
         assert abs(samples.mean() - finite_size) < 4.5 * error
     # Independent sites: the values vanish.
-    free = [correlation_values(rng.choice(METALS, 100).tolist(), pairs, METALS)
-            for _ in range(2000)]
+    free = [
+        correlation_values(rng.choice(METALS, 100).tolist(), pairs, METALS) for _ in range(2000)
+    ]
     for label in free[0]:
         samples = np.array([d[label] for d in free])
         assert abs(samples.mean()) < 4.5 * samples.std(ddof=1) / np.sqrt(len(samples))

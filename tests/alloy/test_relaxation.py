@@ -60,7 +60,7 @@ def test_a_resumed_relaxation_takes_the_same_path(tmp_path: Path) -> None:
 
     seen: list[Atoms] = []
 
-    def until(n: int):  # noqa: ANN202
+    def until(n: int):
         def on_step(a: Atoms) -> None:
             seen.append(a.copy())
             if len(seen) == n:

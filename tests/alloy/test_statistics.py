@@ -42,7 +42,8 @@ def test_blocking_of_uncorrelated_samples_is_the_naive_error() -> None:
     assert result.error == pytest.approx(x.std(ddof=1) / 64, abs=3 * result.error_of_error)
     assert result.block_size <= 32
     assert result.error_of_error == pytest.approx(
-        result.error / math.sqrt(2 * (4096 / result.block_size - 1)))
+        result.error / math.sqrt(2 * (4096 / result.block_size - 1))
+    )
 
 
 def test_repeated_samples_do_not_lower_the_error() -> None:
@@ -97,6 +98,6 @@ def test_r_hat_tells_agreeing_from_separate_and_from_drifting_chains() -> None:
 
 @pytest.mark.parametrize("function", [blocked_mean, autocorrelation_time, r_hat])
 @pytest.mark.parametrize("bad", [[1.0], [[1.0, 2.0]], [1.0, math.nan]])
-def test_too_little_or_not_finite(function, bad) -> None:  # noqa: ANN001
+def test_too_little_or_not_finite(function, bad) -> None:
     with pytest.raises(ValueError, match="need"):
         function(bad)

@@ -33,8 +33,10 @@ def random_table(elements: tuple[str, ...], seed: int) -> dict[frozenset[str], f
 
 def regular(elements: tuple[str, ...], omega: dict[frozenset[str], float]) -> dict:
     """Mixing enthalpies of a regular solution: sum over pairs of omega x_A x_B."""
-    return {key: sum(omega[frozenset(p)] for p in combinations(sorted(key), 2)) / len(key) ** 2
-            for key in subsets(elements)}
+    return {
+        key: sum(omega[frozenset(p)] for p in combinations(sorted(key), 2)) / len(key) ** 2
+        for key in subsets(elements)
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,9 @@ def test_enthalpy_and_entropy_of_the_papers_decomposition() -> None:
 def test_equal_entropies_are_equal_numbers() -> None:
     elements = ("Mo", "Ta", "Nb", "W", "V", "Ti", "Zr", "Hf")
     pool = decompositions(elements, dict.fromkeys(subsets(elements), 0.0))
-    four = {d.entropy for d in pool
-            if sorted(map(len, d.phases)) in ([1, 1, 1, 1, 4], [2, 2, 2, 2])}
+    four = {
+        d.entropy for d in pool if sorted(map(len, d.phases)) in ([1, 1, 1, 1, 4], [2, 2, 2, 2])
+    }
     assert len(four) == 1
 
 
@@ -87,8 +90,9 @@ def test_envelope_agrees_with_brute_force(seed: int) -> None:
     assert starts == sorted(set(starts))
     grid = np.linspace(0, 3 * starts[-1] + 500, 4001)
     lowest = np.min([d.gibbs(grid) for d in pool], axis=0)
-    ours = np.array([float(sequence[np.searchsorted(starts, t, "right") - 1][1].gibbs(t))
-                     for t in grid])
+    ours = np.array(
+        [float(sequence[np.searchsorted(starts, t, "right") - 1][1].gibbs(t)) for t in grid]
+    )
     assert np.abs(ours - lowest).max() < 1e-12
     # Every crossing of two lines that lies on the envelope is a transition, and no other.
     crossings = set()
@@ -123,17 +127,26 @@ def test_regular_solution_that_sheds_one_element() -> None:
 
 
 def test_three_lines_through_one_point_make_one_transition() -> None:
-    pool = [Decomposition((("Mo",), ("W",), ("V",)), 0.0, 0.0),
-            Decomposition((("Mo", "W"), ("V",)), 0.03, 1e-4),
-            Decomposition((("Mo", "W", "V"),), 0.06, 2e-4)]
+    pool = [
+        Decomposition((("Mo",), ("W",), ("V",)), 0.0, 0.0),
+        Decomposition((("Mo", "W"), ("V",)), 0.03, 1e-4),
+        Decomposition((("Mo", "W", "V"),), 0.06, 2e-4),
+    ]
     sequence = transition_temperatures(pool)
     assert [t for t, _ in sequence] == pytest.approx([0, 300])
     assert sequence[1][1].is_solid_solution
 
 
 def test_rounding_never_turns_the_sequence_back() -> None:
-    phases = [d.phases for d in decompositions(("Mo", "W", "V"), regular(
-        ("Mo", "W", "V"), {frozenset(p): 0.0 for p in combinations(("Mo", "W", "V"), 2)}))]
+    phases = [
+        d.phases
+        for d in decompositions(
+            ("Mo", "W", "V"),
+            regular(
+                ("Mo", "W", "V"), {frozenset(p): 0.0 for p in combinations(("Mo", "W", "V"), 2)}
+            ),
+        )
+    ]
     for t in np.linspace(37, 2900, 2000):
         lines = zip(phases, (2.3e-4, 1.7e-4, 1.1e-4, 0.3e-4, 0.0), strict=True)
         sequence = transition_temperatures([Decomposition(p, t * s, s) for p, s in lines])
@@ -159,13 +172,20 @@ def test_deed_of_the_paper() -> None:
     assert round(deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3)) == 247
     # The same value from energies per atom.
     assert deed(0.0041 / 3, 0.0292 / 3, 0.0069 / 3) == pytest.approx(
-        deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3))
+        deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3)
+    )
 
 
-@pytest.mark.parametrize(("sigma", "mean", "depth"), [
-    (0.0, 0.03, 0.01), (-0.1, 0.03, 0.01), (0.004, -0.02, 0.01), (0.004, -0.01, 0.01),
-    (float("nan"), 0.03, 0.01),
-])
+@pytest.mark.parametrize(
+    ("sigma", "mean", "depth"),
+    [
+        (0.0, 0.03, 0.01),
+        (-0.1, 0.03, 0.01),
+        (0.004, -0.02, 0.01),
+        (0.004, -0.01, 0.01),
+        (float("nan"), 0.03, 0.01),
+    ],
+)
 def test_deed_is_undefined_below_the_hull(sigma: float, mean: float, depth: float) -> None:
     with pytest.raises(ValueError, match="DEED needs"):
         deed(sigma, mean, depth)

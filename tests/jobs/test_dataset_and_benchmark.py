@@ -65,7 +65,7 @@ class ToyFamily:
         class Toy(Calculator):
             implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012
 
-            def calculate(self, atoms=None, properties=None, changes=all_changes) -> None:  # noqa: ANN001
+            def calculate(self, atoms=None, properties=None, changes=all_changes) -> None:
                 super().calculate(atoms, properties, changes)
                 d, cell = 1e-4, self.atoms.cell.array
                 stress = np.zeros(6)
@@ -137,7 +137,7 @@ def test_every_frame_is_in_one_split_and_nothing_held_out_is_trained_on() -> Non
     assert document.n_structures == 6
     assert len(document.frames) == 24
     splits = [document.train, document.test, document.validation]
-    assert sorted(sum(splits, [])) == list(range(24))
+    assert sorted(i for split in splits for i in split) == list(range(24))
     assert [len(s) for s in splits] == [19, 4, 1]
     assert len(document.held_out) == 3  # 3(3); what is trained on is not held out
     assert not set(document.held_out) & {f.structure_id for f in document.frames}

@@ -65,8 +65,9 @@ def toy_trajectory(ordering: Ordering, n_frames: int, seed: int) -> Trajectory:
         symbols=atoms.get_chemical_symbols(),
         pbc=(True, True, False),
         cells=[(atoms.cell.array * (1 + 0.01 * rng.normal())).tolist() for _ in range(n_frames)],
-        positions=[(atoms.positions + 0.03 * rng.normal(size=(n, 3))).tolist()
-                   for _ in range(n_frames)],
+        positions=[
+            (atoms.positions + 0.03 * rng.normal(size=(n, 3))).tolist() for _ in range(n_frames)
+        ],
         energies=(-8.0 * n + rng.normal(size=n_frames)).tolist(),
         free_energies=(-8.1 * n + rng.normal(size=n_frames)).tolist(),
         forces=rng.normal(size=(n_frames, n, 3)).tolist(),
@@ -82,31 +83,56 @@ def parity_points(entries: list[StructureEntry], held: set[str], error: float) -
         alloyed = len(entry.counts) > 1
         shift = error * (-1) ** i if alloyed else 0.0
         mixing = float(rng.normal(10, 15)) if alloyed else 0.0
-        total = float(np.mean([{"Mo": -21.5, "Ta": -22.4, "Nb": -20.8, "W": -23.6, "V": -19.9}[s]
-                               for s in entry.species])) + mixing / 1000
-        points.append(ParityPoint(
-            structure_id=entry.structure_id, formula=entry.formula,
-            n_components=len(entry.counts),
-            part="held-out" if entry.structure_id in held else "training",
-            reference_energy=total, model_energy=total + shift / 1000,
-            reference_mixing_mev=mixing, model_mixing_mev=mixing + shift,
-        ))
+        total = (
+            float(
+                np.mean(
+                    [
+                        {"Mo": -21.5, "Ta": -22.4, "Nb": -20.8, "W": -23.6, "V": -19.9}[s]
+                        for s in entry.species
+                    ]
+                )
+            )
+            + mixing / 1000
+        )
+        points.append(
+            ParityPoint(
+                structure_id=entry.structure_id,
+                formula=entry.formula,
+                n_components=len(entry.counts),
+                part="held-out" if entry.structure_id in held else "training",
+                reference_energy=total,
+                model_energy=total + shift / 1000,
+                reference_mixing_mev=mixing,
+                model_mixing_mev=mixing + shift,
+            )
+        )
     return points
 
 
 def benchmark(
-    role: str, model: ModelSpec, entries: list[StructureEntry], held: set[str],
-    *, relaxed: float, fixed: float, failed: dict[str, str], **common: Any,
+    role: str,
+    model: ModelSpec,
+    entries: list[StructureEntry],
+    held: set[str],
+    *,
+    relaxed: float,
+    fixed: float,
+    failed: dict[str, str],
+    **common: Any,
 ) -> BenchmarkDoc:
     """Return a benchmark with tables that fit its points."""
     kept = [e for e in entries if e.structure_id not in failed]
-    points = {"fixed": parity_points(entries, held, fixed),
-              "relaxed": parity_points(kept, held, relaxed)}
+    points = {
+        "fixed": parity_points(entries, held, fixed),
+        "relaxed": parity_points(kept, held, relaxed),
+    }
     tables = [
         BenchmarkTable(
-            part=part, geometry=geometry,
+            part=part,
+            geometry=geometry,
             n=sum(p.part == part and p.n_components > 1 for p in points[geometry]),
-            total_mae_mev=error, mixing_mae_mev=error,
+            total_mae_mev=error,
+            mixing_mae_mev=error,
             mixing_mae_interval_mev=(0.9 * error, 1.1 * error),
             by_components={"2": error, "3": error, "5": error},
             reference=f"end points of the primitive cell, {geometry}",
@@ -115,8 +141,14 @@ def benchmark(
         for part in ("held-out", "training")
     ]
     return BenchmarkDoc(
-        role=role, model=model, settings_id="0123456789ab", offsets=dict.fromkeys(ELEMENTS, 0.1),
-        tables=tables, **points, failed=failed, **common,
+        role=role,
+        model=model,
+        settings_id="0123456789ab",
+        offsets=dict.fromkeys(ELEMENTS, 0.1),
+        tables=tables,
+        **points,
+        failed=failed,
+        **common,
     )
 
 
@@ -131,15 +163,28 @@ def chain(temperature: float, seed: int, **common: Any) -> MonteCarloDoc:
         rng.shuffle(part)
         species[:80] = part
     pairs = [f"{a}-{b}" for i, a in enumerate(ELEMENTS) for b in ELEMENTS[i:]]
-    values = {p: (24 / temperature if "V" in p.split("-") else 0.3 / temperature * (i - 4))
-              for i, p in enumerate(pairs)}
+    values = {
+        p: (24 / temperature if "V" in p.split("-") else 0.3 / temperature * (i - 4))
+        for i, p in enumerate(pairs)
+    }
     return MonteCarloDoc(
-        model=TUNED, mode="fixed lattice", temperature=temperature,
-        supercell=((10, 0, 0), (0, 10, 0), (0, 0, 1)), lattice_constant=3.241, seed=seed,
-        trials=5000, averaged_from=2000, acceptance=0.1 + temperature / 5000,
-        energy_mev=15 + temperature / 100 + (1 if seed else -1), energy_error_mev=0.2,
-        order_parameters=values, order_errors=dict.fromkeys(pairs, 0.004),
-        energies_mev=[20.0, 19.0, 18.5], initial_species=species, final_species=species, **common,
+        model=TUNED,
+        mode="fixed lattice",
+        temperature=temperature,
+        supercell=((10, 0, 0), (0, 10, 0), (0, 0, 1)),
+        lattice_constant=3.241,
+        seed=seed,
+        trials=5000,
+        averaged_from=2000,
+        acceptance=0.1 + temperature / 5000,
+        energy_mev=15 + temperature / 100 + (1 if seed else -1),
+        energy_error_mev=0.2,
+        order_parameters=values,
+        order_errors=dict.fromkeys(pairs, 0.004),
+        energies_mev=[20.0, 19.0, 18.5],
+        initial_species=species,
+        final_species=species,
+        **common,
     )
 
 
@@ -152,27 +197,38 @@ def thermodynamics(**common: Any) -> ThermodynamicsDoc:
     omega |= {frozenset(("V", e)): 160.0 for e in ELEMENTS if e != "V"}
     table = {
         s: sum(omega[frozenset(p)] for p in combinations(s, 2)) / len(s) ** 2 / 1000
-        for n in range(2, 6) for s in combinations(ELEMENTS, n)
+        for n in range(2, 6)
+        for s in combinations(ELEMENTS, n)
     }
     pool = decompositions(ELEMENTS, table)
     values = np.random.default_rng(3).normal(size=500)
     values = 29.2 + 4.1 * (values - values.mean()) / values.std(ddof=1)
     depth = hull_depth(pool)
     return ThermodynamicsDoc(
-        model=TUNED, mode="relaxed", elements=list(ELEMENTS),
+        model=TUNED,
+        mode="relaxed",
+        elements=list(ELEMENTS),
         sqs_mixing_mev={"-".join(k): 1000 * v for k, v in table.items()},
         sqs_objective={"-".join(k): -1.5 for k in table},
         decompositions=[
-            PhaseSet(phases=["-".join(p) for p in d.phases], enthalpy_mev=1000 * d.enthalpy,
-                     entropy_mev_per_k=1000 * d.entropy)
+            PhaseSet(
+                phases=["-".join(p) for p in d.phases],
+                enthalpy_mev=1000 * d.enthalpy,
+                entropy_mev_per_k=1000 * d.entropy,
+            )
             for d in pool
         ],
         transitions=[(t, d.name) for t, d in transition_temperatures(pool)],
         decomposition_temperature=decomposition_temperature(pool),
-        random_mixing_mev=values.tolist(), random_seed=7, h_ave_mev=29.2, sigma_mev=4.1,
-        h_hull_mev=1000 * depth, deed_per_unit=deed(0.0041, 0.0292, depth),
+        random_mixing_mev=values.tolist(),
+        random_seed=7,
+        h_ave_mev=29.2,
+        sigma_mev=4.1,
+        h_hull_mev=1000 * depth,
+        deed_per_unit=deed(0.0041, 0.0292, depth),
         deed_per_atom=deed(0.0041, 0.0292, depth, atoms_per_unit=3),
-        failed={"feedfeedfeedfeed": "did not relax in 200 moves"}, **common,
+        failed={"feedfeedfeedfeed": "did not relax in 200 moves"},
+        **common,
     )
 
 
@@ -182,26 +238,43 @@ def campaign_documents() -> list[Document]:
 
     def common(uuid: str, **sources: str | list[str]) -> dict[str, Any]:
         return {
-            "uuid": uuid, "campaign": "toy", "created_at": next(clock),
+            "uuid": uuid,
+            "campaign": "toy",
+            "created_at": next(clock),
             "versions": {"python": "3.11.0", "hea-flows": "0.1.0"},
             "sources": {k: [v] if isinstance(v, str) else v for k, v in sources.items()},
         }
 
     text = "name: toy\nalloy:\n  elements: [Mo, Ta, Nb, W, V]\n"
-    file = CampaignDoc(name="toy", config=text,
-                       config_sha256=hashlib.sha256(text.encode()).hexdigest(),
-                       **common("c0ffee00-0000-4000-8000-000000000000"))
+    file = CampaignDoc(
+        name="toy",
+        config=text,
+        config_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        **common("c0ffee00-0000-4000-8000-000000000000"),
+    )
     alloy = AlloySpec(elements=ELEMENTS)
     cells = [(e,) for e in ELEMENTS]
     for i, a in enumerate(ELEMENTS):
         for b in ELEMENTS[i + 1 :]:
             cells += [(a, b), (a, a, b), (a, b, b), (a, a, a, b)]
-    cells += [("Mo", "Ta", "V"), ("Nb", "W", "V"), ("Mo", "W", "V"), ("Ta", "Nb", "V"),
-              ("Mo", "Nb", "Ta"), ("Mo", "W", "Ta"), ELEMENTS]
+    cells += [
+        ("Mo", "Ta", "V"),
+        ("Nb", "W", "V"),
+        ("Mo", "W", "V"),
+        ("Ta", "Nb", "V"),
+        ("Mo", "Nb", "Ta"),
+        ("Mo", "W", "Ta"),
+        ELEMENTS,
+    ]
     entries = [StructureEntry.from_ordering(line(*c), "toy set") for c in cells]
-    sets = StructuresDoc(alloy=alloy, expression="2(2,3,4)+3(3)+5(5)", seed=11,
-                         n_structures=len(entries), structures=entries,
-                         **common("5e750000-0000-4000-8000-000000000000", campaign=file.uuid))
+    sets = StructuresDoc(
+        alloy=alloy,
+        expression="2(2,3,4)+3(3)+5(5)",
+        seed=11,
+        n_structures=len(entries),
+        structures=entries,
+        **common("5e750000-0000-4000-8000-000000000000", campaign=file.uuid),
+    )
     labels: list[LabelDoc] = []
     for i, (entry, cell) in enumerate(zip(entries, cells, strict=True)):
         state, reason = "converged", None
@@ -211,60 +284,126 @@ def campaign_documents() -> list[Document]:
             state, reason = "missing", "no archived label"
         there = state == "converged"
         trajectory = toy_trajectory(line(*cell), 3, i) if there else None
-        labels.append(LabelDoc(
-            structure=entry, engine="toy", settings=RULE, settings_id="0123456789ab",
-            calculation="relax", state=state, reason=reason, n_frames=3 if there else 0,
-            energy=trajectory.energies[-1] if trajectory else None, trajectory=trajectory,
-            trajectory_sha256="ab" * 32 if there else None, code_versions={"toy": "1.2"},
-            **common(f"1abe{i:04x}-0000-4000-8000-000000000000", structures=sets.uuid),
-        ))
+        labels.append(
+            LabelDoc(
+                structure=entry,
+                engine="toy",
+                settings=RULE,
+                settings_id="0123456789ab",
+                calculation="relax",
+                state=state,
+                reason=reason,
+                n_frames=3 if there else 0,
+                energy=trajectory.energies[-1] if trajectory else None,
+                trajectory=trajectory,
+                trajectory_sha256="ab" * 32 if there else None,
+                code_versions={"toy": "1.2"},
+                **common(f"1abe{i:04x}-0000-4000-8000-000000000000", structures=sets.uuid),
+            )
+        )
     good = [x for x in labels if x.trajectory is not None]
     held = {x.structure.structure_id for x in good[30:45]}
-    frames = [FrameRef(label=x.uuid, structure_id=x.structure.structure_id, step=s)
-              for x in good if x.structure.structure_id not in held for s in range(3)]
+    frames = [
+        FrameRef(label=x.uuid, structure_id=x.structure.structure_id, step=s)
+        for x in good
+        if x.structure.structure_id not in held
+        for s in range(3)
+    ]
     inside = np.random.default_rng(42).permutation(len(frames)).tolist()
     dataset = DatasetDoc(
-        alloy=alloy, settings_id="0123456789ab", settings=RULE, seed=42, split_by="frame",
-        fractions=(0.8, 0.15, 0.05), n_structures=len(good) - len(held), frames=frames,
-        train=inside[:-21], test=inside[-21:-6], validation=inside[-6:],
+        alloy=alloy,
+        settings_id="0123456789ab",
+        settings=RULE,
+        seed=42,
+        split_by="frame",
+        fractions=(0.8, 0.15, 0.05),
+        n_structures=len(good) - len(held),
+        frames=frames,
+        train=inside[:-21],
+        test=inside[-21:-6],
+        validation=inside[-6:],
         end_points={e: entries[i].structure_id for i, e in enumerate(ELEMENTS)},
-        held_out=sorted(held), excluded={entries[20].structure_id: "label failed"},
+        held_out=sorted(held),
+        excluded={entries[20].structure_id: "label failed"},
         trajectories={x.structure.structure_id: x.trajectory for x in good if x.trajectory},
         labels={x.structure.structure_id: x.uuid for x in good},
         structures={x.structure.structure_id: x.structure for x in good},
-        converged={x.structure.structure_id: True for x in good}, checksum="cd" * 32,
+        converged={x.structure.structure_id: True for x in good},
+        checksum="cd" * 32,
         **common("da7a0000-0000-4000-8000-000000000000", labels=[x.uuid for x in labels]),
     )
-    curve = [Epoch(epoch=i, learning_rate=1e-3, train_loss=1 / i,
-                   validation_energy_mev=0.5 + 30 / i**1.3, validation_forces_mev=8 + 120 / i,
-                   validation_stress_mev=1.0, seconds=5.0) for i in range(1, 31)]
-    errors = {"train": ErrorSummary(n_frames=100, energy_mev=0.4, forces_mev=9, stress_mev=0.9),
-              "validation": ErrorSummary(n_frames=6, energy_mev=0.75, forces_mev=12.5,
-                                         stress_mev=1.0)}
+    curve = [
+        Epoch(
+            epoch=i,
+            learning_rate=1e-3,
+            train_loss=1 / i,
+            validation_energy_mev=0.5 + 30 / i**1.3,
+            validation_forces_mev=8 + 120 / i,
+            validation_stress_mev=1.0,
+            seconds=5.0,
+        )
+        for i in range(1, 31)
+    ]
+    errors = {
+        "train": ErrorSummary(n_frames=100, energy_mev=0.4, forces_mev=9, stress_mev=0.9),
+        "validation": ErrorSummary(n_frames=6, energy_mev=0.75, forces_mev=12.5, stress_mev=1.0),
+    }
     tuned = FineTuneDoc(
-        parent=FOUNDATION, model=TUNED, settings=TrainingSettings(seed=9, epochs=30),
+        parent=FOUNDATION,
+        model=TUNED,
+        settings=TrainingSettings(seed=9, epochs=30),
         model_file=StoredFile(name="best.pt", sha256=TUNED.sha256 or "", content="d2VpZ2h0cw=="),
-        offsets=dict.fromkeys(ELEMENTS, 0.1), dataset_checksum=dataset.checksum, curve=curve,
-        best_epoch=28, errors=errors, seconds=150.0, hardware={"device": "cpu"},
+        offsets=dict.fromkeys(ELEMENTS, 0.1),
+        dataset_checksum=dataset.checksum,
+        curve=curve,
+        best_epoch=28,
+        errors=errors,
+        seconds=150.0,
+        hardware={"device": "cpu"},
         **common("f17e0000-0000-4000-8000-000000000000", dataset=dataset.uuid),
     )
     structures = [x.structure for x in good]
     failed = {structures[40].structure_id: "fmax above 0.02 eV/Å after 200 moves"}
     benches = [
-        benchmark("foundation", FOUNDATION, structures, held, relaxed=BEFORE, fixed=BEFORE_FIXED,
-                  failed=failed,
-                  **common("be4c0000-0000-4000-8000-000000000000", dataset=dataset.uuid)),
-        benchmark("fine-tuned", TUNED, structures, held, relaxed=AFTER, fixed=AFTER_FIXED,
-                  failed={}, **common("be4c0001-0000-4000-8000-000000000000",
-                                      dataset=dataset.uuid, finetune=tuned.uuid)),
+        benchmark(
+            "foundation",
+            FOUNDATION,
+            structures,
+            held,
+            relaxed=BEFORE,
+            fixed=BEFORE_FIXED,
+            failed=failed,
+            **common("be4c0000-0000-4000-8000-000000000000", dataset=dataset.uuid),
+        ),
+        benchmark(
+            "fine-tuned",
+            TUNED,
+            structures,
+            held,
+            relaxed=AFTER,
+            fixed=AFTER_FIXED,
+            failed={},
+            **common(
+                "be4c0001-0000-4000-8000-000000000000", dataset=dataset.uuid, finetune=tuned.uuid
+            ),
+        ),
     ]
     chains = [
-        chain(t, seed, **common(f"3c{seed:02x}{t:04d}-0000-4000-8000-000000000000",
-                                finetune=tuned.uuid, dataset=dataset.uuid))
-        for t in (1000, 600, 400, 300, 200) for seed in (0, 1)
+        chain(
+            t,
+            seed,
+            **common(
+                f"3c{seed:02x}{t:04d}-0000-4000-8000-000000000000",
+                finetune=tuned.uuid,
+                dataset=dataset.uuid,
+            ),
+        )
+        for t in (1000, 600, 400, 300, 200)
+        for seed in (0, 1)
     ]
-    thermo = thermodynamics(**common("7e440000-0000-4000-8000-000000000000",
-                                     finetune=tuned.uuid, dataset=dataset.uuid))
+    thermo = thermodynamics(
+        **common("7e440000-0000-4000-8000-000000000000", finetune=tuned.uuid, dataset=dataset.uuid)
+    )
     return [file, sets, *labels, dataset, tuned, *benches, *chains, thermo]
 
 

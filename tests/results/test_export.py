@@ -55,7 +55,10 @@ def test_frames_tell_their_split_and_origin(inputs: ReportInputs) -> None:
     frames = dataset_frames(dataset)
     splits = [f.info["split"] for f in frames]
     assert {s: splits.count(s) for s in set(splits)} == {
-        "train": 84, "test": 15, "validation": 6, "held-out": 45
+        "train": 84,
+        "test": 15,
+        "validation": 6,
+        "held-out": 45,
     }
     for name in ("train", "test", "validation"):
         assert [i for i, s in enumerate(splits) if s == name] == sorted(getattr(dataset, name))

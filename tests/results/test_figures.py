@@ -32,10 +32,14 @@ def note(figure: Figure) -> str:
 def test_parity_tells_the_error_of_the_points_it_draws(inputs: ReportInputs) -> None:
     figure = parity(*inputs.benchmarks, "relaxed")
     total_before, total_after, before, after = figure.axes
-    assert legend_texts(before) == ["training, n = 30: MAE 20 meV/unit",
-                                    "held-out, n = 14: MAE 20 meV/unit"]
-    assert legend_texts(after) == ["training, n = 30: MAE 2.5 meV/unit",
-                                   "held-out, n = 15: MAE 2.5 meV/unit"]
+    assert legend_texts(before) == [
+        "training, n = 30: MAE 20 meV/unit",
+        "held-out, n = 14: MAE 20 meV/unit",
+    ]
+    assert legend_texts(after) == [
+        "training, n = 30: MAE 2.5 meV/unit",
+        "held-out, n = 15: MAE 2.5 meV/unit",
+    ]
     assert legend_texts(total_after) == legend_texts(after)
     assert total_before.get_xlabel() == "reference (eV/unit)"
     assert before.get_xlabel() == "reference (meV/unit)"
@@ -55,8 +59,10 @@ def test_parity_without_relaxed_energies_says_so(inputs: ReportInputs) -> None:
 
 def test_parity_leaves_out_what_is_not_a_number(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
-    points = [p.model_copy(update={"model_mixing_mev": nan}) if p.part == "held-out" else p
-              for p in after.relaxed]
+    points = [
+        p.model_copy(update={"model_mixing_mev": nan}) if p.part == "held-out" else p
+        for p in after.relaxed
+    ]
     figure = parity(before, after.model_copy(update={"relaxed": points}), "relaxed")
     assert legend_texts(figure.axes[3]) == ["training, n = 30: MAE 2.5 meV/unit"]
     to_svg(figure)
@@ -68,12 +74,14 @@ def test_fractions_count_the_alloyed_sites_only() -> None:
 
 
 def test_every_binary_has_a_panel_with_its_reference_energies(inputs: ReportInputs) -> None:
-    figure = mixing_by_composition(inputs.benchmarks[1], inputs.benchmarks[0],
-                                   inputs.alloy.elements, "relaxed")
+    figure = mixing_by_composition(
+        inputs.benchmarks[1], inputs.benchmarks[0], inputs.alloy.elements, "relaxed"
+    )
     panels = {a.get_title(loc="left"): a for a in figure.axes if "–" in a.get_title(loc="left")}
     assert len(panels) == 10
     expected = sorted(
-        p.reference_mixing_mev for p in inputs.benchmarks[1].relaxed
+        p.reference_mixing_mev
+        for p in inputs.benchmarks[1].relaxed
         if set(fractions(p.formula, inputs.alloy.elements)) == {"Mo", "Ta"}
     )
     [circles] = [x for x in panels["Mo–Ta"].get_lines() if x.get_marker() == "o"]
@@ -84,17 +92,22 @@ def test_every_binary_has_a_panel_with_its_reference_energies(inputs: ReportInpu
 def test_mixing_figure_without_benchmarks_or_binaries(inputs: ReportInputs) -> None:
     figure = mixing_by_composition(None, None, ("Mo", "W"), "fixed")
     assert [a.texts[0].get_text() for a in figure.axes] == [
-        "no binary structures in this benchmark", "no alloyed structures in this benchmark"
+        "no binary structures in this benchmark",
+        "no alloyed structures in this benchmark",
     ]
     to_svg(figure)
 
 
 def test_learning_curve_draws_what_is_positive(inputs: ReportInputs) -> None:
     [doc] = inputs.finetunes
-    broken = doc.model_copy(update={"curve": [
-        e.model_copy(update={"validation_energy_mev": v})
-        for e, v in zip(doc.curve, [nan, 0.0, *[4.0] * 28], strict=True)
-    ]})
+    broken = doc.model_copy(
+        update={
+            "curve": [
+                e.model_copy(update={"validation_energy_mev": v})
+                for e, v in zip(doc.curve, [nan, 0.0, *[4.0] * 28], strict=True)
+            ]
+        }
+    )
     left, right = learning_curve([broken]).axes
     assert left.get_yscale() == right.get_yscale() == "log"
     assert np.isnan(left.get_lines()[0].get_ydata()[:2]).all()
@@ -120,8 +133,12 @@ def test_order_parameters_with_errors_and_snapshots(inputs: ReportInputs) -> Non
 
 def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: ReportInputs) -> None:
     figure = order_parameters(inputs.montecarlo[:1], inputs.alloy)
-    centres = np.array([p.get_extents().get_points().mean(axis=0)
-                        for p in figure.axes[2].collections[0].get_paths()])
+    centres = np.array(
+        [
+            p.get_extents().get_points().mean(axis=0)
+            for p in figure.axes[2].collections[0].get_paths()
+        ]
+    )
     assert len(centres) == 100
     distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     nearest = np.sort(distances, axis=1)[:, 1]
@@ -146,7 +163,8 @@ def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) ->
     a = lines["(Mo,Ta,Nb,W,V)S₂"].get_ydata()
     b = lines["(Mo,Ta,Nb,W)S₂ + VS₂"].get_ydata()
     assert np.interp(0, b[::-1] * -1 + a[::-1], t[::-1]) == pytest.approx(
-        doc.decomposition_temperature, rel=1e-9)
+        doc.decomposition_temperature, rel=1e-9
+    )
     marked = [text.get_text() for text in right.texts]
     assert marked == [f"{x:.0f} K" for x, _ in doc.transitions[1:]]
     assert left.get_ylabel() == "G relative to the end members (meV/unit)"
@@ -154,8 +172,9 @@ def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) ->
 
 def test_gibbs_of_one_decomposition_or_none(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
-    one = doc.model_copy(update={"decompositions": doc.decompositions[:1],
-                                 "transitions": [(0.0, "(Mo,Ta,Nb,W,V)")]})
+    one = doc.model_copy(
+        update={"decompositions": doc.decompositions[:1], "transitions": [(0.0, "(Mo,Ta,Nb,W,V)")]}
+    )
     to_svg(gibbs_energy(one))
     to_svg(gibbs_energy(doc.model_copy(update={"decompositions": [], "transitions": []})))
 

@@ -18,8 +18,9 @@ from hea_flows.results.report import ReportInputs
 from hea_flows.schemas import BenchmarkDoc
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome")
-                 if (p := shutil.which(n))), None)
+CHROMIUM = next(
+    (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
+)
 
 
 class Page(HTMLParser):
@@ -61,8 +62,12 @@ def page(html: str) -> Page:
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
-    links = [v for _, attrs in page.tags for k, v in attrs.items()
-             if k in ("src", "href", "srcset", "action", "data", "poster")]
+    links = [
+        v
+        for _, attrs in page.tags
+        for k, v in attrs.items()
+        if k in ("src", "href", "srcset", "action", "data", "poster")
+    ]
     assert len(links) > 8
     assert all(link.startswith(("#", "data:")) for link in links)
     assert not page.all("script")
@@ -91,7 +96,8 @@ def test_contents_lead_to_every_section(page: Page) -> None:
     assert ids == ["accuracy", "training", "order", "thermodynamics", "problems", "provenance"]
     assert [a["href"] for a in page.all("a")][1:] == [f"#{i}" for i in ids]
     assert len({a["id"] for _, a in page.tags if "id" in a}) == len(
-        [1 for _, a in page.tags if "id" in a])
+        [1 for _, a in page.tags if "id" in a]
+    )
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: Page) -> None:
@@ -102,8 +108,9 @@ def test_every_table_has_a_caption_and_scoped_headings(page: Page) -> None:
 def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
     error, temperature, deed, labels = cards(inputs)
     assert (error.value, error.unit) == ("20.0 → 2.5", "meV/unit")
-    assert error.note == ("foundation → fine-tuned, on 14 and 15 held-out PBE labels, relaxed; "
-                          "8.0 times smaller")
+    assert error.note == (
+        "foundation → fine-tuned, on 14 and 15 held-out PBE labels, relaxed; 8.0 times smaller"
+    )
     assert (temperature.value, temperature.unit) == ("594", "K")
     assert (deed.value, deed.unit) == ("253", "(eV/atom)⁻¹")
     assert labels.value == "52"
@@ -112,8 +119,10 @@ def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
 
 def test_a_model_that_got_worse_is_called_worse(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
-    swapped = [before.model_copy(update={"tables": after.tables}),
-               after.model_copy(update={"tables": before.tables})]
+    swapped = [
+        before.model_copy(update={"tables": after.tables}),
+        after.model_copy(update={"tables": before.tables}),
+    ]
     [card, *_] = cards(replace(inputs, benchmarks=swapped))
     assert card.value == "2.5 → 20.0"
     assert card.note.endswith("8.0 times larger")
@@ -123,9 +132,14 @@ def test_provenance_names_checksums_seeds_and_the_campaign_file(
     inputs: ReportInputs, page: Page
 ) -> None:
     for expected in (
-        inputs.campaign.config_sha256, "c0ffee00-0000-4000-8000-000000000000",
-        "split seed: 42", "seed: 9", "settings id: 0123456789ab", "elements: [Mo, Ta, Nb, W, V]",
-        inputs.finetunes[0].model.sha256, "50 converged, 1 failed, 1 missing",
+        inputs.campaign.config_sha256,
+        "c0ffee00-0000-4000-8000-000000000000",
+        "split seed: 42",
+        "seed: 9",
+        "settings id: 0123456789ab",
+        "elements: [Mo, Ta, Nb, W, V]",
+        inputs.finetunes[0].model.sha256,
+        "50 converged, 1 failed, 1 missing",
     ):
         assert expected in page.text
 
@@ -158,8 +172,10 @@ def test_a_page_of_nothing_is_a_page() -> None:
     assert page.all("img") == []
 
 
-@pytest.mark.parametrize("kind", ["structures", "labels", "datasets", "finetunes", "benchmarks",
-                                  "montecarlo", "thermodynamics"])
+@pytest.mark.parametrize(
+    "kind",
+    ["structures", "labels", "datasets", "finetunes", "benchmarks", "montecarlo", "thermodynamics"],
+)
 def test_each_kind_may_be_missing_or_alone(quick: None, inputs: ReportInputs, kind: str) -> None:
     Page(build_page(replace(inputs, **{kind: []})))
     Page(build_page(ReportInputs(**{kind: getattr(inputs, kind)})))
@@ -190,14 +206,27 @@ addEventListener('load', () => {
 
 def browse(path: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-        "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
-        f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0",
-        "--virtual-time-budget=20000", *options, path.as_uri(),
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=20000",
+        *options,
+        path.as_uri(),
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             out, err = process.communicate(timeout=90)
         except subprocess.TimeoutExpired:

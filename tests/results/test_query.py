@@ -27,8 +27,15 @@ BLOBS = {"label": ["trajectory"], "dataset": ["trajectories"], "finetune": ["mod
 def put(store: JobStore, document: Document, index: int = 1, *, output: object = None) -> None:
     """Store a document as jobflow's `Job.run` does."""
     store.update(
-        {"uuid": document.uuid, "index": index, "output": document if output is None else output,
-         "completed_at": "2026-01-01T00:00:00", "metadata": {}, "hosts": [], "name": "job"},
+        {
+            "uuid": document.uuid,
+            "index": index,
+            "output": document if output is None else output,
+            "completed_at": "2026-01-01T00:00:00",
+            "metadata": {},
+            "hosts": [],
+            "name": "job",
+        },
         key=["uuid", "index"],
         save={"data": BLOBS.get(document.kind, [])},
     )
@@ -101,8 +108,10 @@ def test_filters_name_fields_and_their_parts(filled: JobStore, inputs: ReportInp
 
 @pytest.mark.parametrize(
     ("kind", "filters", "message"),
-    [("labels", {}, "unknown kind 'labels'; accepted: campaign, structures, label"),
-     ("label", {"temprature": 300}, "label documents have no field temprature; accepted: kind")],
+    [
+        ("labels", {}, "unknown kind 'labels'; accepted: campaign, structures, label"),
+        ("label", {"temprature": 300}, "label documents have no field temprature; accepted: kind"),
+    ],
 )
 def test_wrong_questions_are_answered_in_one_line(
     filled: JobStore, kind: str, filters: dict[str, Any], message: str

@@ -78,8 +78,11 @@ def test_documents_are_sorted_by_kind_and_age(documents: list[Document]) -> None
 def test_problems_name_the_structure_the_place_and_the_reason(inputs: ReportInputs) -> None:
     rows = problems(inputs)
     assert [where for *_, where, _ in rows] == [
-        "label: failed", "label: missing", "not in the dataset",
-        "relaxation with the foundation model", "thermodynamics, relaxed",
+        "label: failed",
+        "label: missing",
+        "not in the dataset",
+        "relaxation with the foundation model",
+        "thermodynamics, relaxed",
     ]
     failed = inputs.labels[20].structure
     assert rows[0][:2] == (failed.structure_id, failed.formula)
@@ -116,8 +119,14 @@ def test_an_error_that_is_not_known_stays_unknown(inputs: ReportInputs) -> None:
 
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
-    [(None, 2, "–"), (nan, 2, "–"), (float("inf"), 2, "–"), (-0.001, 2, "0.00"),
-     (-1.5, 1, "−1.5"), (12345.6, 0, "12 346")],
+    [
+        (None, 2, "–"),
+        (nan, 2, "–"),
+        (float("inf"), 2, "–"),
+        (-0.001, 2, "0.00"),
+        (-1.5, 1, "−1.5"),
+        (12345.6, 0, "12 346"),
+    ],
 )
 def test_numbers_as_text(value: float | None, digits: int, text: str) -> None:
     assert number(value, digits) == text
@@ -158,5 +167,13 @@ def test_benchmark_table_in_a_terminal(inputs: ReportInputs) -> None:
     assert "[red]x[/] [/]" in text
     [line] = [x for x in text.splitlines() if "relaxed" in x and "held-out" in x and "│" in x]
     cells = [c.strip() for c in line.strip("│").split("│")]
-    assert cells[:8] == ["fine-tuned", "chgnet-9a129038", "relaxed", "held-out", "15", "2.50",
-                         "2.50", "2.25 to 2.75"]
+    assert cells[:8] == [
+        "fine-tuned",
+        "chgnet-9a129038",
+        "relaxed",
+        "held-out",
+        "15",
+        "2.50",
+        "2.50",
+        "2.25 to 2.75",
+    ]

@@ -184,8 +184,8 @@ def sections(inputs: ReportInputs) -> list[Section]:
                     Picture(
                         data_uri(learning_curve(inputs.finetunes)),
                         "Validation errors of energy and forces against the epoch, logarithmic.",
-                        "Learning curves: root mean square errors of the validation frames; the ring marks "
-                        "the epoch that was kept.",
+                        "Learning curves: root mean square errors of the validation frames; the "
+                        "ring marks the epoch that was kept.",
                     )
                 ],
                 [training_table(inputs)],
@@ -209,15 +209,15 @@ def sections(inputs: ReportInputs) -> list[Section]:
                         "Gibbs energy against temperature; stable with rising temperature: "
                         + ", ".join(f"{name} from {t:.0f} K" for t, name in thermo.transitions)
                         + ".",
-                        f"Gibbs energy of the solid solution and its stable decompositions ({thermo.mode} "
-                        "energies, relative to the end members); dotted lines mark transitions.",
+                        "Gibbs energy of the solid solution and its stable decompositions "
+                        f"({thermo.mode} energies, relative to the end members); dotted lines mark transitions.",
                     ),
                     Picture(
                         data_uri(random_energies(thermo)),
-                        f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, mean "
-                        f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
-                        f"Mixing energies of random equimolar structures ({thermo.mode} energies, relative "
-                        "to the end members), with mean, one σ (shaded) and the SQS.",
+                        f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, "
+                        f"mean {number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
+                        f"Mixing energies of random equimolar structures ({thermo.mode} energies, "
+                        "relative to the end members), with mean, one σ (shaded) and the SQS.",
                     ),
                 ],
                 thermodynamics_tables(thermo, tail),

@@ -204,8 +204,8 @@ def order_tables(chains: Sequence[MonteCarloDoc]) -> list[Table]:
         tables.append(
             Table(
                 f"Order parameters CV of nearest neighbours ± standard error. Energies: {mode}, "
-                f"{model}, {n_sites} sites, reference lattice a = {a:.4g} Å; mixing energies refer to "
-                f"end members, {mode}.",
+                f"{model}, {n_sites} sites, reference lattice a = {a:.4g} Å; mixing energies refer "
+                f"to end members, {mode}.",
                 ["pair", *(f"{r.temperature:g} K" for r in rows)],
                 body,
             )

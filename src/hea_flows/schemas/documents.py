@@ -1,0 +1,230 @@
+"""Every document that MongoDB holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hea_flows.schemas.records import (
+    AlloySpec,
+    Epoch,
+    ErrorSummary,
+    ModelSpec,
+    Record,
+    StoredFile,
+    StructureEntry,
+    TrainingSettings,
+    Trajectory,
+)
+
+
+class Document(Record):
+    """What every stored document carries."""
+
+    kind: str
+    uuid: str = Field("", description="The job that wrote it.")
+    campaign: str | None = None
+    sources: dict[str, list[str]] = Field(
+        default_factory=dict, description="Role to uuids of the documents it was made from."
+    )
+    versions: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class CampaignDoc(Document):
+    """The campaign file itself."""
+
+    kind: Literal["campaign"] = "campaign"
+    name: str
+    config: str = Field(description="The file, as the user wrote it.")
+    config_sha256: str
+
+
+class StructuresDoc(Document):
+    """The orderings of one set."""
+
+    kind: Literal["structures"] = "structures"
+    alloy: AlloySpec
+    expression: str
+    seed: int
+    n_structures: int
+    structures: list[StructureEntry]
+
+
+class LabelDoc(Document):
+    """What a reference engine says of one structure."""
+
+    kind: Literal["label"] = "label"
+    structure: StructureEntry
+    engine: str
+    settings: dict[str, Any]
+    settings_id: str
+    calculation: Literal["relax", "static"]
+    state: Literal["converged", "unconverged", "missing", "failed"]
+    reason: str | None = Field(None, description="Why it is missing or failed, or not converged.")
+    n_frames: int = 0
+    energy: float | None = Field(None, description="Of the last frame (eV per cell).")
+    max_force: float | None = Field(None, description="Of the last frame (eV/Å).")
+    magnetization: float | None = Field(None, description="Of the last frame (μB per cell).")
+    corrections: list[str] = Field(default_factory=list)
+    code_versions: dict[str, str] = Field(default_factory=dict)
+    trajectory: Trajectory | None = Field(None, description="In the data store.")
+    trajectory_sha256: str | None = None
+
+
+class FrameRef(Record):
+    """Where a frame of a dataset comes from."""
+
+    label: str = Field(description="uuid of the label document.")
+    structure_id: str
+    step: int
+
+
+class DatasetDoc(Document):
+    """Frames, how they are split, and which reference they share."""
+
+    kind: Literal["dataset"] = "dataset"
+    alloy: AlloySpec
+    settings_id: str
+    settings: dict[str, Any]
+    seed: int
+    split_by: Literal["frame", "structure"]
+    fractions: tuple[float, float, float]
+    n_structures: int
+    frames: list[FrameRef]
+    train: list[int]
+    test: list[int]
+    validation: list[int]
+    end_points: dict[str, str] = Field(description="Element to structure id.")
+    held_out: list[str] = Field(description="Structure ids that no split holds.")
+    excluded: dict[str, str] = Field(description="Structure id to why it is not in the dataset.")
+    trajectories: dict[str, Trajectory] = Field(description="By structure id; in the data store.")
+    labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
+    structures: dict[str, StructureEntry]
+    converged: dict[str, bool]
+    checksum: str = Field(description="sha256 of all trajectories.")
+
+
+class FineTuneDoc(Document):
+    """A trained model, the path it took and what it was trained on."""
+
+    kind: Literal["finetune"] = "finetune"
+    parent: ModelSpec | None = Field(description="None: trained from scratch.")
+    model: ModelSpec
+    model_file: StoredFile = Field(description="In the data store.")
+    settings: TrainingSettings
+    offsets: dict[str, float] = Field(description="Per element, reference minus parent (eV/atom).")
+    dataset_checksum: str
+    curve: list[Epoch]
+    best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
+    errors: dict[Literal["train", "test", "validation"], ErrorSummary]
+    seconds: float
+    hardware: dict[str, str] = Field(default_factory=dict)
+
+
+class ParityPoint(Record):
+    """One structure of a benchmark; energies in eV/unit, mixing energies in meV/unit."""
+
+    structure_id: str
+    formula: str
+    n_components: int
+    part: Literal["held-out", "training"]
+    reference_energy: float
+    model_energy: float
+    reference_mixing_mev: float
+    model_mixing_mev: float
+
+
+class BenchmarkTable(Record):
+    """Errors of one part: MAE of total (after offsets) and mixing energy, meV/unit."""
+
+    part: Literal["held-out", "training"]
+    geometry: Literal["fixed", "relaxed"]
+    n: int
+    total_mae_mev: float
+    mixing_mae_mev: float
+    mixing_mae_interval_mev: tuple[float, float] = Field(description="95 %, bootstrap.")
+    by_components: dict[str, float] = Field(description="Mixing MAE per number of elements.")
+    reference: str = Field(description="Which end points the mixing energies take.")
+
+
+class BenchmarkDoc(Document):
+    """One model against the reference."""
+
+    kind: Literal["benchmark"] = "benchmark"
+    model: ModelSpec
+    role: Literal["foundation", "fine-tuned"]
+    settings_id: str
+    offsets: dict[str, float]
+    tables: list[BenchmarkTable]
+    fixed: list[ParityPoint]
+    relaxed: list[ParityPoint]
+    failed: dict[str, str] = Field(description="Structure id to why its relaxation failed.")
+    bootstrap_seed: int = 0
+
+
+class MonteCarloDoc(Document):
+    """One canonical Monte Carlo chain."""
+
+    kind: Literal["montecarlo"] = "montecarlo"
+    model: ModelSpec
+    mode: Literal["fixed lattice", "relaxed"]
+    temperature: float
+    supercell: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+    lattice_constant: float
+    seed: int
+    trials: int
+    averaged_from: int = Field(description="First trial that is averaged.")
+    acceptance: float
+    energy_mev: float = Field(description="Mean mixing energy (meV/unit).")
+    energy_error_mev: float
+    order_parameters: dict[str, float] = Field(description="CV of each pair, nearest neighbours.")
+    order_errors: dict[str, float] = Field(description="Standard errors, by blocking.")
+    energies_mev: list[float] = Field(description="Mixing energy along the chain.")
+    initial_species: list[str]
+    final_species: list[str]
+
+
+class PhaseSet(Record):
+    """One decomposition: phases (elements joined by -) and its enthalpy and entropy per unit."""
+
+    phases: list[str]
+    enthalpy_mev: float
+    entropy_mev_per_k: float
+
+
+class ThermodynamicsDoc(Document):
+    """Decomposition free energies, the random-structure distribution and DEED."""
+
+    kind: Literal["thermodynamics"] = "thermodynamics"
+    model: ModelSpec
+    mode: Literal["fixed lattice", "relaxed"]
+    elements: list[str]
+    sqs_mixing_mev: dict[str, float] = Field(description="Phase to SQS mixing energy (meV/unit).")
+    sqs_objective: dict[str, float]
+    decompositions: list[PhaseSet]
+    transitions: list[tuple[float, str]] = Field(
+        description="Temperature (K) above which a decomposition is stable, lowest first."
+    )
+    decomposition_temperature: float | None = Field(
+        description="Above it the solid solution of all elements is stable (K)."
+    )
+    random_mixing_mev: list[float]
+    random_seed: int
+    h_ave_mev: float
+    sigma_mev: float
+    h_hull_mev: float
+    deed_per_unit: float | None = Field(description="(eV/unit)⁻¹")
+    deed_per_atom: float | None = Field(description="(eV/atom)⁻¹")
+    failed: dict[str, str] = Field(default_factory=dict)
+
+
+class ReportDoc(Document):
+    """The report of a campaign."""
+
+    kind: Literal["report"] = "report"
+    title: str
+    summary: dict[str, Any]
+    html: StoredFile = Field(description="Self-contained page, in the data store.")
