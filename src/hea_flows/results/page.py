@@ -210,12 +210,13 @@ def sections(inputs: ReportInputs) -> list[Section]:
                         + ", ".join(f"{name} from {t:.0f} K" for t, name in thermo.transitions)
                         + ".",
                         "Gibbs energy of the solid solution and its stable decompositions "
-                        f"({thermo.mode} energies, relative to the end members); dotted lines mark transitions.",
+                        f"({thermo.mode} energies, relative to the end members); dotted lines mark "
+                        "transitions.",
                     ),
                     Picture(
                         data_uri(random_energies(thermo)),
-                        f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, "
-                        f"mean {number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
+                        f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, mean "
+                        f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
                         f"Mixing energies of random equimolar structures ({thermo.mode} energies, "
                         "relative to the end members), with mean, one σ (shaded) and the SQS.",
                     ),
