@@ -19,6 +19,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
+from pymatgen.io.ase import AseAtomsAdaptor
 from scipy.optimize import minimize
 
 from hea_flows import CampaignMaker, load_campaign, register_reference_engine
@@ -27,7 +28,7 @@ from hea_flows.config import LabelSpec
 from hea_flows.engines import registry
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.results.query import documents
-from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc
+from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructureEntry
 from hea_flows.services.connection import Connection
 
 ROOT = Path(__file__).parents[1]
@@ -142,6 +143,17 @@ def test_a_wrong_option_is_told(extend: ModuleType) -> None:
     spec = LabelSpec(engine="emt", options={"cutoff": 400})
     with pytest.raises(ValueError, match="'emt' has no option cutoff; accepted: calculation, fmax"):
         LabellingMaker.from_spec(spec, seed=0).labels.engine()
+
+
+def test_the_engine_starts_where_it_is_told(extend: ModuleType) -> None:
+    atoms = L1_0.to_atoms()
+    atoms.positions[1] += 0.05
+    entry = StructureEntry.from_ordering(L1_0)
+    make = extend.EMTMaker.make.original
+    label = make(extend.EMTMaker(), entry, ALLOY, start=AseAtomsAdaptor.get_structure(atoms))
+    np.testing.assert_allclose(label.trajectory.positions[0], atoms.positions, atol=1e-12)
+    assert label.trajectory.energies[0] == pytest.approx(energy(atoms), abs=1e-10)
+    assert label.trajectory.energies[-1] == pytest.approx(2 * layered()[0], abs=1e-4)
 
 
 def test_the_other_maker(extend: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ structures:
   - set: 1(1)+2(2)
   - set: 2(4)
     use: held-out        # not in the dataset: recorded misses
-  - set: "random(2x2, n=2, components=2..4)"
+  - set: "random(2x2, n=1, components=2..4)"
     use: held-out
     labels: {engine: archive, options: {calculation: static}}
 labels: {engine: archive}

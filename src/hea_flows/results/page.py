@@ -215,7 +215,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
                     ),
                     Picture(
                         data_uri(random_energies(thermo)),
-                        f"Histogram of {len(thermo.random_mixing_mev)} random mixing energies, mean "
+                        f"{len(thermo.random_mixing_mev)} random mixing energies, histogram: mean "
                         f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
                         f"Mixing energies of random equimolar structures ({thermo.mode} energies, "
                         "relative to the end members), with mean, one σ (shaded) and the SQS.",
