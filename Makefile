@@ -36,7 +36,7 @@ run: .venv/.installed-run
 
 test: lint types floors
 	@echo "Running the tests; the ten slowest are listed at the end."
-	@$(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS)
 
 lint: .venv/.installed-test
 	@echo "Checking style with ruff."

@@ -31,7 +31,7 @@ class ReferenceEngine(Protocol):
     calculation: Calculation
 
     def check(self) -> None:
-        """Raise, in one line, what can be known before any structure is labelled."""
+        """Raise, in one line, what can be known before any structure is labelled (optional)."""
         ...
 
     def make(

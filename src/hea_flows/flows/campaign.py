@@ -68,7 +68,8 @@ class CampaignMaker(Maker):
             for spec in campaign.structures
         ]
         for maker in labelling:
-            maker.labels.engine().check()
+            if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
+                check()
         learning = sampling = None
         if campaign.model is not None:
             model, engine = campaign.model, family(campaign.model.family)
