@@ -113,7 +113,7 @@ def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
     )
     assert (temperature.value, temperature.unit) == ("594", "K")
     assert (deed.value, deed.unit) == ("253", "(eV/atom)⁻¹")
-    assert labels.value == "52"
+    assert labels.value == "50"
     assert labels.note.startswith("150 labelled frames; 2 structures")
 
 

@@ -24,7 +24,7 @@ def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportIn
     assert s["mixing_factor"] == 8.0
     assert s["mixing_interval_after_mev"] == (2.25, 2.75)
     assert (s["mixing_n_before"], s["mixing_n_after"]) == (14, 15)
-    assert (s["labels"], s["frames"], s["not_converged"]) == (52, 150, 2)
+    assert (s["labels"], s["frames"], s["not_converged"]) == (50, 150, 2)
     assert s["dataset_frames"] == 35 * 3
     assert (s["validation_energy_mev"], s["validation_forces_mev"]) == (0.75, 12.5)
     assert s["ground_state"] == "(Mo,W) + (Ta,Nb) + V"

@@ -113,8 +113,7 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
 
 
 def _summary(connection: Connection, name: str, path: Path | None) -> None:
-    from rich.console import Console
-
+    from hea_flows.cli.output import console
     from hea_flows.results.query import documents
     from hea_flows.results.report import ReportInputs
     from hea_flows.results.tables import benchmark_table, order_tables, summary_tables
@@ -134,17 +133,17 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
         for d in documents(store, kind, name)
         if d.uuid in uuids
     )
-    console = Console(width=None if Console().is_terminal else 130)
     tables = summary_tables(report.summary)
     if inputs.benchmarks:
         tables.append(benchmark_table(inputs).to_rich())
     tables += [table.to_rich() for table in order_tables(inputs.montecarlo)]
+    screen = console()
     for table in tables:
-        console.print(table)
+        screen.print(table)
     for line in (
         f"report:   {path}",
         f"query:    hea-flows query --kind benchmark --campaign {name}",
         f"trace:    hea-flows show {report.uuid} --provenance",
         f"database: {connection}; its files for jobflow, lpad and pymongo: {connection.folder}",
     ):
-        console.print(line, soft_wrap=True, highlight=False)
+        screen.print(line, soft_wrap=True, highlight=False)

@@ -42,8 +42,7 @@ def query(
     full: Annotated[bool, typer.Option("--full", help="JSON of whole documents.")] = False,
 ) -> None:
     """Show the documents of a kind; big fields stay in the data store."""
-    from rich.console import Console
-
+    from hea_flows.cli.output import console
     from hea_flows.results.query import documents, light
     from hea_flows.results.report import ReportInputs
     from hea_flows.results.tables import benchmark_table
@@ -55,12 +54,12 @@ def query(
     if not found:
         typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
         raise typer.Exit(1)
-    console = Console()
+    screen = console()
     if kind == "benchmark":
-        console.print(benchmark_table(ReportInputs.from_documents(found)).to_rich())
+        screen.print(benchmark_table(ReportInputs.from_documents(found)).to_rich())
         return
     for document in found:
-        console.print_json(data=light(document), default=str)
+        screen.print_json(data=light(document), default=str)
 
 
 def show(
@@ -70,17 +69,16 @@ def show(
     ] = False,
 ) -> None:
     """Show one document, or everything it was made from."""
-    from rich.console import Console
-
+    from hea_flows.cli.output import console
     from hea_flows.results.provenance import render_tree, walk
     from hea_flows.results.query import by_uuid, light
 
     store = _store()
-    console = Console()
+    screen = console()
     if provenance:
-        console.print(render_tree(walk(store, uuid)), soft_wrap=True)
+        screen.print(render_tree(walk(store, uuid)), soft_wrap=True)
     else:
-        console.print_json(data=light(by_uuid(store, uuid)), default=str)
+        screen.print_json(data=light(by_uuid(store, uuid)), default=str)
 
 
 def report(

@@ -204,7 +204,7 @@ def summary(inputs: ReportInputs) -> dict[str, Any]:
         factor = before.mixing_mae_mev / after.mixing_mae_mev
     return {
         "campaign": inputs.campaign.name if inputs.campaign else None,
-        "labels": len(inputs.labels),
+        "labels": sum(label.n_frames > 0 for label in inputs.labels),
         "frames": sum(label.n_frames for label in inputs.labels),
         "not_converged": sum(label.state != "converged" for label in inputs.labels),
         "dataset_frames": len(inputs.datasets[-1].frames) if inputs.datasets else None,
