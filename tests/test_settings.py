@@ -20,7 +20,6 @@ def test_defaults_follow_the_data_folder(machine: Path) -> None:
         "scratch_dir": machine / "scratch",
         "models_dir": home / ".cache" / "hea-flows" / "models",
         "device": "cpu",
-        "torch_threads": None,
     }
 
 
@@ -36,11 +35,11 @@ def test_without_variables_the_folders_of_the_platform(
 def test_environment_wins_over_file(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = Path.home() / ".config" / "hea-flows" / "settings.yaml"
     file.parent.mkdir(parents=True)
-    file.write_text("device: cuda:1\ntorch_threads: 3\nmodels_dir: ~/models\n")
-    monkeypatch.setenv("HEA_FLOWS_TORCH_THREADS", "5")
+    file.write_text("device: cuda:1\ndatabase: theirs\nmodels_dir: ~/models\n")
+    monkeypatch.setenv("HEA_FLOWS_DATABASE", "mine")
     settings = get_settings()
     assert settings.device == "cuda:1"
-    assert settings.torch_threads == 5
+    assert settings.database == "mine"
     assert settings.models_dir == Path.home() / "models"
     assert settings.scratch_dir == machine / "scratch"
 
@@ -72,7 +71,7 @@ def test_missing_settings_file(machine: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("device", "gpu"), ("torch_threads", 0), ("database", "a.b"), ("database", "")],
+    [("device", "gpu"), ("database", "a.b"), ("database", "")],
 )
 def test_values_that_are_not_accepted(machine: Path, key: str, value: object) -> None:
     with pytest.raises(ValidationError, match=key):

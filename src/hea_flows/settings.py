@@ -100,9 +100,6 @@ class Settings(BaseSettings):
         pattern=r"^(cpu|mps|cuda(:\d+)?)$",
         description="Device of the potentials: cpu, cuda, cuda:1, mps.",
     )
-    torch_threads: int | None = Field(
-        None, ge=1, description="Threads of a torch process; else what OMP_NUM_THREADS gives."
-    )
 
     @classmethod
     def settings_customise_sources(
