@@ -189,7 +189,9 @@ class Connection:
 @cache
 def _client(uri: str, pid: int) -> pymongo.MongoClient[dict[str, Any]]:  # noqa: ARG001
     """Return the one client of a process for a server; a fork must not use its parent's."""
-    return pymongo.MongoClient(uri)
+    # A refused login makes the driver forget the server until its next look at it: look often, so
+    # that a retry within the time of a ping finds it again and says why it was refused.
+    return pymongo.MongoClient(uri, heartbeatFrequencyMS=500)
 
 
 _BAD_URI = (
