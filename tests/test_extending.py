@@ -135,7 +135,7 @@ def test_labelling_campaign_with_a_registered_engine(extend: ModuleType, tmp_pat
     [dataset] = documents(store, "dataset", "cu-au")
     assert isinstance(dataset, DatasetDoc)
     assert dataset.n_structures == 4
-    assert dataset.settings == {"code": "ase.emt"}
+    assert dataset.settings == {"code": "emt"}
 
 
 def test_a_wrong_option_is_told(extend: ModuleType) -> None:

@@ -19,6 +19,7 @@ def test_defaults_follow_the_data_folder(machine: Path) -> None:
         "local": False,
         "scratch_dir": machine / "scratch",
         "models_dir": home / ".cache" / "hea-flows" / "models",
+        "vasp_cell_tag": "LATTICE_CONSTRAINTS",
         "device": "cpu",
     }
 

@@ -11,7 +11,7 @@ from ase.calculators.emt import EMT
 from jobflow import Maker, job
 
 from hea_flows.alloy.relaxation import relax
-from hea_flows.engines.labels import label_document
+from hea_flows.engines.labels import LABEL_DATA, Labelled, label_document
 from hea_flows.schemas import LabelDoc
 
 
@@ -23,22 +23,20 @@ class EMTMaker(Maker):
     calculation: str = "relax"
     fmax: float = 0.01
 
-    def check(self) -> None:
-        """Raise what can be known before any structure is labelled; here, nothing."""
-
-    @job(data=["trajectory"], output_schema=LabelDoc)
+    @job(data=LABEL_DATA, output_schema=LabelDoc)
     def make(self, structure: Any, alloy: Any, source: Any = None, start: Any = None) -> LabelDoc:
         """Label one structure; every step is a frame, a failure becomes a document."""
 
-        def compute() -> tuple[list[Any], bool]:
+        def compute() -> Labelled:
             ideal = structure.to_ordering(alloy.to_alloy()).to_atoms()
             atoms = ideal if start is None else start.to_ase_atoms(msonable=False)
             atoms.calc = EMT()
             steps: list[Any] = []
-            return steps, relax(atoms, fmax=self.fmax, on_step=lambda a: steps.append(deepcopy(a)))
+            done = relax(atoms, fmax=self.fmax, on_step=lambda a: steps.append(deepcopy(a)))
+            return Labelled(steps, done)
 
-        what = {"structure": structure, "calculation": self.calculation, "source": source}
-        return label_document(compute, engine="emt", rule={"code": "ase.emt"}, **what)
+        what = {"structure": structure, "alloy": alloy, "source": source, "rule": {"code": "emt"}}
+        return label_document(compute, engine="emt", calculation=self.calculation, **what)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import (
@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     models_dir: Folder = Field(
         default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache") / "models",
         description="Folder that caches checkpoints of potentials.",
+    )
+    vasp_cell_tag: Literal["LATTICE_CONSTRAINTS", "IOPTCELL"] = Field(
+        "LATTICE_CONSTRAINTS",
+        description="How this VASP keeps c: its own tag since 6.4, or the IOPTCELL patch.",
     )
     device: str = Field(
         "cpu",

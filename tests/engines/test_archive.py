@@ -107,7 +107,7 @@ def test_other_settings_are_refused(card: Path) -> None:
     [entry] = entries("2(2)[Mo,W]")
     other = ArchiveMaker(dataset=str(card), settings_id="0123456789ab")
     with pytest.raises(ValueError, match="0123456789ab was asked for; labels of different"):
-        other.check()
+        other.check(SPEC)
     with pytest.raises(RuntimeError):
         run(other, entry)
 

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from hea_flows.alloy.frames import read_frames
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.sets import parse
-from hea_flows.engines.labels import label_document
+from hea_flows.engines.labels import Labelled, label_document
 from hea_flows.engines.registry import family
 from hea_flows.results.archive import write_archive
 from hea_flows.results.query import documents
@@ -90,8 +90,9 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LabelDo
     entries = [StructureEntry.from_ordering(o) for o in orderings]
     made = [
         label_document(
-            partial(lambda pair: (pair, True), frames[2 * i : 2 * i + 2]),
+            partial(Labelled, frames[2 * i : 2 * i + 2], converged=True),
             structure=entry,
+            alloy=ALLOY,
             engine="shifted",
             rule={"code": "shifted"},
             calculation="relax",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ase import Atoms
 from jobflow import Maker, job
@@ -16,7 +16,13 @@ from pydantic import Field
 from pymatgen.core import Structure
 
 from hea_flows.alloy.frames import read_frames, settings_id
-from hea_flows.engines.labels import Calculation, MissingLabelError, label_document
+from hea_flows.engines.labels import (
+    LABEL_DATA,
+    Calculation,
+    Labelled,
+    MissingLabelError,
+    label_document,
+)
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, Record, StructureEntry
 
 
@@ -116,12 +122,14 @@ class ArchiveMaker(Maker):
         The settings id the labels must have; default whatever the dataset has.
     """
 
+    category: ClassVar[str] = "cpu"  # it reads a file: any worker can
+
     name: str = "archive"
     calculation: Calculation = "relax"
     dataset: str = "pbe-mo-ta-nb-w-v-s2"
     settings_id: str | None = None
 
-    def check(self) -> None:
+    def check(self, alloy: AlloySpec) -> None:  # noqa: ARG002  the same for every alloy
         """Read the dataset, and compare its settings with those asked for.
 
         Raises
@@ -143,7 +151,7 @@ class ArchiveMaker(Maker):
             raise ValueError(msg)
         return card, trajectories
 
-    @job(data=["trajectory"], output_schema=LabelDoc)
+    @job(data=LABEL_DATA, output_schema=LabelDoc)
     def make(
         self,
         structure: StructureEntry,
@@ -155,16 +163,17 @@ class ArchiveMaker(Maker):
         structure.to_ordering(alloy.to_alloy())
         card, trajectories = self._load()
 
-        def read() -> tuple[list[Atoms], bool]:
+        def read() -> Labelled:
             frames = trajectories.get((structure.structure_id, self.calculation))
             if frames is None:
                 msg = f"{card.name} has no {self.calculation} label of {structure.formula}"
                 raise MissingLabelError(msg)
-            return frames, bool(frames[-1].info["converged"])
+            return Labelled(frames, bool(frames[-1].info["converged"]))
 
         return label_document(
             read,
             structure=structure,
+            alloy=alloy,
             engine=f"archive:{card.name}",
             rule=card.settings,
             calculation=self.calculation,

@@ -23,7 +23,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from hea_flows.alloy.frames import settings_id
 from hea_flows.alloy.kmesh import folded_mesh
 from hea_flows.alloy.relaxation import relax
-from hea_flows.engines.labels import Calculation, label_document
+from hea_flows.engines.labels import LABEL_DATA, Calculation, Labelled, label_document
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
 from hea_flows.settings import get_settings
 
@@ -238,11 +238,11 @@ class GPAWMaker(Maker):
     fmax: float = 0.02
     max_steps: int = 40
 
-    def check(self) -> None:
+    def check(self, alloy: AlloySpec) -> None:  # noqa: ARG002  the same for every alloy
         """Raise `ModuleNotFoundError` if GPAW or its setups are not installed."""
         self.rule.as_rule()
 
-    @job(data=["trajectory"], output_schema=LabelDoc)
+    @job(data=LABEL_DATA, output_schema=LabelDoc)
     def make(
         self,
         structure: StructureEntry,
@@ -255,16 +255,19 @@ class GPAWMaker(Maker):
         atoms = ordering.to_atoms() if start is None else _layer(start, ordering)
         directory = get_settings().scratch_dir / self.rule.id / structure.structure_id
         return label_document(
-            lambda: compute_frames(
-                ordering,
-                atoms,
-                self.rule,
-                directory / self.calculation,
-                static=self.calculation == "static",
-                fmax=self.fmax,
-                max_steps=self.max_steps,
+            lambda: Labelled(
+                *compute_frames(
+                    ordering,
+                    atoms,
+                    self.rule,
+                    directory / self.calculation,
+                    static=self.calculation == "static",
+                    fmax=self.fmax,
+                    max_steps=self.max_steps,
+                )
             ),
             structure=structure,
+            alloy=alloy,
             engine="gpaw",
             rule=self.rule.as_rule(),
             calculation=self.calculation,

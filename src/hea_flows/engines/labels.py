@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ase import Atoms
@@ -10,10 +11,21 @@ from jobflow import Flow, Job
 from pymatgen.core import Structure
 
 from hea_flows.alloy.frames import checksum, max_force, settings_id
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry, Trajectory
+from hea_flows.alloy.integrity import phase_flags
+from hea_flows.engines.walltime import OutOfTimeError
+from hea_flows.schemas import (
+    AlloySpec,
+    Document,
+    LabelDoc,
+    StoredFile,
+    StructureEntry,
+    Trajectory,
+)
 from hea_flows.stamp import stamp
 
 Calculation = Literal["relax", "static"]
+#: Fields of a label that its job puts into the store for big fields.
+LABEL_DATA = ["trajectory", "task"]
 
 
 class MissingLabelError(LookupError):
@@ -30,7 +42,7 @@ class ReferenceEngine(Protocol):
     name: str
     calculation: Calculation
 
-    def check(self) -> None:
+    def check(self, alloy: AlloySpec) -> None:
         """Raise, in one line, what can be known before any structure is labelled (optional)."""
         ...
 
@@ -55,10 +67,46 @@ class ReferenceEngine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """What a reference engine found out about one structure.
+
+    Parameters
+    ----------
+    frames
+        Labelled frames in the order of their steps, atoms in the order of `Ordering.to_atoms`.
+        Frames that came before a failure are labels too.
+    converged
+        Whether the last frame is what was asked for.
+    reason
+        Why not; default its largest force.
+    corrections
+        What was changed to make the code go on, in order.
+    inputs
+        The input of the code.
+    code_versions
+        Versions of the programs that computed, where they are no Python packages.
+    directory
+        Folder of the calculation, ``host:path``.
+    task
+        The code's own output document.
+    """
+
+    frames: list[Atoms]
+    converged: bool
+    reason: str | None = None
+    corrections: list[str] = field(default_factory=list)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    code_versions: dict[str, str] = field(default_factory=dict)
+    directory: str | None = None
+    task: StoredFile | None = None
+
+
 def label_document(
-    compute: Callable[[], tuple[list[Atoms], bool]],
+    compute: Callable[[], Labelled],
     *,
     structure: StructureEntry,
+    alloy: AlloySpec,
     engine: str,
     rule: dict[str, Any],
     calculation: Calculation,
@@ -70,8 +118,7 @@ def label_document(
     Parameters
     ----------
     compute
-        Returns frames with results, and whether the last one is converged. `MissingLabelError`
-        says that the engine has no label for this structure.
+        Labels the structure. `MissingLabelError` says that the engine has no label for it.
     """
     common = stamp(*packages, structures=source) | {
         "structure": structure,
@@ -81,22 +128,36 @@ def label_document(
         "calculation": calculation,
     }
     try:
-        frames, converged = compute()
+        found = compute()
+    except OutOfTimeError:
+        raise
     except MissingLabelError as error:
         return LabelDoc(**common, state="missing", reason=str(error))
     except Exception as error:  # noqa: BLE001  one structure never sinks a campaign
         return LabelDoc(**common, state="failed", reason=f"{type(error).__name__}: {error}")
-    last = frames[-1]
+    common |= {
+        "corrections": found.corrections,
+        "inputs": found.inputs,
+        "code_versions": found.code_versions,
+        "directory": found.directory,
+        "task": found.task,
+    }
+    if not found.frames:
+        reason = found.reason or "no ionic step was labelled"
+        return LabelDoc(**common, state="failed", reason=reason)
+    last = found.frames[-1]
     force = max_force(last)
+    reason = found.reason or f"largest force {force:.3f} eV/Å after {len(found.frames)} steps"
     moments = last.calc.results.get("magmoms")
     return LabelDoc(
         **common,
-        state="converged" if converged else "unconverged",
-        reason=None if converged else f"largest force {force:.3f} eV/Å after {len(frames)} steps",
-        n_frames=len(frames),
+        state="converged" if found.converged else "unconverged",
+        reason=None if found.converged else reason,
+        n_frames=len(found.frames),
         energy=float(last.calc.results["energy"]),
         max_force=force,
         magnetization=None if moments is None else float(sum(moments)),
-        trajectory=Trajectory.from_frames(frames),
-        trajectory_sha256=checksum(frames),
+        flags=phase_flags(structure.to_ordering(alloy.to_alloy()), last),
+        trajectory=Trajectory.from_frames(found.frames),
+        trajectory_sha256=checksum(found.frames),
     )

@@ -17,6 +17,7 @@ from hea_flows.jobs.campaign import CampaignFileMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.report import ReportMaker
+from hea_flows.jobs.routing import CPU, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 
 
@@ -69,7 +70,7 @@ class CampaignMaker(Maker):
         ]
         for maker in labelling:
             if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
-                check()
+                check(campaign.alloy)
         learning = sampling = None
         if campaign.model is not None:
             model, engine = campaign.model, family(campaign.model.family)
@@ -107,19 +108,18 @@ class CampaignMaker(Maker):
             The file as the user wrote it, kept as provenance.
         """
         alloy = campaign.alloy
-        file: Any = self.campaign_file.make(campaign.name, text)
+        file: Any = route(self.campaign_file.make(campaign.name, text), CPU)
         parts: list[Any] = [file]
         structures: list[Any] = []
         labels: dict[str, list[Any]] = {"training": [], "held-out": []}
         for i, (spec, maker) in enumerate(zip(campaign.structures, self.labelling, strict=True)):
-            flow: Any = maker.make(spec.set, alloy, file.output)
-            # FireWorks takes the highest first: sets are labelled in the order of the file.
-            priority = {"manager_config": {"_priority": len(campaign.structures) - i}}
-            flow.update_config(priority, dynamic=False)
+            # Sets are labelled in the order of the file.
+            flow: Any = maker.make(spec.set, alloy, file.output, len(campaign.structures) - i)
             parts.append(flow)
             structures.append(flow.output["structures"])
             labels[spec.use].append(flow.output["labels"])
         dataset: Any = self.dataset.make(alloy, labels["training"], labels["held-out"])
+        route(dataset, CPU)
         parts.append(dataset)
         found: dict[str, Any] = {}
         if self.learning is not None:
@@ -127,16 +127,20 @@ class CampaignMaker(Maker):
             parts.append(learning)
             found |= learning.output
             if self.sampling is not None:
-                sampling = self.sampling.make(found["finetune"], dataset.output, alloy)
+                family_name = self.learning.finetune.model.family
+                sampling = self.sampling.make(
+                    found["finetune"], dataset.output, alloy, category=family_name
+                )
                 parts.append(sampling)
                 found |= sampling.output
-        report = self.report.make(
+        report: Any = self.report.make(
             file.output,
             structures,
             [*labels["training"], *labels["held-out"]],
             dataset.output,
             **found,
         )
+        route(report, CPU)
         parts.append(report)
         whole = Flow(parts, output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign.name, text))

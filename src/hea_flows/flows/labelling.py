@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from jobflow import Flow, Maker
 
 from hea_flows.config import LabelSpec
-from hea_flows.jobs.labels import LabelsMaker
+from hea_flows.jobs.labels import LabelsMaker, fan_out
+from hea_flows.jobs.routing import CPU, route
 from hea_flows.jobs.structures import StructuresMaker
 from hea_flows.schemas import AlloySpec, Document
 
@@ -37,12 +39,28 @@ class LabellingMaker(Maker):
             structures=StructuresMaker(seed=seed), labels=LabelsMaker(labels=labels, seed=seed)
         )
 
-    def make(self, expression: str, alloy: AlloySpec, source: Document | None = None) -> Flow:
-        """Return the flow; its output holds the structures document and the list of labels."""
-        structures = self.structures.make(expression, alloy, source)
+    def make(
+        self,
+        expression: str,
+        alloy: AlloySpec,
+        source: Document | None = None,
+        priority: int = 0,
+    ) -> Flow:
+        """Return the flow; its output holds the structures document and the list of labels.
+
+        Parameters
+        ----------
+        expression, alloy, source
+            The set, its host, and the campaign file it comes from.
+        priority
+            FireWorks takes the jobs of the highest first.
+        """
+        structures: Any = self.structures.make(expression, alloy, source)
         structures.append_name(f" {expression}", dynamic=False)
-        labels = self.labels.make(structures.output)
+        route(structures, CPU, _priority=priority)
+        labels: Any = self.labels.make(structures.output)
         labels.append_name(f" {expression}", dynamic=False)
+        fan_out(labels, _priority=priority)
         return Flow(
             [structures, labels],
             output={"structures": structures.output, "labels": labels.output},

@@ -9,6 +9,7 @@ from jobflow import Flow, Maker
 
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows.jobs.routing import route
 from hea_flows.schemas import DatasetDoc
 
 
@@ -40,6 +41,8 @@ class LearningMaker(Maker):
             before = self.benchmark.make(dataset, foundation=self.finetune.model)
             before.append_name(" foundation")
             jobs.append(before)
+        for one in jobs:
+            route(one, self.finetune.model.family)
         return Flow(
             jobs,
             output={"finetune": jobs[0].output, "benchmarks": [j.output for j in jobs[1:]]},

@@ -9,6 +9,7 @@ from jobflow import Flow, Maker
 
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.montecarlo import MonteCarloMaker
+from hea_flows.jobs.routing import route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.schemas import AlloySpec, DatasetDoc, FineTuneDoc
 
@@ -34,8 +35,18 @@ class SamplingMaker(Maker):
     thermodynamics: ThermodynamicsMaker | None = None
     seed: int = 0
 
-    def make(self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec) -> Flow:
-        """Return the flow; its output holds the chains and the thermodynamics document."""
+    def make(
+        self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec, category: str
+    ) -> Flow:
+        """Return the flow; its output holds the chains and the thermodynamics document.
+
+        Parameters
+        ----------
+        finetune, dataset, alloy
+            The model, what it was trained on, and the host.
+        category
+            The model's family: workers of that category take the jobs.
+        """
         chains: list[Any] = []
         if self.monte_carlo is not None:
             spec = self.monte_carlo
@@ -44,10 +55,10 @@ class SamplingMaker(Maker):
                     maker = MonteCarloMaker(monte_carlo=spec, seed=self.seed + 1 + len(chains))
                     chain = maker.make(finetune, dataset, alloy, temperature)
                     chain.append_name(f" {temperature:g} K run {run + 1}")
-                    chains.append(chain)
+                    chains.append(route(chain, category))
         phases = None
         if self.thermodynamics is not None:
-            phases = self.thermodynamics.make(finetune, dataset, alloy)
+            phases = route(self.thermodynamics.make(finetune, dataset, alloy), category)
         return Flow(
             [*chains, *([phases] if phases else [])],
             output={

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jobflow import Flow, Maker, Response, job
+from jobflow import CURRENT_JOB, Flow, Maker, Response, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.relaxation import relax
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.engines.registry import family, reference_engine
+from hea_flows.jobs.routing import CPU, route
 from hea_flows.schemas import AlloySpec, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings
 
@@ -80,19 +82,24 @@ class LabelsMaker(Maker):
             If the engine has no such option.
         """
         maker = reference_engine(self.labels.engine)
-        accepted = [f for f in maker.__dataclass_fields__ if f != "name"]
+        make = getattr(maker, "from_options", maker)
+        accepted = [name for name in inspect.signature(make).parameters if name != "name"]
         if unknown := sorted(set(self.labels.options) - set(accepted)):
             msg = (
                 f"labels: engine {self.labels.engine!r} has no option {', '.join(unknown)}; "
                 f"accepted: {', '.join(accepted)}"
             )
             raise ValueError(msg)
-        return maker(**self.labels.options)
+        return make(**self.labels.options)
 
     @job
     def make(self, structures: StructuresDoc) -> Response[Any]:
         """Fan out; the output is the list of label documents."""
         engine = self.engine()
+        own = getattr(engine, "category", self.labels.engine)
+        current = CURRENT_JOB.job
+        more = dict(current.config.manager_config) if current else {}
+        more.pop("_category", None)
         jobs: list[Any] = []
         outputs = []
         for entry in structures.structures:
@@ -102,13 +109,22 @@ class LabelsMaker(Maker):
                     entry, structures.alloy
                 )
                 prepare.append_name(f" {entry.formula}")
-                jobs.append(prepare)
+                jobs.append(route(prepare, self.labels.start.model.family, **more))
                 start = prepare.output
             label = engine.make(entry, structures.alloy, source=_link(structures), start=start)
             label.append_name(f" {entry.formula}")
-            jobs.append(label)
+            jobs.append(route(label, own, **more))
             outputs.append(label.output)
         return Response(replace=Flow(jobs, output=outputs, name=self.name))
+
+
+def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
+    """Route a job of `LabelsMaker`: its labels keep their own categories."""
+    route(job, CPU, **manager_config)
+    job.config.pass_manager_config = False
+    # The job that will hold the list of labels is made by jobflow.
+    job.update_config({"manager_config": job.config.manager_config}, name_filter="store_inputs")
+    return job
 
 
 def _link(structures: StructuresDoc) -> StructuresDoc:

@@ -68,8 +68,18 @@ class LabelDoc(Document):
     energy: float | None = Field(None, description="Of the last frame (eV per cell).")
     max_force: float | None = Field(None, description="Of the last frame (eV/Å).")
     magnetization: float | None = Field(None, description="Of the last frame (μB per cell).")
-    corrections: list[str] = Field(default_factory=list)
+    corrections: list[str] = Field(
+        default_factory=list, description="What was changed to make the code go on."
+    )
+    flags: list[str] = Field(
+        default_factory=list, description="How a relaxation left its phase or its decoration."
+    )
+    inputs: dict[str, Any] = Field(default_factory=dict, description="Input of the code.")
     code_versions: dict[str, str] = Field(default_factory=dict)
+    directory: str | None = Field(None, description="Folder of the calculation, host:path.")
+    task: StoredFile | None = Field(
+        None, description="The code's own output document, in the data store."
+    )
     trajectory: Trajectory | None = Field(None, description="In the data store.")
     trajectory_sha256: str | None = None
 

@@ -1,0 +1,234 @@
+"""Labelled frames from what VASP wrote, also from a run that was killed half-way."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from ase.units import GPa
+from monty.io import zopen
+from monty.os.path import zpath
+from numpy.typing import NDArray
+from pymatgen.io.vasp.inputs import Incar
+
+#: What OUTCAR says when the ionic relaxation met EDIFFG.
+_RELAXED = "reached required accuracy - stopping structural energy minimisation"
+
+
+@dataclass(frozen=True)
+class IonicStep:
+    """One ionic step: Å, eV, eV/Å, eV/Å³ (ASE's sign and order); atoms in POSCAR's order.
+
+    Parameters
+    ----------
+    cell, positions
+        Vectors as rows, shape (3, 3); fractional, shape (N, 3).
+    energy, free_energy
+        Extrapolated to zero smearing; the one that the forces belong to.
+    forces, stress
+        Shapes (N, 3) and (6,).
+    electronic_steps
+        How many the SCF took.
+    """
+
+    cell: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    energy: float
+    free_energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    electronic_steps: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number is one."""
+        numbers = (self.energy, self.free_energy, self.forces, self.stress, self.positions)
+        return all(bool(np.isfinite(x).all()) for x in numbers)
+
+
+@dataclass(frozen=True)
+class VaspRun:
+    """What one start of VASP left behind.
+
+    Parameters
+    ----------
+    incar, kpoints
+        As VASP read them.
+    version
+        Of VASP, empty if it did not get that far.
+    symbols
+        Element of each atom, by the POTCAR.
+    steps
+        Complete ionic steps.
+    moments
+        Magnetic moment of each atom in each step (μB), or None where they were not written.
+    relaxed
+        Whether the relaxation met its criterion.
+    """
+
+    incar: dict[str, Any]
+    kpoints: str
+    version: str = ""
+    symbols: tuple[str, ...] = ()
+    steps: tuple[IonicStep, ...] = ()
+    moments: tuple[NDArray[np.float64], ...] | None = None
+    relaxed: bool = False
+    nelm: int = 60
+
+    def sound(self, step: IonicStep) -> bool:
+        """Whether a step is a label: finite numbers of a converged SCF."""
+        return step.finite and step.electronic_steps < self.nelm
+
+
+def read_runs(folder: Path) -> list[VaspRun]:
+    """Return the runs of a folder in the order in which custodian started them.
+
+    Custodian keeps the files of a run that it corrected in ``error.N.tar.gz``.
+    """
+    archives = sorted(folder.glob("error.*.tar.gz"), key=lambda p: int(p.name.split(".")[1]))
+    runs = [_read(_Archive(path)) for path in archives]
+    return [*runs, _read(_Folder(folder))]
+
+
+@dataclass
+class _Folder:
+    path: Path
+
+    def open(self, name: str) -> IO[bytes] | None:
+        path = Path(zpath(self.path / name))
+        if not path.is_file() or not path.stat().st_size:
+            return None
+        return zopen(path, "rb")
+
+
+@dataclass
+class _Archive:
+    path: Path
+    members: dict[str, bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.members = {}
+        with tarfile.open(self.path) as archive:
+            for member in archive.getmembers():
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    self.members[Path(member.name).name] = content.read()
+
+    def open(self, name: str) -> IO[bytes] | None:
+        content = self.members.get(name)
+        return BytesIO(content) if content else None
+
+
+def _read(files: _Folder | _Archive) -> VaspRun:
+    incar = Incar.from_str(_text(files, "INCAR"))
+    found = _Vasprun()
+    if stream := files.open("vasprun.xml"):
+        with stream:
+            found.read(stream)
+    outcar = _text(files, "OUTCAR")
+    return VaspRun(
+        incar=dict(incar),
+        kpoints=_text(files, "KPOINTS"),
+        version=found.version,
+        symbols=tuple(found.symbols),
+        steps=tuple(found.steps),
+        moments=_moments(outcar, len(found.symbols), len(found.steps)),
+        relaxed=_RELAXED in outcar,
+        nelm=int(incar.get("NELM", 60)),
+    )
+
+
+def _text(files: _Folder | _Archive, name: str) -> str:
+    stream = files.open(name)
+    if stream is None:
+        return ""
+    with stream:
+        return stream.read().decode(errors="replace")
+
+
+class _Vasprun:
+    """A vasprun.xml read as far as it is whole."""
+
+    def __init__(self) -> None:
+        self.version = ""
+        self.symbols: list[str] = []
+        self.steps: list[IonicStep] = []
+
+    def read(self, stream: IO[bytes]) -> None:
+        try:
+            for _, element in ET.iterparse(stream, events=("end",)):  # noqa: S314  VASP's own file
+                if element.tag == "calculation":
+                    if (step := _step(element)) is not None:
+                        self.steps.append(step)
+                    element.clear()
+                elif element.tag == "atominfo":
+                    atoms = element.find("array[@name='atoms']/set")
+                    rows = [] if atoms is None else atoms.findall("rc")
+                    self.symbols = [(row[0].text or "").strip() for row in rows]
+                elif element.tag == "i" and element.get("name") == "version":
+                    self.version = (element.text or "").strip()
+        except ET.ParseError:
+            return  # what follows was never written
+
+
+def _step(element: ET.Element) -> IonicStep | None:
+    cell = _matrix(element, "structure/crystal/varray[@name='basis']")
+    positions = _matrix(element, "structure/varray[@name='positions']")
+    forces = _matrix(element, "varray[@name='forces']")
+    stress = _matrix(element, "varray[@name='stress']")
+    energies = element.find("energy")
+    scf = element.findall("scstep")
+    if cell is None or positions is None or forces is None or energies is None or not scf:
+        return None
+    free = _energy(energies, "e_fr_energy")
+    last = scf[-1].find("energy")
+    # The step's own e_0_energy is wrong in several versions of VASP (their forum's topic 16942;
+    # pymatgen's Vasprun.final_energy): take the last SCF step's distance from the free energy.
+    if last is not None and last.find("i[@name='e_0_energy']") is not None:
+        energy = round(free + _energy(last, "e_0_energy") - _energy(last, "e_fr_energy"), 8)
+    else:
+        energy = _energy(energies, "e_0_energy")
+    if stress is None:
+        voigt = np.full(6, np.nan)
+    else:
+        sigma = -0.1 * GPa * (stress + stress.T) / 2  # from kB, and VASP's sign
+        voigt = np.array([sigma[i] for i in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))])
+    return IonicStep(cell, positions, energy, free, forces, voigt, len(scf))
+
+
+def _energy(element: ET.Element, name: str) -> float:
+    return _number(element.findtext(f"i[@name='{name}']", "nan"))
+
+
+def _matrix(element: ET.Element, path: str) -> NDArray[np.float64] | None:
+    found = element.find(path)
+    if found is None:
+        return None
+    return np.array([[_number(x) for x in (v.text or "").split()] for v in found.findall("v")])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")  # VASP writes asterisks where a number does not fit
+
+
+def _moments(outcar: str, atoms: int, steps: int) -> tuple[NDArray[np.float64], ...] | None:
+    """Return the table ``magnetization (x)`` of every ionic step, if each has one."""
+    tables = list(_tables(outcar, atoms))
+    return tuple(tables[:steps]) if steps and atoms and len(tables) >= steps else None
+
+
+def _tables(outcar: str, atoms: int) -> Iterator[NDArray[np.float64]]:
+    for part in re.split(r"magnetization \(x\)\s*\n", outcar)[1:]:
+        rows = re.findall(r"^\s*\d+((?:\s+-?\d+\.\d+)+)\s*$", part, re.MULTILINE)[:atoms]
+        if len(rows) == atoms:
+            yield np.array([float(row.split()[-1]) for row in rows])

@@ -1,0 +1,364 @@
+"""One structure's VASP runs: restarted from the last complete ionic step until they are done."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from atomate2.vasp.jobs.base import BaseVaspMaker
+from atomate2.vasp.run import DEFAULT_HANDLERS
+from custodian.custodian import CustodianError, NonRecoverableError
+from custodian.vasp.handlers import (
+    IncorrectSmearingHandler,
+    KspacingMetalHandler,
+    LargeSigmaHandler,
+    MeshSymmetryErrorHandler,
+)
+from numpy.typing import NDArray
+from pymatgen.core import Structure
+
+from hea_flows.engines.labels import Labelled
+from hea_flows.engines.structure_folder import end_orphans
+from hea_flows.engines.vasp_frames import IonicStep, VaspRun, read_runs
+from hea_flows.engines.vasp_rule import PATH_TAGS
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.schemas import StoredFile
+
+#: Custodian's handlers, without those that change smearing or k-points: such a label would not be
+#: comparable with the others.
+HANDLERS = tuple(
+    handler
+    for handler in DEFAULT_HANDLERS
+    if not isinstance(
+        handler,
+        IncorrectSmearingHandler
+        | KspacingMetalHandler
+        | LargeSigmaHandler
+        | MeshSymmetryErrorHandler,
+    )
+)
+#: Custodian sleeps so long (s) before it looks whether VASP is done; its own default is 10 s. Its
+#: monitors, which read VASP's files, still look twice a minute.
+POLLING: dict[str, Any] = {"polling_time_step": 0.5, "monitor_freq": 60}
+#: Starts of VASP that may end without a verdict (killed, crashed, files cut) for one structure.
+MAX_CRASHES = 3
+_OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What VASP is asked for.
+
+    Parameters
+    ----------
+    maker
+        atomate2's Maker; its input set holds everything but structure and k-points.
+    atoms
+        Start geometry, atoms in the order in which frames are returned.
+    passes
+        Relaxations in a row, each with a basis made for the cell that it starts from; 0 for a
+        single point.
+    folder
+        Folder of this structure's attempts.
+    prev_dir
+        Earlier calculation that the first attempt takes files from.
+    """
+
+    maker: BaseVaspMaker
+    atoms: Atoms
+    passes: int
+    folder: Path
+    prev_dir: str | Path | None = None
+
+    @property
+    def order(self) -> list[int]:
+        """The atoms in POSCAR's order: pymatgen sorts them by electronegativity."""
+        sites = _structure(self.atoms)
+        return sorted(range(len(sites)), key=sites.__getitem__)
+
+
+def label(task: Task) -> Labelled:
+    """Label a structure; a second call goes on where an earlier one was interrupted.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the time limit of a batch job is near; calling again goes on.
+    """
+    task.folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        attempts = sorted(task.folder.glob("attempt-*"))
+        outcomes = [_outcome(path) for path in attempts]
+        crashes = sum(o.get("state") == "crashed" for o in outcomes)
+        done = sum(o.get("state") == "converged" for o in outcomes)
+        last = outcomes[-1] if outcomes else {}
+        over = last.get("state") == "failed" or crashes >= MAX_CRASHES
+        if over or done >= max(1, task.passes):
+            return _collect(task, attempts, outcomes, converged=not over)
+        atoms = _last_geometry(task, attempts)
+        _attempt(task, task.folder / f"attempt-{len(attempts):03d}", atoms, first=not attempts)
+
+
+def _outcome(attempt: Path) -> dict[str, Any]:
+    path = attempt / _OUTCOME
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
+    """Run VASP once under custodian and write down how it ended."""
+    end_orphans(task.folder)
+    folder.mkdir()
+    maker = copy.deepcopy(task.maker)
+    maker.write_input_set_kwargs |= {"apply_incar_updates": False}
+    maker.stop_children_kwargs |= {"handle_unsuccessful": False}
+    run = maker.run_vasp_kwargs
+    run.setdefault("handlers", HANDLERS)
+    run["custodian_kwargs"] = POLLING | dict(run.get("custodian_kwargs") or {})
+    if (left := seconds_left()) is not None:
+        run.setdefault("wall_time", int(left))
+    os.environ.pop("CUSTODIAN_WALLTIME_START", None)  # the time left is counted from now
+    outcome: dict[str, Any] = {}
+    with _inside(folder):
+        try:
+            make: Callable[..., Any] = type(maker).make.original  # type: ignore[attr-defined]
+            response = make(maker, _structure(atoms), task.prev_dir if first else None)
+            content = response.output.model_dump_json().encode()
+            (folder / "taskdoc.json.gz").write_bytes(gzip.compress(content, mtime=0))
+        except NonRecoverableError as error:
+            outcome = {"state": "failed", "reason": _said(error)}
+        except CustodianError as error:
+            state = "failed" if _gave_up(folder) else "crashed"
+            outcome = {"state": state, "reason": _said(error)}
+        except Exception as error:  # noqa: BLE001  parsers of VASP's files raise anything
+            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {error}"}
+        except BaseException:
+            end_orphans(task.folder)
+            raise
+    stopped = "WalltimeHandler" in _handlers(folder)
+    if stopped:
+        outcome = {"state": "stopped"}
+    if not outcome:
+        outcome = _verdict(task, read_runs(folder)[-1])
+    (folder / _OUTCOME).write_text(json.dumps(outcome))
+    if stopped:
+        msg = f"VASP was stopped {left or 0:.0f} s before the time limit; the next job goes on"
+        raise OutOfTimeError(msg)
+
+
+def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
+    """Judge a run that custodian let pass."""
+    expected = tuple(task.atoms.symbols[i] for i in task.order)
+    if run.symbols != expected:
+        found, wanted = (", ".join(dict.fromkeys(s)) for s in (run.symbols, expected))
+        reason = f"the POTCAR holds {found}, the POSCAR {wanted}: other elements were computed"
+        return {"state": "failed", "reason": reason}
+    if not run.steps:
+        return {"state": "crashed", "reason": "VASP completed no ionic step"}
+    step = run.steps[-1]
+    if not step.finite:
+        return {"state": "failed", "reason": "VASP wrote energies or forces that are no numbers"}
+    if not run.sound(step):
+        reason = f"the SCF did not converge in {run.nelm} steps"
+        return {"state": "failed", "reason": reason}
+    if task.passes and not run.relaxed:
+        force = float(np.linalg.norm(step.forces, axis=1).max())
+        reason = f"largest force {force:.3f} eV/Å after {len(run.steps)} ionic steps"
+        return {"state": "failed", "reason": f"the relaxation did not converge: {reason}"}
+    return {"state": "converged"}
+
+
+def _collect(
+    task: Task, attempts: Sequence[Path], outcomes: Sequence[Mapping[str, Any]], *, converged: bool
+) -> Labelled:
+    """Join the sound frames of all attempts."""
+    frames: list[Atoms] = []
+    corrections: list[str] = []
+    versions: dict[str, str] = {}
+    reason = outcomes[-1].get("reason")
+    rule: dict[str, Any] | None = None
+    changed: str | None = None
+    inputs: dict[str, Any] = {}
+    for number, (attempt, outcome) in enumerate(zip(attempts, outcomes, strict=True)):
+        if outcome.get("state") in {None, "crashed"}:
+            why = outcome.get("reason", "interrupted")
+            corrections.append(f"attempt {number}: {why}; restarted from the last geometry")
+        corrections += [f"attempt {number}: {text}" for text in _corrections(attempt)]
+        for run in read_runs(attempt):
+            physics = _physics(run)
+            if rule is None:
+                rule = physics
+                inputs = {"INCAR": run.incar, "KPOINTS": run.kpoints, "POTCAR": _titles(attempt)}
+            changed = _difference(rule, physics)
+            if run.version:
+                versions["vasp"] = run.version
+            frames += [] if changed else _frames(task, run)
+    if changed:
+        converged, reason = False, f"custodian left the campaign's settings: {changed}"
+    task_doc = attempts[-1] / "taskdoc.json.gz"
+    return Labelled(
+        frames=frames,
+        converged=converged and bool(frames),
+        reason=reason,
+        corrections=corrections,
+        inputs=inputs,
+        code_versions=versions,
+        directory=f"{socket.gethostname()}:{attempts[-1]}",
+        task=StoredFile.from_bytes(task_doc.name, task_doc.read_bytes())
+        if task_doc.is_file()
+        else None,
+    )
+
+
+def _physics(run: VaspRun) -> dict[str, Any]:
+    tags = {k: v for k, v in run.incar.items() if k not in PATH_TAGS | {"MAGMOM"}}
+    mesh = [line.split() for line in run.kpoints.splitlines()[1:]]
+    return tags | {"KPOINTS": mesh}
+
+
+def _difference(rule: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+    names = sorted(k for k in {*rule, *found} if rule.get(k) != found.get(k))
+    texts = [f"{k} from {rule.get(k, 'default')} to {found.get(k, 'default')}" for k in names]
+    return ", ".join(texts) or None
+
+
+def _frames(task: Task, run: VaspRun) -> Iterator[Atoms]:
+    """Return the steps of a run that are labels, atoms in the task's order."""
+    order = task.order
+    if run.symbols != tuple(task.atoms.symbols[i] for i in order):
+        return
+    back = np.argsort(order)
+    for number, step in enumerate(run.steps):
+        if not run.sound(step):
+            continue
+        frame = _geometry(task, step, back)
+        results: dict[str, Any] = {
+            "energy": step.energy,
+            "free_energy": step.free_energy,
+            "forces": step.forces[back],
+            "stress": step.stress,
+        }
+        if run.moments is not None:
+            results["magmoms"] = run.moments[number][back]
+        frame.calc = SinglePointCalculator(frame, **results)
+        yield frame
+
+
+def _geometry(task: Task, step: IonicStep, back: NDArray[np.int64]) -> Atoms:
+    return Atoms(
+        task.atoms.symbols,
+        scaled_positions=step.positions[back],
+        cell=step.cell,
+        pbc=task.atoms.pbc,
+    )
+
+
+def _last_geometry(task: Task, attempts: Sequence[Path]) -> Atoms:
+    """Return the newest geometry known: of CONTCAR if it is whole, else of the last whole step."""
+    back = np.argsort(task.order)
+    for attempt in reversed(attempts):
+        runs = read_runs(attempt)
+        steps = [step for run in runs for step in run.steps if run.sound(step)]
+        if not steps:
+            continue
+        try:
+            contcar = Structure.from_file(attempt / "CONTCAR")
+        except Exception:  # noqa: BLE001  absent, empty, cut in the middle, asterisks
+            return _geometry(task, steps[-1], back)
+        symbols = [site.specie.symbol for site in contcar]
+        if symbols != [task.atoms.symbols[i] for i in task.order]:
+            return _geometry(task, steps[-1], back)
+        cell, positions = contcar.lattice.matrix, contcar.frac_coords[back]
+        return Atoms(task.atoms.symbols, scaled_positions=positions, cell=cell, pbc=task.atoms.pbc)
+    return task.atoms
+
+
+def _structure(atoms: Atoms) -> Structure:
+    """Return the atoms as pymatgen's structure, as they are: not wrapped, not sorted."""
+    positions = atoms.get_scaled_positions(wrap=False)
+    return Structure(atoms.cell.array, atoms.get_chemical_symbols(), positions)
+
+
+def _log(attempt: Path) -> list[dict[str, Any]]:
+    for path in (attempt / "custodian.json", attempt / "custodian.json.gz"):
+        if path.is_file():
+            raw = path.read_bytes()
+            try:
+                found = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+            except ValueError:
+                return []
+            return list(found)
+    return []
+
+
+def _handlers(attempt: Path) -> set[str]:
+    entries = [c.get("handler") for job in _log(attempt) for c in job["corrections"]]
+    return {e["@class"] for e in entries if isinstance(e, dict) and "@class" in e}
+
+
+def _gave_up(attempt: Path) -> bool:
+    """Return whether custodian made all the corrections it was allowed to."""
+    limits = ("max_errors", "max_errors_per_job", "max_errors_per_handler")
+    return any(job.get(limit) for job in _log(attempt) for limit in limits)
+
+
+def _corrections(attempt: Path) -> list[str]:
+    """Return what custodian found and did, as text."""
+    texts = []
+    for job in _log(attempt):
+        for one in job["corrections"]:
+            actions = [_action(a) for a in one.get("actions") or []]
+            errors = ", ".join(str(e) for e in one.get("errors") or [])
+            texts.append(f"{errors}: {'; '.join(actions) or 'nothing could be done'}")
+    return texts
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    target = action.get("dict") or action.get("file") or ""
+    changes = action.get("action") or {}
+    parts = []
+    for how, what in changes.items():
+        if how == "_set" and isinstance(what, dict):
+            parts += [f"{target} {k} = {v}" for k, v in what.items()]
+        elif how == "_unset" and isinstance(what, dict):
+            parts += [f"{target} without {k}" for k in what]
+        else:
+            detail = what.get("dest", "") if isinstance(what, dict) else what
+            parts.append(f"{target} {how.removeprefix('_').replace('_', ' ')} {detail}".strip())
+    return ", ".join(parts)
+
+
+def _titles(attempt: Path) -> list[str]:
+    """Return the titles of the POTCAR, which may not be kept itself."""
+    for path in (attempt / "POTCAR", attempt / "POTCAR.gz"):
+        if path.is_file():
+            raw = path.read_bytes()
+            text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode(errors="replace")
+            lines = [line for line in text.splitlines() if "TITEL" in line]
+            return [line.partition("=")[2].strip() for line in lines]
+    return []
+
+
+def _said(error: CustodianError) -> str:
+    return " ".join(str(getattr(error, "message", error)).split())
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Make a folder the current one: atomate2 writes its inputs there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -1,0 +1,20 @@
+"""How long the batch job that this process runs in may go on."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+class OutOfTimeError(Exception):
+    """A calculation was stopped before the time limit; the next job goes on with it."""
+
+
+def seconds_left() -> float | None:
+    """Return the seconds until the batch system ends this job; None where there is no limit.
+
+    Read from ``SLURM_JOB_END_TIME`` (seconds since the epoch), which SLURM or the submit script
+    sets.
+    """
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    return float(end) - time.time() if end.isdigit() else None
