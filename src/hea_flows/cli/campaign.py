@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from hea_flows.services.connection import Connection
+    from hea_flows.services.progress import Progress
 
 Config = Annotated[Path, typer.Argument(help="Campaign file (YAML); see configs/.")]
 Again = Annotated[
@@ -61,7 +62,9 @@ def run(
     if submission.found:
         note = f"; {len(submission.rerun)} failed jobs are tried again" if submission.rerun else ""
         typer.echo(f"campaign {campaign.name} is on the launchpad already, going on{note}")
-    _follow(submission, connection, workers, campaign.name)
+    done = _follow(submission, connection, workers, campaign.name)
+    for job in done.failed:
+        typer.echo(f"failed, and left out: {job.name}: {job.error} (log in {job.folder})")
     _summary(connection, campaign.name, report)
 
 
@@ -79,13 +82,12 @@ def _find_config(path: Path) -> Path:
     raise FileNotFoundError(msg)
 
 
-def _follow(submission: object, connection: Connection, workers: int, name: str) -> None:
+def _follow(submission: object, connection: Connection, workers: int, name: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     from hea_flows.flows import launch
-    from hea_flows.services.progress import Progress
 
     assert isinstance(submission, launch.Submission)
     console = Console()
@@ -109,7 +111,7 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
                         console.print(f"[{progress.completed}/{progress.total}] {job.name}")
                     seen.add(job.fw_id)
 
-        launch.run_workers(submission, connection, workers=workers, on_progress=show)
+        return launch.run_workers(submission, connection, workers=workers, on_progress=show)
 
 
 def _summary(connection: Connection, name: str, path: Path | None) -> None:

@@ -18,13 +18,19 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from atomate2.vasp.jobs.base import BaseVaspMaker
 from atomate2.vasp.run import DEFAULT_HANDLERS
-from custodian.custodian import CustodianError, NonRecoverableError
+from custodian.custodian import (
+    CustodianError,
+    NonRecoverableError,
+    ReturnCodeError,
+    ValidationError,
+)
 from custodian.vasp.handlers import (
     IncorrectSmearingHandler,
     KspacingMetalHandler,
     LargeSigmaHandler,
     MeshSymmetryErrorHandler,
 )
+from monty.os.path import zpath
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
@@ -135,11 +141,9 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
             response = make(maker, _structure(atoms), task.prev_dir if first else None)
             content = response.output.model_dump_json().encode()
             (folder / "taskdoc.json.gz").write_bytes(gzip.compress(content, mtime=0))
-        except NonRecoverableError as error:
-            outcome = {"state": "failed", "reason": _said(error)}
         except CustodianError as error:
-            state = "failed" if _gave_up(folder) else "crashed"
-            outcome = {"state": state, "reason": _said(error)}
+            final = isinstance(error, NonRecoverableError) or _gave_up(folder)
+            outcome = {"state": "failed" if final else "crashed", "reason": _why(error, folder)}
         except Exception as error:  # noqa: BLE001  parsers of VASP's files raise anything
             outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {error}"}
         except BaseException:
@@ -272,7 +276,7 @@ def _last_geometry(task: Task, attempts: Sequence[Path]) -> Atoms:
         if not steps:
             continue
         try:
-            contcar = Structure.from_file(attempt / "CONTCAR")
+            contcar = Structure.from_file(zpath(attempt / "CONTCAR"))
         except Exception:  # noqa: BLE001  absent, empty, cut in the middle, asterisks
             return _geometry(task, steps[-1], back)
         symbols = [site.specie.symbol for site in contcar]
@@ -349,8 +353,15 @@ def _titles(attempt: Path) -> list[str]:
     return []
 
 
-def _said(error: CustodianError) -> str:
-    return " ".join(str(getattr(error, "message", error)).split())
+def _why(error: CustodianError, attempt: Path) -> str:
+    """Say in one line what custodian could not correct."""
+    corrections = _corrections(attempt)
+    if isinstance(error, ValidationError):
+        return "VASP ended without complete output"
+    if isinstance(error, ReturnCodeError):
+        return "VASP ended with an error code"
+    last = f", last of {corrections[-1]}" if corrections else ""
+    return f"custodian gave up after {len(corrections)} corrections{last}"
 
 
 @contextmanager

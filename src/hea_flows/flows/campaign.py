@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Maker, OnMissing
 
 from hea_flows.config import Campaign, text_sha256
 from hea_flows.engines.registry import family
@@ -118,7 +118,7 @@ class CampaignMaker(Maker):
             parts.append(flow)
             structures.append(flow.output["structures"])
             labels[spec.use].append(flow.output["labels"])
-        dataset: Any = self.dataset.make(alloy, labels["training"], labels["held-out"])
+        dataset: Any = self.dataset.make(alloy, labels["training"], labels["held-out"], structures)
         route(dataset, CPU)
         parts.append(dataset)
         found: dict[str, Any] = {}
@@ -133,6 +133,8 @@ class CampaignMaker(Maker):
                 )
                 parts.append(sampling)
                 found |= sampling.output
+        # A label whose job failed is missing, which is told, and stops nothing.
+        dataset.config.on_missing_references = OnMissing.NONE
         report: Any = self.report.make(
             file.output,
             structures,
@@ -141,6 +143,7 @@ class CampaignMaker(Maker):
             **found,
         )
         route(report, CPU)
+        report.config.on_missing_references = OnMissing.NONE
         parts.append(report)
         whole = Flow(parts, output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign.name, text))

@@ -106,7 +106,8 @@ def run_workers(
     Raises
     ------
     CampaignFailedError
-        If jobs failed so that the rest cannot run; what was finished is kept.
+        If jobs failed so that the rest cannot run; what was finished is kept. Failed jobs that
+        stopped nothing else (a label that is missing) are in what is returned.
     """
     launchpad = connection.launchpad()
     progress = campaign_progress(launchpad, submission.fw_id)
@@ -127,7 +128,7 @@ def run_workers(
         stop_workers(processes)
         with contextlib.suppress(Exception):
             recover_lost(launchpad)
-    if progress.failed:
+    if progress.failed and not progress.finished:
         first = progress.failed[0]
         msg = (
             f"{len(progress.failed)} jobs failed, first {first.name}: {first.error} "

@@ -11,8 +11,10 @@ from jobflow import Maker, job
 
 from hea_flows.alloy.splits import split_frames
 from hea_flows.config import DatasetSpec
-from hea_flows.schemas import AlloySpec, DatasetDoc, FrameRef, LabelDoc
+from hea_flows.schemas import AlloySpec, DatasetDoc, FrameRef, LabelDoc, StructuresDoc
 from hea_flows.stamp import stamp
+
+_NO_LABEL = "its job failed and left no label; `hea-flows status` tells why"
 
 
 @dataclass
@@ -37,10 +39,20 @@ class DatasetMaker(Maker):
     def make(
         self,
         alloy: AlloySpec,
-        training: list[list[LabelDoc]],
-        held_out: list[list[LabelDoc]],
+        training: list[list[LabelDoc | None]],
+        held_out: list[list[LabelDoc | None]],
+        structures: list[StructuresDoc] | None = None,
     ) -> DatasetDoc:
         """Collect label documents, listed by set, that are trained on or held out.
+
+        Parameters
+        ----------
+        alloy
+            The host.
+        training, held_out
+            Labels; None where a job left none.
+        structures
+            The sets, so that structures without a label are named.
 
         Raises
         ------
@@ -51,10 +63,12 @@ class DatasetMaker(Maker):
         train_labels = _unique([label for group in training for label in group])
         held_labels = _unique([label for group in held_out for label in group])
         everything = [*train_labels.values(), *held_labels.values()]
-        excluded = {
-            label.structure.structure_id: f"{label.structure.formula}: {label.reason}"
-            for label in everything
-            if label.trajectory is None
+        asked = {e.structure_id: e.formula for doc in structures or [] for e in doc.structures}
+        lost = {k: f"{v}: {_NO_LABEL}" for k, v in asked.items()}
+        excluded = {k: v for k, v in lost.items() if k not in train_labels | held_labels} | {
+            key: f"{label.structure.formula}: {why}"
+            for key, label in (held_labels | train_labels).items()
+            if (why := _unusable(label))
         }
         if self.dataset.max_missing is not None and len(excluded) > self.dataset.max_missing:
             msg = (
@@ -62,8 +76,8 @@ class DatasetMaker(Maker):
                 f"{self.dataset.max_missing}; first: {next(iter(excluded.values()))}"
             )
             raise ValueError(msg)
-        used = {k: v for k, v in train_labels.items() if v.trajectory is not None}
-        held = {k: v for k, v in held_labels.items() if v.trajectory is not None and k not in used}
+        used = {k: v for k, v in train_labels.items() if k not in excluded}
+        held = {k: v for k, v in held_labels.items() if k not in excluded | used}
         if not used:
             msg = "no structure of the training sets has a label; nothing to train on"
             raise ValueError(msg)
@@ -120,12 +134,21 @@ def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:
     return [frames[r.structure_id][r.step] for r in refs]
 
 
-def _unique(labels: list[LabelDoc]) -> dict[str, LabelDoc]:
-    """Return labels by structure id; the first with frames wins."""
+def _unusable(label: LabelDoc) -> str | None:
+    """Return why a label is not trained on and not compared with."""
+    if label.trajectory is None:
+        return label.reason or "no frames"
+    return f"it left its phase: {'; '.join(label.flags)}" if label.flags else None
+
+
+def _unique(labels: list[LabelDoc | None]) -> dict[str, LabelDoc]:
+    """Return labels by structure id; the first that can be used wins."""
     chosen: dict[str, LabelDoc] = {}
     for label in labels:
+        if label is None:
+            continue
         key = label.structure.structure_id
-        if key not in chosen or chosen[key].trajectory is None:
+        if key not in chosen or _unusable(chosen[key]):
             chosen[key] = label
     return chosen
 

@@ -45,7 +45,11 @@ class StartMaker(Maker):
         if self.start is not None:
             spec = self.start.model
             atoms.calc = family(spec.family).calculator(spec, device=get_settings().device)
-            relax(atoms, fmax=0.02, max_steps=200)
+            ideal = atoms.copy()
+            try:
+                relax(atoms, fmax=0.02, max_steps=200)
+            except ArithmeticError:  # the potential broke down: the engine starts from the ideal
+                atoms = ideal
             atoms.calc = None
             rng = np.random.default_rng([self.seed, zlib.crc32(structure.structure_id.encode())])
             atoms.positions += rng.normal(scale=self.start.rattle, size=atoms.positions.shape)

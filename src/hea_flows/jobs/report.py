@@ -34,23 +34,25 @@ class ReportMaker(Maker):
         self,
         campaign: CampaignDoc,
         structures: list[StructuresDoc],
-        labels: list[list[LabelDoc]],
+        labels: list[list[LabelDoc | None]],
         dataset: DatasetDoc,
         finetune: FineTuneDoc | None = None,
-        benchmarks: list[BenchmarkDoc] | None = None,
-        montecarlo: list[MonteCarloDoc] | None = None,
+        benchmarks: list[BenchmarkDoc | None] | None = None,
+        montecarlo: list[MonteCarloDoc | None] | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
     ) -> ReportDoc:
-        """Write the report from the documents of a campaign."""
-        every_label = [label for group in labels for label in group]
+        """Write the report from the documents of a campaign; a job that failed left None."""
+        every_label = [label for group in labels for label in group if label is not None]
+        chains = [chain for chain in montecarlo or [] if chain is not None]
+        models = [document for document in benchmarks or [] if document is not None]
         inputs = ReportInputs.from_documents(
             [
                 campaign,
                 *structures,
                 *every_label,
                 dataset,
-                *(benchmarks or []),
-                *(montecarlo or []),
+                *models,
+                *chains,
                 *(d for d in (finetune, thermodynamics) if d is not None),
             ]
         )
@@ -62,8 +64,8 @@ class ReportMaker(Maker):
                 labels=every_label,
                 dataset=dataset,
                 finetune=finetune,
-                benchmarks=benchmarks or [],
-                montecarlo=montecarlo or [],
+                benchmarks=models,
+                montecarlo=chains,
                 thermodynamics=thermodynamics,
             ),
             title=campaign.name,

@@ -74,6 +74,11 @@ class Progress:
         """Whether no job can run any more: all are done, or the rest waits for failed ones."""
         return self.settled and not any(self.counts.get(state, 0) for state in _OPEN)
 
+    @property
+    def finished(self) -> bool:
+        """Whether no job waits any more; those that failed have stopped no other."""
+        return self.over and not self.counts.get("WAITING", 0)
+
 
 def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> Progress:
     """Return the progress of one workflow, or of all.
