@@ -149,7 +149,7 @@ class VaspMaker(Maker):
         relaxes = self.calculation == "relax"
         folder = get_settings().scratch_dir / rule_id(self._inputs, self.mesh)
         task = Task(
-            maker=self._for(ordering),
+            maker=self.maker_for(ordering),
             atoms=atoms,
             passes=self.passes if relaxes else 0,
             folder=folder / structure.structure_id / self.calculation,
@@ -177,7 +177,7 @@ class VaspMaker(Maker):
             again.config.manager_config = dict(CURRENT_JOB.job.config.manager_config)
             return Response(replace=again)
 
-    def _for(self, ordering: Ordering) -> BaseVaspMaker:
+    def maker_for(self, ordering: Ordering) -> BaseVaspMaker:
         """Return atomate2's Maker for one ordering: its mesh, and what keeps c or the atoms."""
         maker = copy.deepcopy(self.vasp)
         inputs: Any = maker.input_set_generator

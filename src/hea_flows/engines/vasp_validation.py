@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monty.os.path import zpath
 from pymatgen.core import Structure
 from pymatgen.io.validation.common import VaspFiles, VaspInputSafe
 from pymatgen.io.validation.validation import DEFAULT_CHECKS, VaspValidator
+from pymatgen.io.vasp.inputs import PotcarSingle
 from pymatgen.io.vasp.sets import VaspInputSet
+
+from hea_flows.alloy.ordering import Ordering
+from hea_flows.alloy.prototypes import Alloy
+from hea_flows.engines.vasp import VaspMaker
+from hea_flows.engines.vasp_rule import potcar_symbols
+
+_METALS = ("Mo", "Ta", "Nb", "W", "V")
 
 
 def input_objections(inputs: VaspInputSet, structure: Structure) -> list[str]:
@@ -45,9 +54,29 @@ def output_objections(folder: Path, *, check_potcar: bool = True) -> list[str]:
     check_potcar
         Whether the POTCARs are compared with Materials Project's.
     """
-    from monty.os.path import zpath
-
     names = ("INCAR", "POSCAR", "KPOINTS", "POTCAR", "OUTCAR", "vasprun.xml")
     paths = {name.partition(".")[0].lower(): Path(zpath(folder / name)) for name in names}
     found = VaspValidator.from_vasp_input(vasp_file_paths=paths, check_potcar=check_potcar)
     return sorted(" ".join(reason.split()) for reason in found.reasons)
+
+
+def demonstration_objections() -> list[str]:
+    """Return Materials Project's objections to a relaxation of MoS2 with the default rule."""
+    unit = Ordering(Alloy(_METALS), ((1, 0, 0), (0, 1, 0), (0, 0, 1)), ("Mo",))
+    atoms = unit.to_atoms()
+    positions = atoms.get_scaled_positions()
+    structure = Structure(atoms.cell.array, atoms.get_chemical_symbols(), positions)
+    inputs = VaspMaker().maker_for(unit).input_set_generator
+    return input_objections(inputs, structure)
+
+
+def missing_potcars() -> list[str]:
+    """Return the POTCARs of the demonstration alloy that this machine has not."""
+    inputs = VaspMaker().vasp.input_set_generator
+    missing = []
+    for symbol in potcar_symbols(inputs, [*_METALS, "S"]).values():
+        try:
+            PotcarSingle.from_symbol_and_functional(symbol, "PBE")
+        except (OSError, ValueError):
+            missing.append(symbol)
+    return missing

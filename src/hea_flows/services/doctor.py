@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ def check_all() -> list[Check]:
     checks += [_torch(settings.device if settings else "cpu")]
     checks += [_package(*row) for row in _EXTRAS]
     checks += [_gpaw_setups()]
+    checks += _tried("VASP", _vasp)
     if settings is not None:
         checks += _tried("database", _database)
     checks += [_fireworks_config()]
@@ -163,6 +165,34 @@ def _gpaw_setups() -> Check:
     if find_spec("gpaw") is None:
         return Check(name, "warn", "not needed without gpaw")
     return Check(name, "missing", "none found", "pip install gpaw-data, or set GPAW_SETUP_PATH")
+
+
+def _vasp() -> Iterator[Check]:
+    """Look for VASP and its POTCARs, and ask Materials Project's validation for our inputs."""
+    from hea_flows.engines.vasp_validation import demonstration_objections, missing_potcars
+
+    command = os.path.expandvars(_atomate2_command())
+    program = next(iter(shlex.split(command)), "")
+    where = "set VASP_CMD in ~/.atomate2.yaml, or ATOMATE2_VASP_CMD"
+    if shutil.which(program) is None:
+        yield Check("VASP", "warn", f"command {command!r} not found (optional)", where)
+    else:
+        yield Check("VASP", "ok", command)
+    if missing := missing_potcars():
+        action = "set PMG_VASP_PSP_DIR in ~/.config/.pmgrc.yaml (pymatgen's `pmg config -p`)"
+        yield Check("POTCARs", "warn", f"not found: {', '.join(missing)} (optional)", action)
+    else:
+        yield Check("POTCARs", "ok", "those of (Mo,Ta,Nb,W,V)S2 are there")
+    if objections := demonstration_objections():
+        yield Check("VASP inputs", "warn", objections[0], "see pymatgen-io-validation")
+    else:
+        yield Check("VASP inputs", "ok", "Materials Project's validation has no objection")
+
+
+def _atomate2_command() -> str:
+    from atomate2 import SETTINGS
+
+    return str(SETTINGS.VASP_CMD)
 
 
 def _database() -> Iterator[Check]:
