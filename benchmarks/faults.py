@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from hea_flows.services.progress import Progress
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 #: Faults that pass: the structure has to end labelled.
@@ -34,7 +36,9 @@ LASTING = ("electronic", "ionic", "nan_forces", "potcar_order")
 
 def main() -> None:
     """Print the figures; exit with 1 if one is not as it should be."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--set", default="model-4", help="structures (default: model-4)")
     parser.add_argument("--share", type=float, default=0.1, help="share of them with a fault")
     parser.add_argument("--kill-every", type=float, default=60.0, help="seconds between SIGKILLs")
@@ -124,7 +128,7 @@ def campaign(
     picker = random.Random(arguments.seed)  # noqa: S311  which worker dies
     killed = 0
 
-    def watch(progress: Any) -> None:
+    def watch(progress: Progress) -> None:
         nonlocal last, shown, killed
         now = time.monotonic()
         if now - shown > 30:

@@ -154,6 +154,7 @@ class VaspMaker(Maker):
             passes=self.passes if relaxes else 0,
             folder=folder / structure.structure_id / self.calculation,
             prev_dir=prev_dir,
+            job=CURRENT_JOB.job.uuid if CURRENT_JOB.job else "",
         )
 
         def compute() -> Labelled:

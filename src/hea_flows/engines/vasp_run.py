@@ -79,6 +79,8 @@ class Task:
         Folder of this structure's attempts.
     prev_dir
         Earlier calculation that the first attempt takes files from.
+    job
+        The job that asks; a structure that failed for another one is tried again.
     """
 
     maker: BaseVaspMaker
@@ -86,6 +88,7 @@ class Task:
     passes: int
     folder: Path
     prev_dir: str | Path | None = None
+    job: str = ""
 
     @property
     def order(self) -> list[int]:
@@ -106,10 +109,9 @@ def label(task: Task) -> Labelled:
     while True:
         attempts = sorted(task.folder.glob("attempt-*"))
         outcomes = [_outcome(path) for path in attempts]
-        crashes = sum(o.get("state") == "crashed" for o in outcomes)
+        own = [o.get("state") for o in outcomes if o.get("job") == task.job]
         done = sum(o.get("state") == "converged" for o in outcomes)
-        last = outcomes[-1] if outcomes else {}
-        over = last.get("state") == "failed" or crashes >= MAX_CRASHES
+        over = "failed" in own or own.count("crashed") >= MAX_CRASHES
         if over or done >= max(1, task.passes):
             return _collect(task, attempts, outcomes, converged=not over)
         atoms = _last_geometry(task, attempts)
@@ -129,7 +131,7 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
     maker.write_input_set_kwargs |= {"apply_incar_updates": False}
     maker.stop_children_kwargs |= {"handle_unsuccessful": False}
     run = maker.run_vasp_kwargs
-    run.setdefault("handlers", HANDLERS)
+    run.setdefault("handlers", copy.deepcopy(HANDLERS))  # they count what they did
     run["custodian_kwargs"] = POLLING | dict(run.get("custodian_kwargs") or {})
     if (left := seconds_left()) is not None:
         run.setdefault("wall_time", int(left))
@@ -154,7 +156,7 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
         outcome = {"state": "stopped"}
     if not outcome:
         outcome = _verdict(task, read_runs(folder)[-1])
-    (folder / _OUTCOME).write_text(json.dumps(outcome))
+    (folder / _OUTCOME).write_text(json.dumps(outcome | {"job": task.job}))
     if stopped:
         msg = f"VASP was stopped {left or 0:.0f} s before the time limit; the next job goes on"
         raise OutOfTimeError(msg)
@@ -172,6 +174,12 @@ def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
     step = run.steps[-1]
     if not step.finite:
         return {"state": "failed", "reason": "VASP wrote energies or forces that are no numbers"}
+    if not _kept_vacuum(task, step):
+        change = step.cell[2, 2] - task.atoms.cell.array[2, 2]
+        return {
+            "state": "failed",
+            "reason": f"c, which holds the vacuum, relaxed by {change:.3f} Å",
+        }
     if not run.sound(step):
         reason = f"the SCF did not converge in {run.nelm} steps"
         return {"state": "failed", "reason": reason}
@@ -243,7 +251,7 @@ def _frames(task: Task, run: VaspRun) -> Iterator[Atoms]:
         return
     back = np.argsort(order)
     for number, step in enumerate(run.steps):
-        if not run.sound(step):
+        if not run.sound(step) or not _kept_vacuum(task, step):
             continue
         frame = _geometry(task, step, back)
         results: dict[str, Any] = {
@@ -256,6 +264,11 @@ def _frames(task: Task, run: VaspRun) -> Iterator[Atoms]:
             results["magmoms"] = run.moments[number][back]
         frame.calc = SinglePointCalculator(frame, **results)
         yield frame
+
+
+def _kept_vacuum(task: Task, step: IonicStep) -> bool:
+    """Return whether c of a layer is what it was; not every IBRION obeys the tag that keeps it."""
+    return bool(all(task.atoms.pbc) or np.allclose(step.cell[2], task.atoms.cell.array[2]))
 
 
 def _geometry(task: Task, step: IonicStep, back: NDArray[np.int64]) -> Atoms:
@@ -272,7 +285,7 @@ def _last_geometry(task: Task, attempts: Sequence[Path]) -> Atoms:
     back = np.argsort(task.order)
     for attempt in reversed(attempts):
         runs = read_runs(attempt)
-        steps = [step for run in runs for step in run.steps if run.sound(step)]
+        steps = [s for run in runs for s in run.steps if run.sound(s) and _kept_vacuum(task, s)]
         if not steps:
             continue
         try:
@@ -280,7 +293,9 @@ def _last_geometry(task: Task, attempts: Sequence[Path]) -> Atoms:
         except Exception:  # noqa: BLE001  absent, empty, cut in the middle, asterisks
             return _geometry(task, steps[-1], back)
         symbols = [site.specie.symbol for site in contcar]
-        if symbols != [task.atoms.symbols[i] for i in task.order]:
+        same = symbols == [task.atoms.symbols[i] for i in task.order]
+        kept = np.allclose(contcar.lattice.matrix[2], steps[-1].cell[2])
+        if not (same and kept and np.isfinite(contcar.cart_coords).all()):
             return _geometry(task, steps[-1], back)
         cell, positions = contcar.lattice.matrix, contcar.frac_coords[back]
         return Atoms(task.atoms.symbols, scaled_positions=positions, cell=cell, pbc=task.atoms.pbc)
