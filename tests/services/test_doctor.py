@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from vasp_standin import environment
 
 from hea_flows.services import doctor
 from hea_flows.services.connection import Connection
@@ -48,9 +49,26 @@ def test_nothing_is_there(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         *optional,
         "torch",
         "mongod program",
+        "VASP",
+        "POTCARs",
         "gpaw setups",
     }
     assert all(found[name].action for name in optional)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pymatgen knows no synthetic POTCAR
+def test_vasp_its_potcars_and_its_inputs(machine: Path, tmp_path: Path) -> None:
+    found = _by_name()
+    assert found["VASP"].state == "warn"
+    assert "VASP_CMD" in found["VASP"].action
+    missing = "not found: Mo_pv, Ta_pv, Nb_pv, W_pv, V_pv, S (optional)"
+    assert found["POTCARs"].detail == missing
+    with environment.in_process(tmp_path / "vasp") as variables:
+        found = _by_name()
+    assert found["VASP"] == Check("VASP", "ok", variables["ATOMATE2_VASP_CMD"])
+    assert found["POTCARs"].state == "ok"
+    said = "Materials Project's validation has no objection"
+    assert found["VASP inputs"] == Check("VASP inputs", "ok", said)
 
 
 def test_a_wrong_password_is_a_finding(

@@ -56,8 +56,8 @@ def check_all() -> list[Check]:
     checks += [_torch(settings.device if settings else "cpu")]
     checks += [_package(*row) for row in _EXTRAS]
     checks += [_gpaw_setups()]
-    checks += _tried("VASP", _vasp)
     if settings is not None:
+        checks += _tried("VASP inputs", _vasp)
         checks += _tried("database", _database)
     checks += [_fireworks_config()]
     return checks
