@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from monty.json import MontyDecoder, jsanitize
+from monty.json import MontyDecoder, MontyEncoder, jsanitize
 
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.config import LabelSpec
 from hea_flows.jobs.labels import LabelsMaker
-from hea_flows.schemas import AlloySpec, ModelSpec, StoredFile, StructureEntry, Trajectory
+from hea_flows.schemas import (
+    AlloySpec,
+    CampaignDoc,
+    ModelSpec,
+    StoredFile,
+    StructureEntry,
+    Trajectory,
+)
 
 
 def _frames(n: int, *, moments: bool) -> list[Atoms]:
@@ -48,6 +55,14 @@ def test_trajectory_keeps_every_digit_through_json(moments: bool) -> None:
         assert set(new.calc.results) == set(old.calc.results)
         for key, value in old.calc.results.items():
             np.testing.assert_array_equal(new.calc.results[key], value)
+
+
+def test_a_document_passes_through_json() -> None:
+    """jobflow-remote hands results on as files."""
+    document = CampaignDoc(name="a", config="name: a", config_sha256="0")
+    text = json.dumps(document.as_dict(), cls=MontyEncoder)
+    assert '"datetime"' in text
+    assert json.loads(text, cls=MontyDecoder) == document
 
 
 def test_stored_file_is_checked_before_it_is_written(tmp_path: Path) -> None:

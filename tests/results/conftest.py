@@ -28,7 +28,6 @@ from hea_flows.schemas import (
     Epoch,
     ErrorSummary,
     FineTuneDoc,
-    FrameRef,
     LabelDoc,
     ModelSpec,
     MonteCarloDoc,
@@ -303,13 +302,10 @@ def campaign_documents() -> list[Document]:
         )
     good = [x for x in labels if x.trajectory is not None]
     held = {x.structure.structure_id for x in good[30:45]}
-    frames = [
-        FrameRef(label=x.uuid, structure_id=x.structure.structure_id, step=s)
-        for x in good
-        if x.structure.structure_id not in held
-        for s in range(3)
-    ]
-    inside = np.random.default_rng(42).permutation(len(frames)).tolist()
+    n_frames = {
+        x.structure.structure_id: 3 for x in good if x.structure.structure_id not in held
+    }
+    inside = np.random.default_rng(42).permutation(3 * len(n_frames)).tolist()
     dataset = DatasetDoc(
         alloy=alloy,
         settings_id="0123456789ab",
@@ -318,7 +314,7 @@ def campaign_documents() -> list[Document]:
         split_by="frame",
         fractions=(0.8, 0.15, 0.05),
         n_structures=len(good) - len(held),
-        frames=frames,
+        n_frames=n_frames,
         train=inside[:-21],
         test=inside[-21:-6],
         validation=inside[-6:],

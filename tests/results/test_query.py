@@ -187,7 +187,7 @@ def test_light_rows_hold_no_long_things(filled: JobStore) -> None:
     stored = filled.query_one({"output.kind": "dataset"})["output"]
     row = light(stored)
     assert row["trajectories"] == STORED
-    assert row["frames"] == 105
+    assert row["n_frames"] == 35
     assert row["fractions"] == [0.8, 0.15, 0.05]
     assert row["seed"] == 42
     assert not any(k.startswith("@") for k in row)

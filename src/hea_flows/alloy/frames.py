@@ -6,16 +6,20 @@ import gzip
 import hashlib
 import json
 import lzma
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import key_val_dict_to_str
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
+#: What MACE's default names begin with.
+_PREFIX = "REF_"
+_TOTALS = ("energy", "free_energy", "magmom")
+_COLUMNS = ("forces", "magmoms")
 #: Files are compressed by suffix.
 _OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open}
 
@@ -30,7 +34,9 @@ def settings_id(rule: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def write_frames(path: Path, frames: Iterable[Atoms]) -> None:
+def write_frames(
+    path: Path, frames: Iterable[Atoms], *, keys: Literal["ase", "mace"] = "ase"
+) -> None:
     """Write frames as extended XYZ, every number with all its digits.
 
     `ase.io.write` keeps eight decimals; here a file read again gives identical arrays. A suffix
@@ -42,18 +48,24 @@ def write_frames(path: Path, frames: Iterable[Atoms]) -> None:
         File to write, replaced as a whole.
     frames
         Structures with energy, free energy, forces, stress and, if spin-polarised, moments.
+    keys
+        Names of the results: ASE's own (``energy``, ``forces``, ``stress``), or those that MACE
+        reads by default (``REF_energy``, ``REF_forces``, ``REF_stress``). With MACE's a layer is
+        written as periodic in all directions, ``REF_pbc`` telling the truth, because MACE replaces
+        a cell vector without periodicity by one of its own: its volume, and so its stress, would
+        not be the labels'.
     """
     opener = _OPENERS.get(path.suffix, open)
     partial = path.with_name(path.name + ".partial")
     # The suffix of the final name decides the compression, so open() is told explicitly.
     with opener(partial, "wt", encoding="utf-8") as handle:
         for frame in frames:
-            handle.write(_block(frame))
+            handle.write(_block(frame, _PREFIX if keys == "mace" else ""))
     partial.replace(path)
 
 
 def read_frames(path: Path) -> list[Atoms]:
-    """Read extended XYZ frames with their results.
+    """Read extended XYZ frames with their results, under ASE's or MACE's names.
 
     Raises
     ------
@@ -67,33 +79,50 @@ def read_frames(path: Path) -> list[Atoms]:
         raise FileNotFoundError(msg)
     try:
         frames = ase.io.read(path, index=":", format="extxyz")
+        return [_with_results(frame) for frame in frames]
     except Exception as error:
         msg = f"{path} is not a readable extended XYZ file: {error}"
         raise ValueError(msg) from error
-    return list(frames)
 
 
-def _block(frame: Atoms) -> str:
+def _with_results(frame: Atoms) -> Atoms:
+    """Take what MACE's names hold as the frame's results."""
+    results = {k: frame.info.pop(_PREFIX + k) for k in _TOTALS if _PREFIX + k in frame.info}
+    results |= {k: frame.arrays.pop(_PREFIX + k) for k in _COLUMNS if _PREFIX + k in frame.arrays}
+    if (stress := frame.info.pop(f"{_PREFIX}stress", None)) is not None:
+        full = np.asarray(stress, dtype=float)
+        results["stress"] = full if full.size == 6 else full.ravel()[[0, 4, 8, 5, 2, 1]]
+    if (pbc := frame.info.pop(f"{_PREFIX}pbc", None)) is not None:
+        frame.pbc = pbc
+    if results:
+        frame.calc = SinglePointCalculator(frame, **results)
+    return frame
+
+
+def _block(frame: Atoms, prefix: str) -> str:
     results = frame.calc.results if frame.calc else {}
     columns: list[np.ndarray] = [frame.positions]
     properties = "species:S:1:pos:R:3"
-    for key in ("forces", "magmoms"):
+    for key in _COLUMNS:
         if key in results:
             values = np.asarray(results[key], dtype=float).reshape(len(frame), -1)
             columns.append(values)
-            properties += f":{key}:R:{values.shape[1]}"
+            properties += f":{prefix}{key}:R:{values.shape[1]}"
     header: dict[str, Any] = {
         "Lattice": " ".join(repr(float(x)) for x in frame.cell.array.ravel()),
         "Properties": properties,
     }
-    header |= {
-        k: _info(v) for k, v in frame.info.items() if isinstance(v, str | int | float | bool)
-    }
-    header |= {k: float(results[k]) for k in ("energy", "free_energy", "magmom") if k in results}
+    plain = str | int | float | bool | np.bool_ | np.integer
+    header |= {k: _info(v) for k, v in frame.info.items() if isinstance(v, plain)}
+    header |= {prefix + k: float(results[k]) for k in _TOTALS if k in results}
     if "stress" in results:
         xx, yy, zz, yz, xz, xy = (float(x) for x in results["stress"])
-        header["stress"] = " ".join(repr(x) for x in (xx, xy, xz, xy, yy, yz, xz, yz, zz))
-    header["pbc"] = " ".join("T" if p else "F" for p in frame.pbc)
+        stress = (xx, xy, xz, xy, yy, yz, xz, yz, zz)
+        header[f"{prefix}stress"] = " ".join(repr(x) for x in stress)
+    pbc = " ".join("T" if p else "F" for p in frame.pbc)
+    if prefix and not all(frame.pbc):
+        header[f"{prefix}pbc"], pbc = pbc, "T T T"
+    header["pbc"] = pbc
     table = np.hstack(columns)
     rows = (
         f"{symbol} " + " ".join(repr(float(x)) for x in row)
@@ -102,11 +131,12 @@ def _block(frame: Atoms) -> str:
     return f"{len(frame)}\n{key_val_dict_to_str(header)}\n" + "\n".join(rows) + "\n"
 
 
-def _info(value: str | float | bool) -> str | float | bool:  # noqa: FBT001
-    """Return what ASE reads as the same value: a hash such as 12345e67 is no number."""
-    if isinstance(value, str) and not re.search(r"[^\W\dEeTF_]", value):
-        return f"_JSON {json.dumps(value)}"
-    return value
+def _info(value: Any) -> Any:  # noqa: ANN401
+    """Return what ASE reads as the same value: the text 12345e67 as text, for instance."""
+    if isinstance(value, str):
+        read = key_val_str_to_dict(key_val_dict_to_str({"x": value}))["x"]
+        return value if isinstance(read, str) and read == value else f"_JSON {json.dumps(value)}"
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def max_force(frame: Atoms) -> float:

@@ -97,41 +97,62 @@ def report(
 
 @export.command("dataset")
 def export_frames(
-    output: Annotated[Path, typer.Argument(help="extxyz[.gz|.xz], or .json for a card beside it.")],
+    output: Annotated[
+        Path, typer.Argument(help="extxyz[.gz|.xz]: the dataset; .json: all labels.")
+    ],
     campaign: Name,
     title: Annotated[str, typer.Option(help="Title of the card.")] = "",
     note: Annotated[list[str] | None, typer.Option(help="Note of the card; repeatable.")] = None,
     regenerate: Annotated[str, typer.Option(help="Command that makes the dataset again.")] = "",
 ) -> None:
-    """Write the frames of a campaign; with a card they are an archive that campaigns can read.
+    """Write labelled frames, under the names that MACE reads, and their card beside them.
 
-    A card can be written while the campaign still runs: it holds what is labelled so far.
+    The card makes them a dataset of the archive engine: campaigns read it with
+    `labels: {engine: archive, options: {dataset: NAME.json}}`.
+
+    NAME.extxyz[.gz|.xz] holds the frames of the newest dataset document, in its order and with its
+    splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
+    the campaign still runs.
     """
     from hea_flows.results.archive import write_archive
     from hea_flows.results.export import export_dataset
     from hea_flows.results.query import documents
     from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
-    if output.suffix != ".json":
+    store = _store()
+    everything = output.suffix == ".json"
+    found = documents(store, "label", campaign, load=everything)
+    labels = [d for d in found if isinstance(d, LabelDoc)]
+    structures = [
+        d for d in documents(store, "structures", campaign) if isinstance(d, StructuresDoc)
+    ]
+    if everything:
+        if not labels:
+            msg = f"campaign {campaign!r} has no labels; see hea-flows status"
+            raise ValueError(msg)
+        card = write_archive(
+            output,
+            title=title or campaign,
+            labels=labels,
+            structures=structures,
+            regenerate=regenerate,
+            notes=note or [],
+        )
+        frames, card_file = output.with_name(card.file), output
+    else:
         dataset = _newest("dataset", campaign)
         assert isinstance(dataset, DatasetDoc)
-        typer.echo(f"{export_dataset(dataset, output)} frames: {output}")
-        return
-    store = _store()
-    labels: list[Any] = documents(store, "label", campaign, load=True)
-    structures: list[Any] = documents(store, "structures", campaign)
-    if not labels:
-        msg = f"campaign {campaign!r} has no labels; see hea-flows status"
-        raise ValueError(msg)
-    card = write_archive(
-        output,
-        title=title or campaign,
-        labels=[d for d in labels if isinstance(d, LabelDoc)],
-        structures=[d for d in structures if isinstance(d, StructuresDoc)],
-        regenerate=regenerate,
-        notes=note or [],
-    )
-    typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {output}, {card.file}")
+        card = export_dataset(
+            dataset,
+            output,
+            labels=labels,
+            structures=structures,
+            title=title,
+            regenerate=regenerate,
+            notes=note or [],
+        )
+        frames, card_file = output, output.with_name(f"{card.name}.json")
+    typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {frames}, {card_file}")
 
 
 @export.command("model")

@@ -11,7 +11,7 @@ from jobflow import Maker, job
 
 from hea_flows.alloy.splits import split_frames
 from hea_flows.config import DatasetSpec
-from hea_flows.schemas import AlloySpec, DatasetDoc, FrameRef, LabelDoc, StructuresDoc
+from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructuresDoc
 from hea_flows.stamp import stamp
 
 _NO_LABEL = "its job failed and left no label; `hea-flows status` tells why"
@@ -87,13 +87,9 @@ class DatasetMaker(Maker):
             ids = sorted({f"{v.settings_id} ({v.engine})" for v in labels.values()})
             msg = f"labels of different settings never mix in a dataset; found {', '.join(ids)}"
             raise ValueError(msg)
-        refs = [
-            FrameRef(label=label.uuid, structure_id=key, step=step)
-            for key, label in used.items()
-            for step in range(label.n_frames)
-        ]
+        n_frames = {key: label.n_frames for key, label in used.items()}
         train, test, validation = split_frames(
-            [r.structure_id for r in refs],
+            [key for key, n in n_frames.items() for _ in range(n)],
             np.random.default_rng(self.seed),
             fractions=self.dataset.fractions,
             by=self.dataset.split_by,
@@ -109,7 +105,7 @@ class DatasetMaker(Maker):
             split_by=self.dataset.split_by,
             fractions=self.dataset.fractions,
             n_structures=len(used),
-            frames=refs,
+            n_frames=n_frames,
             train=train,
             test=test,
             validation=validation,
@@ -130,8 +126,8 @@ def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:
         key: t.to_frames(structure_id=key, settings_id=dataset.settings_id)
         for key, t in dataset.trajectories.items()
     }
-    refs = [dataset.frames[i] for i in split]
-    return [frames[r.structure_id][r.step] for r in refs]
+    refs = dataset.frames
+    return [frames[refs[i].structure_id][refs[i].step] for i in split]
 
 
 def _unusable(label: LabelDoc) -> str | None:

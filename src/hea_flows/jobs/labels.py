@@ -16,8 +16,13 @@ from hea_flows.alloy.relaxation import relax
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.engines.registry import family, reference_engine
 from hea_flows.jobs.routing import CPU, route
-from hea_flows.schemas import AlloySpec, StructureEntry, StructuresDoc
+from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings
+
+#: Structures whose labels one job adds to a workflow. FireWorks writes what a job adds into one
+#: document, of 16 MB at most, and keeps the workflow locked while it adds it: some seconds for
+#: 100 labels, the half minute after which a lock counts as forgotten for 1000.
+PART = 100
 
 
 @dataclass
@@ -98,12 +103,17 @@ class LabelsMaker(Maker):
 
     @job
     def make(self, structures: StructuresDoc) -> Response[Any]:
-        """Fan out; the output is the list of label documents."""
-        engine = self.engine()
-        own = getattr(engine, "category", self.labels.engine)
+        """Fan out; the output is the list of label documents.
+
+        A large set is fanned out by several jobs (see `PART`), whose lists are joined to one.
+        """
         current = CURRENT_JOB.job
         more = dict(current.config.manager_config) if current else {}
         more.pop("_category", None)
+        if len(structures.structures) > PART:
+            return Response(replace=self._in_parts(structures, more))
+        engine = self.engine()
+        own = getattr(engine, "category", self.labels.engine)
         jobs: list[Any] = []
         outputs = []
         for entry in structures.structures:
@@ -121,6 +131,19 @@ class LabelsMaker(Maker):
             outputs.append(label.output)
         return Response(replace=Flow(jobs, output=outputs, name=self.name))
 
+    def _in_parts(self, structures: StructuresDoc, more: dict[str, Any]) -> Flow:
+        """Return the jobs that fan out parts of a set; the output is one list."""
+        everything = structures.structures
+        jobs: list[Any] = []
+        outputs = []
+        for first in range(0, len(everything), PART):
+            part = everything[first : first + PART]
+            job: Any = self.make(structures.model_copy(update={"structures": part}))
+            job.append_name(f" {first + 1}-{first + len(part)} of {len(everything)}", dynamic=False)
+            jobs.append(fan_out(job, **more))
+            outputs += [job.output[i] for i in range(len(part))]
+        return Flow(jobs, output=outputs, name=self.name)
+
 
 def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
     """Route a job of `LabelsMaker`: its labels keep their own categories."""
@@ -131,6 +154,6 @@ def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
     return job
 
 
-def _link(structures: StructuresDoc) -> StructuresDoc:
-    """Return the document without its structures: each label needs its uuid, not its content."""
-    return structures.model_copy(update={"structures": []})
+def _link(structures: StructuresDoc) -> Document:
+    """Return what a label needs of the document it comes from: its uuid."""
+    return Document(kind=structures.kind, uuid=structures.uuid)

@@ -1,10 +1,13 @@
-"""Write a dataset with its card, as the archive engine reads it."""
+"""Write labelled frames with the card that makes them a dataset of the archive engine."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+
+from ase import Atoms
+from pydantic import ValidationError
 
 from hea_flows.alloy.frames import write_frames
 from hea_flows.engines.archive import DatasetCard
@@ -15,6 +18,7 @@ _REFERENCE = (
     "mixing energies count from the relaxed end points of the primitive cell; metallic end points "
     "relaxed in supercells lie lower by what lateral anion shifts gain, and are separate labels"
 )
+_SUFFIXES = (".extxyz", ".xyz")
 
 
 def write_archive(
@@ -42,28 +46,93 @@ def write_archive(
     ValueError
         If no label has frames, or their settings differ.
     """
-    labels = [label for label in labels if label.trajectory is not None]
+    kept: dict[tuple[str, str], LabelDoc] = {}
+    for label in sorted(labels, key=lambda d: (len(d.structure.species), d.structure.formula)):
+        if label.trajectory is not None:
+            kept.setdefault((label.structure.structure_id, label.calculation), label)
+    frames = [frame for label in kept.values() for frame in label_frames(label)]
+    return write_dataset(
+        card_path.with_suffix(".extxyz.xz"),
+        frames,
+        title=title,
+        labels=list(kept.values()),
+        structures=structures,
+        regenerate=regenerate,
+        notes=notes,
+    )
+
+
+def label_frames(label: LabelDoc) -> list[Atoms]:
+    """Return the frames of a label, each naming its structure, calculation and settings."""
+    assert label.trajectory is not None
+    frames = label.trajectory.to_frames(
+        structure_id=label.structure.structure_id,
+        calculation=label.calculation,
+        settings_id=label.settings_id,
+        converged=label.state == "converged",
+    )
+    for frame, seconds in zip(frames, label.trajectory.seconds or (), strict=False):
+        frame.info["seconds"] = seconds
+    return frames
+
+
+def card_of(path: Path) -> Path:
+    """Return the name of the card of a frames file: ``a.json`` for ``a.extxyz.xz``.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is none of extended XYZ, or another file has the card's name.
+    """
+    stem = path.name.removesuffix(".gz").removesuffix(".xz")
+    if not stem.endswith(_SUFFIXES):
+        msg = f"{path.name}: frames are written as .extxyz or .xyz, with .gz or .xz to compress"
+        raise ValueError(msg)
+    card = path.with_name(stem.rpartition(".")[0] + ".json")
+    if card.exists():
+        try:
+            DatasetCard.model_validate_json(card.read_bytes())
+        except ValidationError:
+            msg = f"{card} exists and is no card of a dataset; choose another name"
+            raise ValueError(msg) from None
+    return card
+
+
+def write_dataset(
+    path: Path,
+    frames: Sequence[Atoms],
+    *,
+    title: str,
+    labels: Sequence[LabelDoc],
+    structures: Sequence[StructuresDoc],
+    regenerate: str = "",
+    notes: Sequence[str] = (),
+) -> DatasetCard:
+    """Write frames under MACE's names, and their card beside them.
+
+    Parameters
+    ----------
+    path
+        File to write; a suffix ``.gz`` or ``.xz`` compresses.
+    frames
+        All frames of the labels, as `label_frames` describes them.
+    title, regenerate, notes
+        Texts of the card.
+    labels
+        Where the frames come from; trajectories are not needed.
+    structures
+        The sets the labels were asked for.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, their settings differ, or the file or its card cannot have the name.
+    """
     if len(ids := {label.settings_id for label in labels}) != 1:
         msg = f"a dataset needs labels of one settings id, found {sorted(ids) or 'no label'}"
         raise ValueError(msg)
-    frames = []
-    versions: dict[str, str] = {}
-    seen: set[tuple[str, str]] = set()
-    for label in sorted(labels, key=lambda d: (len(d.structure.species), d.structure.formula)):
-        key = (label.structure.structure_id, label.calculation)
-        if key in seen:
-            continue
-        seen.add(key)
-        assert label.trajectory is not None
-        versions |= label.versions
-        frames += label.trajectory.to_frames(
-            structure_id=key[0],
-            calculation=key[1],
-            settings_id=label.settings_id,
-            converged=label.state == "converged",
-        )
-    file = card_path.with_suffix(".extxyz.xz")
-    write_frames(file, frames)
+    card_path = card_of(path)
+    write_frames(path, frames, keys="mace")
     content: dict[str, dict[str, int]] = {}
     for document in structures:
         members = {entry.structure_id for entry in document.structures}
@@ -78,13 +147,13 @@ def write_archive(
         name=card_path.stem,
         title=title,
         licence="CC-BY-4.0",
-        file=file.name,
-        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         alloy=structures[0].alloy,
         settings=labels[0].settings,
         settings_id=labels[0].settings_id,
-        versions=versions,
-        n_structures=len(seen),
+        versions={k: v for label in labels for k, v in label.versions.items()},
+        n_structures=len(labels),
         n_frames=len(frames),
         content=content,
         reference=_REFERENCE,

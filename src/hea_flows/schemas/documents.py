@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hea_flows.schemas.records import (
     AlloySpec,
@@ -20,6 +20,11 @@ from hea_flows.schemas.records import (
 )
 
 
+def _date_text(value: Any) -> Any:  # noqa: ANN401  validated by pydantic
+    """Return the text of a date that monty wrote to JSON, as runners without BSON do."""
+    return value.get("string", value) if isinstance(value, dict) else value
+
+
 class Document(Record):
     """What every stored document carries."""
 
@@ -30,7 +35,9 @@ class Document(Record):
         default_factory=dict, description="Role to uuids of the documents it was made from."
     )
     versions: dict[str, str] = Field(default_factory=dict)
-    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    created_at: Annotated[datetime, BeforeValidator(_date_text)] = Field(
+        default_factory=lambda: datetime.now(UTC)
+    )
 
 
 class CampaignDoc(Document):
@@ -103,8 +110,10 @@ class DatasetDoc(Document):
     split_by: Literal["frame", "structure"]
     fractions: tuple[float, float, float]
     n_structures: int
-    frames: list[FrameRef]
-    train: list[int]
+    n_frames: dict[str, int] = Field(
+        description="Structure id to number of frames, of the structures that are split."
+    )
+    train: list[int] = Field(description="Positions in `frames`.")
     test: list[int]
     validation: list[int]
     end_points: dict[str, str] = Field(description="Element to structure id.")
@@ -115,6 +124,19 @@ class DatasetDoc(Document):
     structures: dict[str, StructureEntry]
     converged: dict[str, bool]
     checksum: str = Field(description="sha256 of all trajectories.")
+
+    @property
+    def frames(self) -> list[FrameRef]:
+        """Every frame that is split: all of one structure, then the next one's.
+
+        Not stored: with a hundred bytes each, the frames of 1000 long relaxations would near
+        MongoDB's 16 MB.
+        """
+        return [
+            FrameRef(label=self.labels[key], structure_id=key, step=step)
+            for key, n in self.n_frames.items()
+            for step in range(n)
+        ]
 
 
 class FineTuneDoc(Document):
