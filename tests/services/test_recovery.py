@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fireworks import FWAction, FWorker, LaunchPad
@@ -13,6 +14,7 @@ from jobflow import job
 from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.services import progress
+from hea_flows.services.batch import BatchJob
 from hea_flows.services.connection import Connection
 from hea_flows.services.processes import ProcessMark, is_alive
 from hea_flows.services.progress import campaign_progress
@@ -24,7 +26,7 @@ from hea_flows.services.recovery import (
     recover_lost,
 )
 
-HERE = ProcessMark.of(os.getpid())
+HERE = ProcessMark.of_this()
 DEAD = replace(HERE, started=HERE.started - 1)  # the number was given to another process
 REMOTE = replace(HERE, host="elsewhere")
 
@@ -61,6 +63,10 @@ def test_marks() -> None:
     assert not replace(HERE, boot="before the restart").alive
     assert not replace(HERE, pid=2**22 + 1).alive
     assert ProcessMark.from_dict(asdict(HERE)) == HERE
+    batched = replace(HERE, batch=BatchJob("a", 1, 0, 2))
+    assert ProcessMark.from_dict(asdict(batched)) == batched
+    old = {key: value for key, value in asdict(HERE).items() if key != "batch"}
+    assert ProcessMark.from_dict(old) == replace(HERE, batch=None)
     assert ProcessMark.from_dict({"host": "a"}) is None
     with pytest.raises(ValueError, match="is one of elsewhere"):
         _ = REMOTE.alive
@@ -106,6 +112,19 @@ def test_silent_worker_of_another_host(launchpad: LaunchPad) -> None:
         first,
         f"process {HERE.pid} of elsewhere is silent for 17 min",
     )
+
+
+def test_where_no_queue_can_be_asked_silence_decides(
+    launchpad: LaunchPad, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a queue: tests/clusters."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _two(launchpad)
+    launch = _take(launchpad, replace(REMOTE, batch=BatchJob("a", 1, 0, os.getuid())))
+    launchpad.ping_launch(launch, _ago(1000))
+    assert lost_launches(launchpad, ended_after=0) == []
+    (lost,) = lost_launches(launchpad, silent_after=900, ended_after=0)
+    assert lost.reason.endswith("of elsewhere is silent for 17 min")
 
 
 def test_finished_launch_is_not_rerun(launchpad: LaunchPad) -> None:

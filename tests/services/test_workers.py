@@ -12,6 +12,7 @@ import pytest
 from jobflow import Flow, JobConfig
 from jobflow.managers.fireworks import flow_to_workflow
 
+from hea_flows.jobs.routing import route
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
 from hea_flows.services.progress import campaign_progress
@@ -182,6 +183,38 @@ def test_categories(connection: Connection, jobs: object, tmp_path: Path) -> Non
     assert lines.read_text() == "dft\n"
     assert worker_loop(connection, category=["ml", "gpu"], poll=0.05) == 1
     assert lines.read_text() == "dft\nml\n"
+
+
+def test_a_worker_that_may_not_idle_leaves_though_jobs_will_come(
+    connection: Connection, jobs: object, tmp_path: Path
+) -> None:
+    first = route(jobs.append(str(tmp_path / "lines"), "first"), "vasp")
+    second = route(jobs.append(str(tmp_path / "lines"), "second", first.output), "mace")
+    _submit(connection, [first, second])
+    assert _may_become_ready(connection.launchpad(), _fworker("mace", None))
+    assert worker_loop(connection, category="mace", poll=0.05, max_idle=0.1) == 0
+    assert worker_loop(connection, poll=0.05, max_idle=0.1) == 2
+
+
+def test_a_worker_takes_no_job_before_its_time_limit(
+    connection: Connection, jobs: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = _submit(connection, [jobs.append(str(tmp_path / "lines"), "a")])
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 600))
+    assert worker_loop(connection, poll=0.05, leave_before=900) == 0
+    assert campaign_progress(connection.launchpad(), workflow).counts == {"READY": 1}
+    assert worker_loop(connection, poll=0.05, leave_before=60) == 1
+
+
+def test_a_worker_leaves_when_a_calculation_ran_out_of_time(
+    connection: Connection, jobs: object, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    _submit(connection, [jobs.run_out_of_time(str(lines))])
+    assert worker_loop(connection, poll=0.05) == 1
+    assert not lines.exists()
+    assert worker_loop(connection, poll=0.05) == 1
+    assert lines.read_text() == "went on\n"
 
 
 def test_query_and_number_of_launches(connection: Connection, jobs: object, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def worker(
         float, typer.Option(min=0.05, help="Seconds between looks at an empty launchpad.")
     ] = 2.0,
     max_launches: Annotated[int | None, typer.Option(min=1, help="Leave after so many.")] = None,
+    max_idle: Annotated[
+        float | None, typer.Option(min=0, help="Leave after so many idle seconds, whatever comes.")
+    ] = None,
+    leave_before: Annotated[
+        float, typer.Option(min=0, help="Leave so many seconds before a batch job's time limit.")
+    ] = 0.0,
 ) -> None:
     """Run the jobs of the launchpad, one after the other, in this process."""
     from hea_flows.services.connection import find_connection
@@ -42,6 +48,8 @@ def worker(
         idle_exit=idle_exit,
         poll=poll,
         max_launches=max_launches,
+        max_idle=max_idle,
+        leave_before=leave_before,
     )
     typer.echo(f"{launched} jobs run")
 

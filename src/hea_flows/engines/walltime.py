@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from typing import ClassVar
 
 
 class OutOfTimeError(Exception):
-    """A calculation was stopped before the time limit; the next job goes on with it."""
+    """A calculation was stopped before the time limit; the next batch job goes on with it.
+
+    A worker leaves then: the job that goes on would be stopped here again, and again.
+    """
+
+    #: Whether this process has made one.
+    happened: ClassVar[bool] = False
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        OutOfTimeError.happened = True
 
 
 def seconds_left() -> float | None:

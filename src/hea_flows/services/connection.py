@@ -100,11 +100,8 @@ class Connection:
         if self.uri is not None:
             with self._errors():
                 return _client(self.uri.get_secret_value(), os.getpid())[self.database_name]
-        store = self.job_store()
         with self._errors():
-            store.connect()
-        database: Database[dict[str, Any]] = store.docs_store._collection.database  # noqa: SLF001
-        return database
+            return _database(_given(self.jobflow_file), os.getpid())
 
     def ping(self, timeout: float = PING_SECONDS) -> None:
         """Ask the database for a document.
@@ -192,6 +189,15 @@ def _client(uri: str, pid: int) -> pymongo.MongoClient[dict[str, Any]]:  # noqa:
     # A refused login makes the driver forget the server until its next look at it: look often, so
     # that a retry within the time of a ping finds it again and says why it was refused.
     return pymongo.MongoClient(uri, heartbeatFrequencyMS=500)
+
+
+@cache
+def _database(jobflow_file: Path, pid: int) -> Database[dict[str, Any]]:  # noqa: ARG001
+    """Return the database of the user's job store, by one connection for each process."""
+    docs: Any = load_job_store(jobflow_file).docs_store
+    docs.connect()
+    database: Database[dict[str, Any]] = docs._collection.database  # noqa: SLF001
+    return database
 
 
 _BAD_URI = (

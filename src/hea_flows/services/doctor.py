@@ -199,6 +199,10 @@ def _database() -> Iterator[Check]:
     connection = find_connection(start_local=False)
     connection.ping()
     yield Check("database", "ok", f"{connection} ({connection.source})")
+    for path in (connection.jobflow_file, connection.launchpad_file):
+        if path is not None and path.stat().st_mode & 0o077:
+            detail = f"others can read {path}, which may hold a password"
+            yield Check(path.name, "warn", detail, f"chmod 600 {path}")
     yield from _tried("launchpad", lambda: _launchpad(connection))
     yield from _tried("job store", lambda: _job_store(connection))
 

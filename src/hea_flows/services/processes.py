@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from hea_flows.services.batch import BatchJob
+
 _PROC = Path("/proc")
 
 
@@ -38,23 +40,29 @@ class ProcessMark:
         Identity of the host's boot, empty where it is unknown.
     started
         Start of the process in clock ticks since that boot, 0 where it is unknown.
+    batch
+        The job of SLURM that it is in, or None.
     """
 
     host: str
     pid: int
     boot: str = ""
     started: int = 0
+    batch: BatchJob | None = None
 
     @classmethod
-    def of(cls, pid: int) -> Self:
-        """Mark a process of this host."""
-        return cls(socket.gethostname(), pid, boot_id(), _started(pid))
+    def of_this(cls) -> Self:
+        """Mark this process."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, boot_id(), _started(pid), BatchJob.current())
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self | None:
         """Read a mark back; None if it is none."""
         try:
-            return cls(str(data["host"]), int(data["pid"]), str(data["boot"]), int(data["started"]))
+            batch = BatchJob.from_dict(data.get("batch"))
+            process = str(data["host"]), int(data["pid"]), str(data["boot"]), int(data["started"])
+            return cls(*process, batch)
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hea_flows.services.batch import unfinished_jobs
 from hea_flows.services.processes import ProcessMark
 
 if TYPE_CHECKING:
@@ -19,8 +21,15 @@ TAKEN = ("RUNNING", "RESERVED")
 MARK = "hea_flows_process"
 #: Seconds without a sign of life after which a worker of another host is given up.
 SILENT_SECONDS = 3600.0
+#: The same where its batch job is known to have ended: two pings. A node that its batch system
+#: gave up may still be running the job, but then it pings.
+ENDED_SECONDS = 60.0
 #: Seconds that the steps between taking, running and finishing a job may take a live worker.
 STEP_SECONDS = 60.0
+
+
+#: Asks for the unfinished batch jobs of a cluster and a user; see `unfinished_jobs`.
+_Queue = Callable[[str, int], dict[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -60,14 +69,19 @@ class Recovery:
 
 
 def lost_launches(
-    launchpad: LaunchPad, *, silent_after: float = SILENT_SECONDS, step: float = STEP_SECONDS
+    launchpad: LaunchPad,
+    *,
+    silent_after: float = SILENT_SECONDS,
+    ended_after: float = ENDED_SECONDS,
+    step: float = STEP_SECONDS,
 ) -> list[LostLaunch]:
     """Return the taken jobs whose worker is dead.
 
-    A worker of this package leaves a mark of its process in its launches. On this host the mark
-    says at once whether the process lives; of another host's worker only its pings, two a minute,
-    are known. Launches of other workers (`rlaunch`, `qlaunch`) have no mark and are left to
-    `lpad detect_lostruns`.
+    A worker of this package leaves a mark of its process, and of the SLURM job that it is in, in
+    its launches. On this host the mark says at once whether the process lives. A worker of another
+    host pings twice a minute; once it is silent, SLURM is asked whether its job goes on, and only
+    where SLURM cannot be asked does its silence alone decide. Launches of FireWorks' own `rlaunch`
+    have no mark and are left to `lpad detect_lostruns`.
 
     Parameters
     ----------
@@ -75,6 +89,8 @@ def lost_launches(
         FireWorks' launchpad.
     silent_after
         Seconds without a ping after which a worker of another host counts as dead.
+    ended_after
+        The same where its SLURM job has ended, or was put back into the queue.
     step
         Seconds after which a job that was taken, but by no launch, counts as lost.
     """
@@ -85,10 +101,17 @@ def lost_launches(
     # The action can be large and is not looked at.
     for launch in launchpad.launches.find(wanted, {"action": 0}):
         launches[launch["fw_id"]].append(launch)
+    queue = cache(unfinished_jobs)
+    reasons = {
+        launch["launch_id"]: _why_dead(launch, silent_after, ended_after, queue)
+        for found in launches.values()
+        for launch in found
+        if launch["state"] in TAKEN
+    }
     return [
         lost
         for firework in taken
-        for lost in _lost(firework, launches[firework["fw_id"]], silent_after, step)
+        for lost in _lost(firework, launches[firework["fw_id"]], reasons, step)
     ]
 
 
@@ -96,6 +119,7 @@ def recover_lost(
     launchpad: LaunchPad,
     *,
     silent_after: float = SILENT_SECONDS,
+    ended_after: float = ENDED_SECONDS,
     step: float = STEP_SECONDS,
     max_losses: int = 5,
     lock_patience: float = 30.0,
@@ -108,7 +132,7 @@ def recover_lost(
     ----------
     launchpad
         FireWorks' launchpad.
-    silent_after, step
+    silent_after, ended_after, step
         See `lost_launches`.
     max_losses
         A job that was lost this often (it may exhaust the memory) becomes FIZZLED instead.
@@ -118,7 +142,8 @@ def recover_lost(
     rerun, finished, given_up = [], [], []
     for workflow in launchpad.workflows.find({"locked": {"$exists": True}}, {"nodes": 1}):
         break_stale_lock(launchpad, workflow["nodes"][0], lock_patience)
-    for lost in lost_launches(launchpad, silent_after=silent_after, step=step):
+    limits = {"silent_after": silent_after, "ended_after": ended_after, "step": step}
+    for lost in lost_launches(launchpad, **limits):
         if lost.finished:
             launchpad._refresh_wf(lost.fw_id)  # noqa: SLF001  # as detect_lostruns(refresh=True)
             finished.append(lost.fw_id)
@@ -157,12 +182,12 @@ def break_stale_lock(launchpad: LaunchPad, fw_id: int, patience: float) -> bool:
 
 
 def _lost(
-    firework: dict[str, Any], launches: list[dict[str, Any]], silent_after: float, step: float
+    firework: dict[str, Any], launches: list[dict[str, Any]], reasons: dict[int, str], step: float
 ) -> Iterator[LostLaunch]:
     fw_id, name = int(firework["fw_id"]), str(firework.get("name", ""))
     active = [launch for launch in launches if launch["state"] in TAKEN]
     for launch in active:
-        if reason := _why_dead(launch, silent_after):
+        if reason := reasons[launch["launch_id"]]:
             yield LostLaunch(fw_id, name, int(launch["launch_id"]), finished=False, reason=reason)
     if active or _age(firework["updated_on"]) < step:
         return
@@ -184,16 +209,26 @@ def _claim(launchpad: LaunchPad, lost: LostLaunch) -> bool:
     return bool(launchpad.launches.update_one(state, claim).modified_count)
 
 
-def _why_dead(launch: dict[str, Any], silent_after: float) -> str:
+def _why_dead(
+    launch: dict[str, Any], silent_after: float, ended_after: float, queue: _Queue
+) -> str:
     env = (launch.get("fworker") or {}).get("env") or {}
     mark = ProcessMark.from_dict(env.get(MARK) or {})
     if mark is None:
         return ""
     if mark.here:
         return "" if mark.alive else f"process {mark.pid} of this host is gone"
-    last = max((_age_of_state(entry) for entry in launch["state_history"][-1:]), default=0.0)
-    silent = launch["state"] == "RUNNING" and last > silent_after
-    return f"process {mark.pid} of {mark.host} is silent for {last / 60:.0f} min" if silent else ""
+    if launch["state"] != "RUNNING":
+        return ""
+    silent = max((_age_of_state(entry) for entry in launch["state_history"][-1:]), default=0.0)
+    if mark.batch and silent > ended_after:
+        jobs = queue(mark.batch.cluster, mark.batch.user)
+        if jobs is not None:
+            goes_on = jobs.get(mark.batch.number) == mark.batch.restarts
+            return "" if goes_on else f"SLURM job {mark.batch.number} on {mark.host} has ended"
+    if silent > silent_after:
+        return f"process {mark.pid} of {mark.host} is silent for {silent / 60:.0f} min"
+    return ""
 
 
 def _age_of_state(entry: dict[str, Any]) -> float:

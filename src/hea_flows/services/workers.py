@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left
 from hea_flows.services.connection import Connection
 from hea_flows.services.processes import ProcessMark
 from hea_flows.services.recovery import MARK, TAKEN, recover_lost
@@ -41,12 +42,15 @@ def worker_loop(
     idle_exit: bool = True,
     poll: float = 2.0,
     max_launches: int | None = None,
+    max_idle: float | None = None,
+    leave_before: float = 0.0,
 ) -> int:
     """Run ready jobs until there is nothing to do; return how many were run.
 
     The connection becomes this process's. SIGTERM or SIGINT ends the loop: the job that runs is
-    interrupted and given back to the launchpad. While it is idle, a worker reruns jobs of dead
-    ones (see `recovery.recover_lost`).
+    interrupted and given back to the launchpad. It also ends after a calculation that the time
+    limit of its batch job stopped. While it is idle, a worker reruns jobs of dead ones (see
+    `recovery.recover_lost`).
 
     Parameters
     ----------
@@ -63,6 +67,10 @@ def worker_loop(
         Seconds between two looks at an empty launchpad.
     max_launches
         Leave after so many jobs.
+    max_idle
+        Leave after so many idle seconds, even if jobs may still become ready.
+    leave_before
+        Take no job in the last so many seconds of a batch job (see `seconds_left`), but leave.
 
     Raises
     ------
@@ -76,11 +84,15 @@ def worker_loop(
     folder = get_settings().data_dir / "launches" / fworker.name.replace(":", "-")
     launched = 0
     idle = 0
+    worked = time.monotonic()
     recovered = -_RECOVER_SECONDS
+    OutOfTimeError.happened = False
     with _quiet_fireworks(), _stop_signals() as stop:
-        while not stop.wanted and launched != max_launches:
+        while not (stop.wanted or launched == max_launches or OutOfTimeError.happened):
+            if (left := seconds_left()) is not None and left < leave_before:
+                break
             if _ready(launchpad, fworker.query) and _launch(launchpad, fworker, folder):
-                launched, idle = launched + 1, 0
+                launched, idle, worked = launched + 1, 0, time.monotonic()
                 if stop.wanted:
                     _give_back(launchpad, fworker)
                 continue
@@ -91,6 +103,8 @@ def worker_loop(
             idle = 0 if _may_become_ready(launchpad, fworker) else idle + 1
             # Twice, because a finished job is marked a moment before its children are.
             if idle_exit and idle > 1:
+                break
+            if max_idle is not None and time.monotonic() - worked > max_idle:
                 break
             stop.wait(min(poll, 0.5) if idle else poll)
     return launched
@@ -179,7 +193,7 @@ def _cores() -> int:
 def _fworker(category: str | Sequence[str] | None, query: Mapping[str, Any] | None) -> FWorker:
     from fireworks import FWorker
 
-    mark = ProcessMark.of(os.getpid())
+    mark = ProcessMark.of_this()
     wanted = category if isinstance(category, str) else list(category or [])
     return FWorker(
         name=f"{mark.host}:{mark.pid}",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jobflow import Flow, Response, job
 
+from hea_flows.engines.walltime import OutOfTimeError
+
 
 @job
 def append(path: str, line: str, after: object = None) -> str:
@@ -31,6 +33,14 @@ def append_slowly(path: str, line: str, marker: str, after: object = None) -> st
 def grow(path: str, n: int) -> Response:
     """Add n jobs while running."""
     return Response(replace=Flow([append(path, f"grown {i}") for i in range(n)]))
+
+
+@job
+def run_out_of_time(path: str) -> Response:
+    """Stop before the time limit; a new job goes on."""
+    assert not OutOfTimeError.happened
+    OutOfTimeError("0 s are left")
+    return Response(replace=append(path, "went on"))
 
 
 @job
