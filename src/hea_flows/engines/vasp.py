@@ -23,6 +23,7 @@ from pymatgen.io.vasp.sets import VaspInputSet
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.engines.labels import LABEL_DATA, Calculation, Labelled, label_document
 from hea_flows.engines.structure_folder import locked
+from hea_flows.engines.vasp_potcars import judged_once
 from hea_flows.engines.vasp_rule import as_rule, input_set, kpoints, potcar_symbols, rule_id
 from hea_flows.engines.vasp_run import Task, label
 from hea_flows.engines.walltime import OutOfTimeError
@@ -108,6 +109,17 @@ class VaspMaker(Maker):
         )
         return cls(calculation=calculation, vasp=vasp, mesh=mesh, passes=passes)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the Maker as a job carries it.
+
+        A table that the class of the input set gives to every instance is left out: it would be
+        most of each job, and pymatgen does not read it back.
+        """
+        found: dict[str, Any] = super().as_dict()
+        if hasattr(self._inputs, "CONFIG"):
+            found["vasp"]["input_set_generator"].pop("config_dict", None)
+        return found
+
     @property
     def _inputs(self) -> VaspInputSet:
         inputs: VaspInputSet = self.vasp.input_set_generator
@@ -143,7 +155,8 @@ class VaspMaker(Maker):
             which fails the job (to be run again) rather than the label.
         """
         ordering = structure.to_ordering(alloy.to_alloy())
-        _require_vasp(self.vasp, self._inputs, ordering)
+        with judged_once():
+            _require_vasp(self.vasp, self._inputs, ordering)
         atoms = ordering.to_atoms() if start is None else AseAtomsAdaptor.get_atoms(start)
         atoms.pbc = ordering.alloy.pbc
         relaxes = self.calculation == "relax"
@@ -158,7 +171,7 @@ class VaspMaker(Maker):
         )
 
         def compute() -> Labelled:
-            with locked(task.folder):
+            with locked(task.folder), judged_once():
                 return label(task)
 
         try:
@@ -174,8 +187,10 @@ class VaspMaker(Maker):
             )
         except OutOfTimeError:
             again: Any = self.make(structure, alloy, source, start, prev_dir)
-            again.name = CURRENT_JOB.job.name
-            again.config.manager_config = dict(CURRENT_JOB.job.config.manager_config)
+            current: Any = CURRENT_JOB.job
+            again.config.manager_config = dict(current.config.manager_config)
+            # jobflow would append to a name that has been appended to.
+            again.name_updates, current.name_updates = current.name_updates, []
             return Response(replace=again)
 
     def maker_for(self, ordering: Ordering) -> BaseVaspMaker:
@@ -208,8 +223,9 @@ def _require_vasp(maker: BaseVaspMaker, inputs: VaspInputSet, ordering: Ordering
         try:
             PotcarSingle.from_symbol_and_functional(symbol, functional)
         except (OSError, ValueError) as error:
+            said = " ".join(str(error).split())
             msg = (
-                f"no POTCAR {symbol} ({functional}) for {element}: {error}; set PMG_VASP_PSP_DIR "
+                f"no POTCAR {symbol} ({functional}) for {element}: {said} Set PMG_VASP_PSP_DIR "
                 "in ~/.config/.pmgrc.yaml to the folder that `pmg config -p` made"
             )
             raise FileNotFoundError(msg) from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import tarfile
 import xml.etree.ElementTree as ET
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -93,8 +95,19 @@ def read_runs(folder: Path) -> list[VaspRun]:
     Custodian keeps the files of a run that it corrected in ``error.N.tar.gz``.
     """
     archives = sorted(folder.glob("error.*.tar.gz"), key=lambda p: int(p.name.split(".")[1]))
-    runs = [_read(_Archive(path)) for path in archives]
+    runs = []
+    for path in archives:
+        # An archive that custodian was killed in is cut; its files are still in the folder.
+        with suppress(tarfile.TarError, EOFError, zlib.error):
+            runs.append(_read(_Archive(path)))
     return [*runs, _read(_Folder(folder))]
+
+
+def read_input(folder: Path) -> VaspRun | None:
+    """Return the input that custodian was given, None if it did not come so far."""
+    files = _Folder(folder)
+    incar = Incar.from_str(_text(files, "INCAR.orig"))
+    return VaspRun(incar=dict(incar), kpoints=_text(files, "KPOINTS.orig")) if incar else None
 
 
 @dataclass

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pymatgen.io.vasp.inputs import Kpoints
+from pymatgen.io.vasp.inputs import Incar, Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet, VaspInputSet
 
 from hea_flows.alloy.frames import settings_id
@@ -77,12 +77,13 @@ OTHER_DEPARTURES = {
 #: part of a rule, and custodian may change them.
 PATH_TAGS = frozenset(
     "ALGO AMIN AMIX AMIX_MAG BMIX BMIX_MAG EDIFFG IALGO IBRION ICHARG IMIX IOPTCELL ISEARCH "  # noqa: SIM905
-    "ISIF ISTART KPAR LATTICE_CONSTRAINTS LCHARG LELF LMAXMIX LORBIT LPLANE LSCALU LVHAR LVTOT "
-    "LWAVE MAXMIX NCORE NELM NELMDL NELMIN NPAR NSIM NSW POTIM SYSTEM TIME".split()
+    "ISIF ISTART ISYM KPAR LATTICE_CONSTRAINTS LCHARG LELF LMAXMIX LORBIT LPLANE LSCALU "
+    "LVHAR LVTOT LWAVE MAXMIX NBANDS NCORE NELM NELMDL NELMIN NPAR NSIM NSW POTIM SYMPREC "
+    "SYSTEM TIME".split()
 )
 
 #: Generations of POTCARs that have no W_pv, the one Materials Project's data were computed with.
-_WITHOUT_W_PV = ("PBE_52", "PBE_54", "PBE_54_W_HASH", "PBE_64")
+_WITHOUT_W_PV = ("PBE_54", "PBE_54_W_HASH", "PBE_64")
 
 
 def input_set(
@@ -102,7 +103,7 @@ def input_set(
     potcars
         Element to POTCAR symbol, where it is not Materials Project's.
     """
-    return MPRelaxSet(
+    found = MPRelaxSet(
         force_gamma=True,
         auto_metal_kpoints=False,  # the mesh is ours
         inherit_incar=False,
@@ -110,6 +111,10 @@ def input_set(
         user_potcar_functional=potcar_functional,  # type: ignore[arg-type]
         user_potcar_settings=dict(potcars or {}),
     )
+    # The YAML reader's own number types make copies slow, and every job copies its Maker.
+    found.config_dict = json.loads(json.dumps(found.config_dict))
+    found._config_dict = json.loads(json.dumps(found._config_dict))  # noqa: SLF001
+    return found
 
 
 def as_rule(inputs: VaspInputSet, mesh: Sequence[int]) -> dict[str, Any]:
@@ -122,16 +127,18 @@ def as_rule(inputs: VaspInputSet, mesh: Sequence[int]) -> dict[str, Any]:
     mesh
         k-points of the primitive cell.
     """
-    user = {k: v for k, v in inputs.user_incar_settings.items() if k not in PATH_TAGS}
+    standard = _as_read(inputs.config_dict["INCAR"])
+    own = _as_read(inputs.user_incar_settings)
+    table, potcars = inputs.config_dict["POTCAR"], inputs.user_potcar_settings or {}
     config = json.dumps(inputs.config_dict, sort_keys=True, default=str)
     return {
         "code": "vasp",
         "set": type(inputs).__name__,
         "set_sha256": hashlib.sha256(config.encode()).hexdigest(),
-        "incar": user,
+        "incar": {k: v for k, v in own.items() if k not in PATH_TAGS and v != standard.get(k)},
         "k_points": _kpoints_rule(inputs, mesh),
         "potcar_functional": _functional(inputs),
-        "potcars": dict(inputs.user_potcar_settings or {}),
+        "potcars": {e: symbol for e, symbol in potcars.items() if symbol != table.get(e)},
         "energy": "extrapolated to zero smearing",
         "forces": "of the free energy",
     }
@@ -140,6 +147,12 @@ def as_rule(inputs: VaspInputSet, mesh: Sequence[int]) -> dict[str, Any]:
 def rule_id(inputs: VaspInputSet, mesh: Sequence[int]) -> str:
     """Return the settings id of a rule."""
     return settings_id(as_rule(inputs, mesh))
+
+
+def _as_read(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return INCAR tags as VASP reads them: 520 is 520.0, "1e-6" a number, encut is ENCUT."""
+    tables = {k: v for k, v in tags.items() if isinstance(v, dict)}
+    return dict(Incar({k: v for k, v in tags.items() if k not in tables})) | tables
 
 
 def _kpoints_rule(inputs: VaspInputSet, mesh: Sequence[int]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from pymatgen.core import Structure
 
 from hea_flows.engines.labels import Labelled
 from hea_flows.engines.structure_folder import end_orphans
-from hea_flows.engines.vasp_frames import IonicStep, VaspRun, read_runs
+from hea_flows.engines.vasp_frames import IonicStep, VaspRun, read_input, read_runs
 from hea_flows.engines.vasp_rule import PATH_TAGS
 from hea_flows.engines.walltime import OutOfTimeError, seconds_left
 from hea_flows.schemas import StoredFile
@@ -60,6 +60,12 @@ POLLING: dict[str, Any] = {"polling_time_step": 0.5, "monitor_freq": 60}
 #: Starts of VASP that may end without a verdict (killed, crashed, files cut) for one structure.
 MAX_CRASHES = 3
 _OUTCOME = "outcome.json"
+#: Custodian deletes, before VASP starts, what was copied from an earlier calculation: it would be
+#: read as ours if VASP ended before it wrote its own.
+_FORGET = [
+    {"file": name, "action": {"_file_delete": {"mode": "actual"}}}
+    for name in ("OUTCAR", "vasprun.xml")
+]
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,10 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
     run = maker.run_vasp_kwargs
     run.setdefault("handlers", copy.deepcopy(HANDLERS))  # they count what they did
     run["custodian_kwargs"] = POLLING | dict(run.get("custodian_kwargs") or {})
+    if first and task.prev_dir is not None:
+        own = dict(run.get("vasp_job_kwargs") or {})
+        own["settings_override"] = [*(own.get("settings_override") or []), *_FORGET]
+        run["vasp_job_kwargs"] = own
     if (left := seconds_left()) is not None:
         run.setdefault("wall_time", int(left))
     os.environ.pop("CUSTODIAN_WALLTIME_START", None)  # the time left is counted from now
@@ -144,33 +154,40 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
             content = response.output.model_dump_json().encode()
             (folder / "taskdoc.json.gz").write_bytes(gzip.compress(content, mtime=0))
         except CustodianError as error:
-            final = isinstance(error, NonRecoverableError) or _gave_up(folder)
-            outcome = {"state": "failed" if final else "crashed", "reason": _why(error, folder)}
+            reason = _why(error, folder)
+            outcome = {"state": "crashed", "reason": reason}
+            if isinstance(error, NonRecoverableError) or _gave_up(folder):
+                outcome = _verdict(task, read_runs(folder)[-1])
+                found = f"{outcome['reason']}; " if outcome["state"] == "failed" else ""
+                outcome = {"state": "failed", "reason": found + reason}
         except Exception as error:  # noqa: BLE001  parsers of VASP's files raise anything
-            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {error}"}
+            said = " ".join(str(error).split())
+            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {said}"}
         except BaseException:
             end_orphans(task.folder)
             raise
     stopped = "WalltimeHandler" in _handlers(folder)
     if stopped:
-        outcome = {"state": "stopped"}
+        outcome = {"state": "stopped", "reason": "stopped before the time limit"}
     if not outcome:
         outcome = _verdict(task, read_runs(folder)[-1])
-    (folder / _OUTCOME).write_text(json.dumps(outcome | {"job": task.job}))
+    partial = folder / f"{_OUTCOME}.partial"
+    partial.write_text(json.dumps(outcome | {"job": task.job}))
+    partial.replace(folder / _OUTCOME)
     if stopped:
         msg = f"VASP was stopped {left or 0:.0f} s before the time limit; the next job goes on"
         raise OutOfTimeError(msg)
 
 
 def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
-    """Judge a run that custodian let pass."""
+    """Judge a run by what it wrote."""
+    if not run.steps:
+        return {"state": "crashed", "reason": "VASP completed no ionic step"}
     expected = tuple(task.atoms.symbols[i] for i in task.order)
     if run.symbols != expected:
         found, wanted = (", ".join(dict.fromkeys(s)) for s in (run.symbols, expected))
         reason = f"the POTCAR holds {found}, the POSCAR {wanted}: other elements were computed"
         return {"state": "failed", "reason": reason}
-    if not run.steps:
-        return {"state": "crashed", "reason": "VASP completed no ionic step"}
     step = run.steps[-1]
     if not step.finite:
         return {"state": "failed", "reason": "VASP wrote energies or forces that are no numbers"}
@@ -194,32 +211,34 @@ def _collect(
     task: Task, attempts: Sequence[Path], outcomes: Sequence[Mapping[str, Any]], *, converged: bool
 ) -> Labelled:
     """Join the sound frames of all attempts."""
-    frames: list[Atoms] = []
+    frames: dict[bytes, Atoms] = {}
     corrections: list[str] = []
     versions: dict[str, str] = {}
     reason = outcomes[-1].get("reason")
-    rule: dict[str, Any] | None = None
+    inputs = next((i for i in map(_inputs, attempts) if i), {})
     changed: str | None = None
-    inputs: dict[str, Any] = {}
     for number, (attempt, outcome) in enumerate(zip(attempts, outcomes, strict=True)):
-        if outcome.get("state") in {None, "crashed"}:
+        if outcome.get("state") in {None, "crashed", "stopped"}:
             why = outcome.get("reason", "interrupted")
-            corrections.append(f"attempt {number}: {why}; restarted from the last geometry")
+            after = "; restarted from the last geometry" if number + 1 < len(attempts) else ""
+            corrections.append(f"attempt {number}: {why}{after}")
         corrections += [f"attempt {number}: {text}" for text in _corrections(attempt)]
         for run in read_runs(attempt):
-            physics = _physics(run)
-            if rule is None:
-                rule = physics
-                inputs = {"INCAR": run.incar, "KPOINTS": run.kpoints, "POTCAR": _titles(attempt)}
-            changed = _difference(rule, physics)
+            if not run.incar:  # killed before the input was written
+                continue
+            inputs = inputs or {"INCAR": run.incar, "KPOINTS": run.kpoints}
+            changed = _difference(inputs, run)
             if run.version:
                 versions["vasp"] = run.version
-            frames += [] if changed else _frames(task, run)
+            for frame in () if changed else _frames(task, run):
+                key = frame.cell.array.tobytes() + frame.positions.tobytes()
+                frames.pop(key, None)  # computed again: the later one has a basis for its cell
+                frames[key] = frame
     if changed:
         converged, reason = False, f"custodian left the campaign's settings: {changed}"
     task_doc = attempts[-1] / "taskdoc.json.gz"
     return Labelled(
-        frames=frames,
+        frames=list(frames.values()),
         converged=converged and bool(frames),
         reason=reason,
         corrections=corrections,
@@ -232,14 +251,25 @@ def _collect(
     )
 
 
-def _physics(run: VaspRun) -> dict[str, Any]:
-    tags = {k: v for k, v in run.incar.items() if k not in PATH_TAGS | {"MAGMOM"}}
-    mesh = [line.split() for line in run.kpoints.splitlines()[1:]]
+def _inputs(attempt: Path) -> dict[str, Any]:
+    """Return the input as custodian found it: whatever it changed later is known by it."""
+    run = read_input(attempt)
+    return {"INCAR": run.incar, "KPOINTS": run.kpoints, "POTCAR": _titles(attempt)} if run else {}
+
+
+def _physics(incar: Mapping[str, Any], kpoints: str) -> dict[str, Any]:
+    tags = {k: v for k, v in incar.items() if k not in PATH_TAGS | {"MAGMOM"}}
+    mesh = [line.split() for line in kpoints.splitlines()[1:]]
     return tags | {"KPOINTS": mesh}
 
 
-def _difference(rule: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+def _difference(inputs: Mapping[str, Any], run: VaspRun) -> str | None:
+    """Say in which settings a run differs from what was asked for."""
+    rule = _physics(inputs["INCAR"], inputs["KPOINTS"])
+    found = _physics(run.incar, run.kpoints)
     names = sorted(k for k in {*rule, *found} if rule.get(k) != found.get(k))
+    if "EDIFF" in names and found.get("EDIFF", np.inf) <= rule.get("EDIFF", 0):
+        names.remove("EDIFF")  # converged further
     texts = [f"{k} from {rule.get(k, 'default')} to {found.get(k, 'default')}" for k in names]
     return ", ".join(texts) or None
 
@@ -336,6 +366,8 @@ def _corrections(attempt: Path) -> list[str]:
     texts = []
     for job in _log(attempt):
         for one in job["corrections"]:
+            if one.get("errors") == ["Walltime reached"]:  # once per look
+                continue
             actions = [_action(a) for a in one.get("actions") or []]
             errors = ", ".join(str(e) for e in one.get("errors") or [])
             texts.append(f"{errors}: {'; '.join(actions) or 'nothing could be done'}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.config import Campaign
+from hea_flows.engines.walltime import seconds_left
 from hea_flows.flows.campaign import CampaignMaker, campaign_metadata
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import Progress, campaign_progress
@@ -19,6 +20,9 @@ from hea_flows.services.workers import start_workers, stop_workers
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
+
+#: Seconds before the end of a batch job at which workers are stopped.
+ENDING = 60.0
 
 
 class CampaignFailedError(RuntimeError):
@@ -106,8 +110,9 @@ def run_workers(
     Raises
     ------
     CampaignFailedError
-        If jobs failed so that the rest cannot run; what was finished is kept. Failed jobs that
-        stopped nothing else (a label that is missing) are in what is returned.
+        If the batch job that this runs in is about to end, or jobs failed so that the rest cannot
+        run; what was finished is kept. Failed jobs that stopped nothing else (a label that is
+        missing) are in what is returned.
     """
     launchpad = connection.launchpad()
     progress = campaign_progress(launchpad, submission.fw_id)
@@ -115,6 +120,9 @@ def run_workers(
     processes: list[Any] = []
     try:
         while not progress.over:
+            if (left := seconds_left()) is not None and left < ENDING:
+                msg = f"the batch job ends in {left:.0f} s; run again to go on"
+                raise CampaignFailedError(msg)
             alive = [p for p in processes if p.poll() is None]
             if len(alive) < len(processes):
                 recover_lost(launchpad)
