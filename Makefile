@@ -1,5 +1,6 @@
 # make run    run the quickstart campaign, from nothing to its report
 # make test   every check: lint, types, floors, tests
+# make gpaw   build GPAW into .venv, if what it is compiled against is installed; `make test` does
 # The first of them makes .venv and installs into it (a few minutes); later ones start at once.
 #
 # Variables (make run PYTHON=/opt/python3.11/bin/python3.11):
@@ -25,7 +26,7 @@ INSTALL := $(PIP) install --quiet --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_ARGS)
 CODE := $(wildcard src tests benchmarks workflows docs)
 
-.PHONY: help run test lint format types floors clean distclean
+.PHONY: help run test lint format types floors gpaw clean distclean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,/^$$/p'
@@ -34,7 +35,7 @@ run: .venv/.installed-run
 	@echo "Running the campaign $(CONFIG)."
 	@$(BIN)/hea-flows run $(CONFIG)
 
-test: lint types floors
+test: lint types floors gpaw
 	@echo "Running the tests; the ten slowest are listed at the end."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS)
 
@@ -55,6 +56,8 @@ format: .venv/.installed-test
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
+gpaw: .venv/.installed-gpaw
+
 .venv/bin/python:
 	@command -v "$(PYTHON)" >/dev/null || { \
 		echo "No Python at '$(PYTHON)': install Python 3.11, or give PYTHON=…" >&2; exit 1; }
@@ -74,6 +77,19 @@ format: .venv/.installed-test
 	@echo "Installing hea-flows with all that the tests need into .venv; this takes some minutes."
 	@$(INSTALL) --editable '.[chgnet,mace,local,dev]'
 	@touch .venv/.installed-run $@
+
+# Without a compiler or a library there is no file, and the next run looks again.
+.venv/.installed-gpaw: constraints.txt docs/siteconfig.py | .venv/.installed-test
+	@headers=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	if ! said=$$(printf '#include <Python.h>\n#include <xc.h>\n#include <fftw3.h>\nint main() {}' \
+		| g++ -I "$$headers" -x c++ - -o /dev/null -lxc -lopenblas -lfftw3 2>&1); then \
+		echo "GPAW is left out, and the tests that run it will be skipped: $${said%%$$'\n'*}"; \
+		echo "On Debian: apt-get install g++ libxc-dev libopenblas-dev libfftw3-dev; see docs/gpaw.md"; \
+	else \
+		echo "Building GPAW into .venv; this takes some minutes."; \
+		GPAW_CONFIG=$(CURDIR)/docs/siteconfig.py $(INSTALL) gpaw gpaw-data; \
+		touch $@; \
+	fi
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

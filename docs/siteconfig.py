@@ -1,7 +1,9 @@
-"""GPAW's build on Debian: one process, FFTW, OpenBLAS, libxc. See gpaw.md."""
+"""GPAW's build on Debian: FFTW, OpenBLAS, libxc; with GPAW_BUILD_MPI=1 also MPI. See gpaw.md."""
 
-mpi = False
+import os
+
+mpi = os.environ.get("GPAW_BUILD_MPI") == "1"
 fftw = True
 libraries = ["xc", "openblas", "fftw3"]
-compiler = "g++"  # the build stops without it
-linker = "g++"
+compiler = "mpic++" if mpi else "g++"  # the build stops without it
+linker = compiler

@@ -20,6 +20,7 @@ def test_defaults_follow_the_data_folder(machine: Path) -> None:
         "scratch_dir": machine / "scratch",
         "models_dir": home / ".cache" / "hea-flows" / "models",
         "vasp_cell_tag": "LATTICE_CONSTRAINTS",
+        "gpaw_command": None,
         "device": "cpu",
     }
 

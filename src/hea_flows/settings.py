@@ -17,7 +17,7 @@ from pydantic_settings import (
 PREFIX = "HEA_FLOWS_"
 #: Variables with the prefix that are read elsewhere and are no settings.
 OTHER_VARIABLES = frozenset(
-    {PREFIX + name for name in ("SETTINGS_FILE", "DEBUG", "CONNECTION_FILE")}
+    {PREFIX + name for name in ("SETTINGS_FILE", "DEBUG", "CONNECTION_FILE", "ATTEMPT")}
 )
 
 
@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     vasp_cell_tag: Literal["LATTICE_CONSTRAINTS", "IOPTCELL"] = Field(
         "LATTICE_CONSTRAINTS",
         description="How this VASP keeps c: its own tag since 6.4, or the IOPTCELL patch.",
+    )
+    gpaw_command: str | None = Field(
+        None,
+        min_length=1,
+        description="Runs Python for GPAW, e.g. mpiexec -n 4 gpaw python; else the worker itself.",
     )
     device: str = Field(
         "cpu",

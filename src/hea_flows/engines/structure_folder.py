@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+#: Variable that marks the processes of an attempt.
+MARK = "HEA_FLOWS_ATTEMPT"
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -20,18 +23,33 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Make a folder the current one and mark the processes that are started there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    os.environ[MARK] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(MARK)
+        os.chdir(before)
+
+
 def end_orphans(folder: Path) -> None:
-    """Kill the processes of this host that run in a folder: VASP outlives a worker's SIGKILL."""
+    """Kill the marked processes of this host that run in a folder.
+
+    VASP outlives a worker's SIGKILL.
+    """
     resolved = folder.resolve()
     found = []
     for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
         try:
             where = Path(process.cwd())
+            ours = resolved in (where, *where.parents) and MARK in process.environ()
         except (psutil.Error, OSError):
             continue
-        if resolved in (where, *where.parents):
+        if ours and process.pid != os.getpid():
             process.kill()
             found.append(process)
     psutil.wait_procs(found, timeout=30)

@@ -8,7 +8,6 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 
 from hea_flows.engines.labels import Labelled
-from hea_flows.engines.structure_folder import end_orphans
+from hea_flows.engines.structure_folder import end_orphans, inside
 from hea_flows.engines.vasp_frames import IonicStep, VaspRun, read_input, read_runs
 from hea_flows.engines.vasp_rule import PATH_TAGS
 from hea_flows.engines.walltime import OutOfTimeError, seconds_left
@@ -60,6 +59,7 @@ POLLING: dict[str, Any] = {"polling_time_step": 0.5, "monitor_freq": 60}
 #: Starts of VASP that may end without a verdict (killed, crashed, files cut) for one structure.
 MAX_CRASHES = 3
 _OUTCOME = "outcome.json"
+_CHANGED = "custodian left the campaign's settings: {}"
 #: Custodian deletes, before VASP starts, what was copied from an earlier calculation: it would be
 #: read as ours if VASP ended before it wrote its own.
 _FORGET = [
@@ -144,10 +144,10 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
         own["settings_override"] = [*(own.get("settings_override") or []), *_FORGET]
         run["vasp_job_kwargs"] = own
     if (left := seconds_left()) is not None:
-        run.setdefault("wall_time", int(left))
+        run.setdefault("wall_time", max(1, int(left)))
     os.environ.pop("CUSTODIAN_WALLTIME_START", None)  # the time left is counted from now
     outcome: dict[str, Any] = {}
-    with _inside(folder):
+    with inside(folder):
         try:
             make: Callable[..., Any] = type(maker).make.original  # type: ignore[attr-defined]
             response = make(maker, _structure(atoms), task.prev_dir if first else None)
@@ -157,9 +157,9 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
             reason = _why(error, folder)
             outcome = {"state": "crashed", "reason": reason}
             if isinstance(error, NonRecoverableError) or _gave_up(folder):
-                outcome = _verdict(task, read_runs(folder)[-1])
-                found = f"{outcome['reason']}; " if outcome["state"] == "failed" else ""
-                outcome = {"state": "failed", "reason": found + reason}
+                found = _verdict(task, read_runs(folder)[-1])
+                seen = f"{found['reason']}; " if found["state"] == "failed" else ""
+                outcome = {"state": "failed", "reason": seen + reason}
         except Exception as error:  # noqa: BLE001  parsers of VASP's files raise anything
             said = " ".join(str(error).split())
             outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {said}"}
@@ -170,13 +170,21 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
     if stopped:
         outcome = {"state": "stopped", "reason": "stopped before the time limit"}
     if not outcome:
-        outcome = _verdict(task, read_runs(folder)[-1])
+        outcome = _passed(task, folder)
     partial = folder / f"{_OUTCOME}.partial"
     partial.write_text(json.dumps(outcome | {"job": task.job}))
     partial.replace(folder / _OUTCOME)
     if stopped:
         msg = f"VASP was stopped {left or 0:.0f} s before the time limit; the next job goes on"
         raise OutOfTimeError(msg)
+
+
+def _passed(task: Task, folder: Path) -> dict[str, Any]:
+    """Judge a run that custodian let pass; it may have changed what was asked for."""
+    last = read_runs(folder)[-1]
+    if changed := _difference(_inputs(folder), last):
+        return {"state": "failed", "reason": _CHANGED.format(changed)}
+    return _verdict(task, last)
 
 
 def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
@@ -235,7 +243,7 @@ def _collect(
                 frames.pop(key, None)  # computed again: the later one has a basis for its cell
                 frames[key] = frame
     if changed:
-        converged, reason = False, f"custodian left the campaign's settings: {changed}"
+        converged, reason = False, _CHANGED.format(changed)
     task_doc = attempts[-1] / "taskdoc.json.gz"
     return Labelled(
         frames=list(frames.values()),
@@ -404,19 +412,10 @@ def _why(error: CustodianError, attempt: Path) -> str:
     """Say in one line what custodian could not correct."""
     corrections = _corrections(attempt)
     if isinstance(error, ValidationError):
-        return "VASP ended without complete output"
+        lines = (attempt / "std_err.txt").read_text(errors="replace").split("\n")
+        said = next((f": {line.strip()}" for line in lines if line.strip()), "")
+        return f"VASP ended without complete output{said}"
     if isinstance(error, ReturnCodeError):
         return "VASP ended with an error code"
     last = f", last of {corrections[-1]}" if corrections else ""
     return f"custodian gave up after {len(corrections)} corrections{last}"
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    """Make a folder the current one: atomate2 writes its inputs there."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

@@ -61,9 +61,10 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
         labels = spec.labels or campaign.labels
         engine = LabelsMaker(labels=labels, seed=campaign.seed).engine()
         orderings = parse(spec.set).build(alloy, campaign.seed)
+        symmetric = labels.start is None or not labels.start.rattle
         costs = gigabytes = None
         if of_one := getattr(engine, "estimate", None):
-            costs = [of_one(ordering, symmetric=labels.start is None) for ordering in orderings]
+            costs = [of_one(ordering, symmetric=symmetric) for ordering in orderings]
             gigabytes = max((cost.gigabytes for cost in costs), default=0.0)
             if get_settings().gpaw_command is None:
                 gigabytes += _WORKER + (_POTENTIAL if labels.start is not None else 0.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from ase.constraints import FixSymmetry
 from jobflow import CURRENT_JOB, Flow, Maker, Response, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -51,11 +52,14 @@ class StartMaker(Maker):
             spec = self.start.model
             atoms.calc = family(spec.family).calculator(spec, device=get_settings().device)
             ideal = atoms.copy()
+            # Rounding would break the symmetry, and with it multiply a DFT code's k-points.
+            atoms.set_constraint(FixSymmetry(atoms))
             try:
                 relax(atoms, fmax=0.02, max_steps=200)
             except ArithmeticError:  # the potential broke down: the engine starts from the ideal
                 atoms = ideal
             atoms.calc = None
+            atoms.set_constraint()
             rng = np.random.default_rng([self.seed, zlib.crc32(structure.structure_id.encode())])
             atoms.positions += rng.normal(scale=self.start.rattle, size=atoms.positions.shape)
         atoms.pbc = True  # pymatgen's Structure; engines restore the host's periodicity
@@ -76,20 +80,31 @@ class LabelsMaker(Maker):
         What the engine computes unless its options say so.
     seed
         Campaign seed.
+    reference
+        The engine's Maker; default the one that `labels` describes. It is a field so that jobflow's
+        `update_maker_kwargs` and atomate2's powerups change it before its jobs exist.
+
+    Raises
+    ------
+    ValueError
+        If the engine has no such option.
     """
 
     name: str = "labels"
     labels: LabelSpec = field(default_factory=LabelSpec)
     seed: int = 0
+    reference: Any = None
+
+    def __post_init__(self) -> None:
+        """Make the engine that the options describe."""
+        if self.reference is None:
+            self.reference = self._described()
 
     def engine(self) -> Any:  # noqa: ANN401  a Maker of any class; see ReferenceEngine
-        """Return the engine's Maker.
+        """Return the engine's Maker."""
+        return self.reference
 
-        Raises
-        ------
-        ValueError
-            If the engine has no such option.
-        """
+    def _described(self) -> Any:  # noqa: ANN401
         maker = reference_engine(self.labels.engine)
         make = getattr(maker, "from_options", maker)
         accepted = [name for name in inspect.signature(make).parameters if name != "name"]

@@ -121,6 +121,15 @@ class Connection:
             if self.uri is None:
                 self.launchpad()
 
+    def ensure_indexes(self) -> None:
+        """Index the job store by what jobs ask it for, where the database lets us.
+
+        jobflow does not: it would read every output to find one, several times per job.
+        """
+        with self._errors(), self.job_store() as store:
+            store.ensure_index("uuid")
+            store.additional_stores["data"].ensure_index("blob_uuid")
+
     def activate(self) -> None:
         """Make it the connection of this process and of the processes it starts.
 

@@ -79,6 +79,7 @@ def worker_loop(
     """
     connection.ping()
     connection.activate()
+    connection.ensure_indexes()
     launchpad = connection.launchpad()
     fworker = _fworker(category, query)
     folder = get_settings().data_dir / "launches" / fworker.name.replace(":", "-")

@@ -1,0 +1,89 @@
+"""`hea-flows estimate`: what labels cost, before a campaign is submitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hea_flows.engines.cost import LabelCost
+    from hea_flows.jobs.estimate import SetEstimate
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command()(estimate)
+
+
+def estimate(
+    config: Annotated[Path, typer.Argument(help="Campaign file (YAML); see configs/.")],
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes, one core each.")] = 2,
+) -> None:
+    """Estimate time and memory of a campaign's labels; nothing is computed or submitted."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hea_flows.cli.campaign import _find_config
+    from hea_flows.cli.output import console
+    from hea_flows.config import load_campaign
+    from hea_flows.jobs import estimate as estimates
+    from hea_flows.settings import get_settings
+
+    campaign, _ = load_campaign(_find_config(config))
+    found = estimates.estimate(campaign)
+    table = Table(title=escape(f"Labels of {campaign.name}"), title_justify="left")
+    for name in ("set", "use", "engine"):
+        table.add_column(name)
+    each = ("structures", "atoms", "k-points", "with spin", "hours", f"on {workers}", "GB each")
+    for name in each:
+        table.add_column(name, justify="right")
+    for one in found:
+        head = (escape(one.expression), one.use, escape(one.engine))
+        table.add_row(*head, *_cells(one, workers))
+    known = [cost for one in found for cost in one.costs or []]
+    memory = max((one.gigabytes for one in found if one.gigabytes is not None), default=None)
+    table.add_section()
+    count = str(sum(len(one.atoms) for one in found))
+    table.add_row("all", "", "", count, "", "", "", *_hours(known or None, workers), _gb(memory))
+    screen = console()
+    screen.print(table)
+    if known:
+        typer.echo(
+            "Hours of one core, then until so many workers are done. GB: memory of one label."
+        )
+    if known and (command := get_settings().gpaw_command):
+        typer.echo(f"The processes of gpaw_command ({command}) share the time of each label.")
+    for engine in sorted({one.engine for one in found if one.costs is None}):
+        typer.echo(f"{engine}: counted only; this engine offers no estimate.")
+    if warning := estimates.memory_warning(found, workers):
+        typer.echo(f"warning: {warning}")
+
+
+def _cells(one: SetEstimate, workers: int) -> list[str]:
+    k_points = spin = "–"
+    if one.costs is not None:
+        k_points = _span([cost.k_points for cost in one.costs])
+        spin = str(sum(cost.spin_polarised for cost in one.costs))
+    times = _hours(one.costs, workers)
+    return [str(len(one.atoms)), _span(one.atoms), k_points, spin, *times, _gb(one.gigabytes)]
+
+
+def _hours(costs: Sequence[LabelCost] | None, workers: int) -> list[str]:
+    from hea_flows.jobs.estimate import hours
+
+    return ["–", "–"] if costs is None else [f"{hours(costs, n):.1f}" for n in (1, workers)]
+
+
+def _gb(gigabytes: float | None) -> str:
+    return "–" if gigabytes is None else f"{gigabytes:.1f}"
+
+
+def _span(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return "–"
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"
