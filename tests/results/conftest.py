@@ -302,9 +302,7 @@ def campaign_documents() -> list[Document]:
         )
     good = [x for x in labels if x.trajectory is not None]
     held = {x.structure.structure_id for x in good[30:45]}
-    n_frames = {
-        x.structure.structure_id: 3 for x in good if x.structure.structure_id not in held
-    }
+    n_frames = {x.structure.structure_id: 3 for x in good if x.structure.structure_id not in held}
     inside = np.random.default_rng(42).permutation(3 * len(n_frames)).tolist()
     dataset = DatasetDoc(
         alloy=alloy,
