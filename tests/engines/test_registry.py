@@ -38,14 +38,14 @@ def test_importing_the_registry_loads_no_engine() -> None:
 
 def test_built_in_rows() -> None:
     assert families() == ["chgnet", "mace"]
-    assert reference_engines() == ["archive", "gpaw", "vasp"]
+    assert reference_engines() == ["archive", "gpaw", "teacher", "vasp"]
 
 
 def test_an_unknown_name_lists_the_accepted_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown model family 'mase'; accepted: chgnet, mace$"):
         family("mase")
     with pytest.raises(
-        ValueError, match=r"unknown reference engine 'vsap'; accepted: archive, gpaw, vasp$"
+        ValueError, match=r"unknown reference engine 'vsap'; accepted: archive, gpaw, teacher, vasp$"
     ):
         reference_engine("vsap")
 
@@ -103,7 +103,7 @@ def test_another_package_adds_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert families() == ["chgnet", "mace", "pair"]
-    assert reference_engines() == ["archive", "gpaw", "table", "vasp"]
+    assert reference_engines() == ["archive", "gpaw", "table", "teacher", "vasp"]
     assert family("pair").name == "pair"
     assert reference_engine("table").__name__ == "Table"
 

@@ -138,6 +138,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, _Row]] = {
     "reference": {
         "gpaw": _Row("hea_flows.engines.gpaw:GPAWMaker", "gpaw"),
         "archive": _Row("hea_flows.engines.archive:ArchiveMaker"),
+        "teacher": _Row("hea_flows.engines.teacher:TeacherMaker"),
         "vasp": _Row("hea_flows.engines.vasp:VaspMaker"),
     },
 }
