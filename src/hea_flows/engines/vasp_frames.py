@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -92,15 +93,24 @@ class VaspRun:
 def read_runs(folder: Path) -> list[VaspRun]:
     """Return the runs of a folder in the order in which custodian started them.
 
-    Custodian keeps the files of a run that it corrected in ``error.N.tar.gz``.
+    Custodian keeps the files of a run that it corrected in ``error.N.tar.gz``. What was read last
+    is remembered as long as no file of it changes: a label asks for each run two or three times.
     """
+    names = ("INCAR*", "KPOINTS*", "OUTCAR*", "vasprun.xml*", "error.*.tar.gz")
+    paths = sorted(path for name in names for path in folder.glob(name))
+    stats = [(path, path.stat()) for path in paths]
+    return list(_runs(folder, tuple((p, s.st_ino, s.st_size, s.st_mtime_ns) for p, s in stats)))
+
+
+@lru_cache(maxsize=4)
+def _runs(folder: Path, files: tuple[Any, ...]) -> tuple[VaspRun, ...]:  # noqa: ARG001  the key
     archives = sorted(folder.glob("error.*.tar.gz"), key=lambda p: int(p.name.split(".")[1]))
     runs = []
     for path in archives:
         # An archive that custodian was killed in is cut; its files are still in the folder.
         with suppress(tarfile.TarError, EOFError, zlib.error):
             runs.append(_read(_Archive(path)))
-    return [*runs, _read(_Folder(folder))]
+    return (*runs, _read(_Folder(folder)))
 
 
 def read_input(folder: Path) -> VaspRun | None:
