@@ -136,15 +136,16 @@ def test_a_stopped_worker_ends_its_command(tmp_path: Path) -> None:
     def stop(number: int, frame: object) -> None:
         raise StoppedError
 
+    others = set(psutil.Process().children(recursive=True))  # servers of other tests
     before = signal.signal(signal.SIGALRM, stop)
-    children: list[psutil.Process] = []
+    children: set[psutil.Process] = set()
     try:
         signal.setitimer(signal.ITIMER_REAL, 3.0)
         with pytest.raises(StoppedError):
             run_command(f"{PYTHON} -c 'import time; time.sleep(600)'", task)
     finally:
         signal.signal(signal.SIGALRM, before)
-        children = psutil.Process().children(recursive=True)
+        children = set(psutil.Process().children(recursive=True)) - others
     assert [c for c in children if c.is_running() and c.status() != "zombie"] == []
     assert not list(task.directory.glob("task-*"))
 

@@ -266,7 +266,10 @@ def test_frames_of_the_earlier_calculation_are_not_taken_for_ours(standin: Any) 
 
 # -- faults that pass ------------------------------------------------------------------------------
 
-ENDED = "attempt 0: VASP ended without complete output; restarted from the last geometry"
+SEGFAULT = ": forrtl: severe (174): SIGSEGV, segmentation fault occurred"
+AGAIN = "; restarted from the last geometry"
+ENDED = f"attempt 0: VASP ended without complete output{AGAIN}"
+CRASHED = f"attempt 0: VASP ended without complete output{SEGFAULT}{AGAIN}"
 
 
 @pytest.mark.parametrize(
@@ -274,7 +277,7 @@ ENDED = "attempt 0: VASP ended without complete output; restarted from the last 
     [
         ("sigkill", 1, [ENDED]),
         ("sigkill", 3, [ENDED]),
-        ("crash", 2, [ENDED]),
+        ("crash", 2, [CRASHED]),
         ("truncated", 1, [ENDED]),
         (
             "zbrent",
@@ -328,7 +331,7 @@ IONS = (
     ("kind", "state", "reason", "n_launches"),
     [
         ("sigkill", "unconverged", "VASP ended without complete output", 3),
-        ("crash", "unconverged", "VASP ended without complete output", 3),
+        ("crash", "unconverged", f"VASP ended without complete output{SEGFAULT}", 3),
         ("nan_forces", "unconverged", "VASP wrote energies or forces that are no numbers", 1),
         ("electronic", "unconverged", SCF, 2),
         ("ionic", "unconverged", IONS, 2),
@@ -361,7 +364,8 @@ def test_a_failed_structure_is_tried_again_by_the_next_job(standin: Any) -> None
     maker = standin.maker(passes=1)
     failed = standin.label(MO, maker)
     assert (failed.state, failed.n_frames) == ("failed", 0)
-    assert failed.corrections == [ENDED, ENDED.replace("0", "1"), ENDED.replace("0", "2")[:45]]
+    said = [CRASHED.replace("attempt 0", f"attempt {n}") for n in range(3)]
+    assert failed.corrections == [*said[:2], said[2].removesuffix(AGAIN)]
     again = standin.label(MO, maker)
     assert (again.state, len(standin.launches())) == ("converged", 4)
     assert are_exact(again)

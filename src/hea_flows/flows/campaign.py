@@ -119,7 +119,7 @@ class CampaignMaker(Maker):
             structures.append(flow.output["structures"])
             labels[spec.use].append(flow.output["labels"])
         dataset: Any = self.dataset.make(alloy, labels["training"], labels["held-out"], structures)
-        route(dataset, CPU)
+        _despite_missing_labels(dataset)
         parts.append(dataset)
         found: dict[str, Any] = {}
         if self.learning is not None:
@@ -133,8 +133,6 @@ class CampaignMaker(Maker):
                 )
                 parts.append(sampling)
                 found |= sampling.output
-        # A label whose job failed is missing, which is told, and stops nothing.
-        dataset.config.on_missing_references = OnMissing.NONE
         report: Any = self.report.make(
             file.output,
             structures,
@@ -142,12 +140,17 @@ class CampaignMaker(Maker):
             dataset.output,
             **found,
         )
-        route(report, CPU)
-        report.config.on_missing_references = OnMissing.NONE
+        _despite_missing_labels(report)
         parts.append(report)
         whole = Flow(parts, output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign.name, text))
         return whole
+
+
+def _despite_missing_labels(job: Any) -> None:  # noqa: ANN401  Job is untyped
+    """Route a job that takes lists of labels; one whose job failed is None there."""
+    job.config.on_missing_references = OnMissing.NONE
+    route(job, CPU, _allow_fizzled_parents=False)  # what it takes beside labels must be there
 
 
 def campaign_metadata(name: str, text: str) -> dict[str, str]:

@@ -38,12 +38,16 @@ class RunningJob:
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job that ended with an error, and the last line of the error."""
+    """A job that ended with an error, and the last line of the error.
+
+    `last` tells that no other job was to follow it: what it was to give is missing.
+    """
 
     fw_id: int
     name: str
     error: str
     folder: str
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether no job waits any more; those that failed have stopped no other."""
-        return self.over and not self.counts.get("WAITING", 0)
+        """Whether the end was reached: jobs that failed, if any, have stopped no other."""
+        stopped = self.counts.get("WAITING", 0) or any(job.last for job in self.failed)
+        return self.over and not stopped
 
 
 def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> Progress:
@@ -119,13 +124,15 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
         "action.stored_data._exception._stacktrace": 1,
     }
     launches = {x["launch_id"]: x for x in launchpad.launches.find(wanted, parts)}
+    links = [workflow.get("links") or {} for workflow in before]
+    parents = {int(fw_id) for each in links for fw_id, children in each.items() if children}
     running, failed = [], []
     for firework in shown:
         launch = launches.get(last.get(firework["fw_id"]), {})
         job = int(firework["fw_id"]), str(firework["name"])
         folder = str(launch.get("launch_dir", ""))
         if firework["state"] == "FIZZLED":
-            failed.append(FailedJob(*job, _last_line(launch), folder))
+            failed.append(FailedJob(*job, _last_line(launch), folder, job[0] not in parents))
         else:
             running.append(RunningJob(*job, launch.get("fworker", {}).get("name", ""), folder))
     ordered = {state: counts[state] for state in STATES if counts[state]}
@@ -134,7 +141,7 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
 
 def _workflows(launchpad: LaunchPad, workflow_id: int | None) -> list[dict[str, Any]]:
     which = {} if workflow_id is None else {"nodes": workflow_id}
-    fields = {"nodes": 1, "locked": 1, "updated_on": 1}
+    fields = {"nodes": 1, "links": 1, "locked": 1, "updated_on": 1}
     return list(launchpad.workflows.find(which, fields).sort("_id", 1))
 
 
