@@ -72,7 +72,7 @@ def test_categories_are_those_of_the_jobs() -> None:
         found[kind] = fworker.category
     assert found.pop("gpu") == families()
     assert all(categories == [kind] for kind, categories in found.items())
-    labels = {getattr(reference_engine(e), "category", e) for e in reference_engines()}
+    labels = {getattr(reference_engine(e)(), "category", e) for e in reference_engines()}
     assert set(found) == {CPU, *labels, *families()}
 
 

@@ -11,8 +11,8 @@ from jobflow import Maker, job
 
 from hea_flows.alloy.metrics import mae, mae_by_group, mae_interval
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, mixing_energies
-from hea_flows.alloy.relaxation import relax
 from hea_flows.config import BenchmarkSpec
+from hea_flows.engines.batched_relaxation import evaluator, relax_many
 from hea_flows.engines.registry import family
 from hea_flows.jobs.dataset import split_atoms
 from hea_flows.jobs.finetune import element_offsets, local_model
@@ -39,7 +39,8 @@ class BenchmarkMaker(Maker):
 
     *Fixed*: the last reference frame of each structure, and the end points at the reference's
     relaxed geometry. *Relaxed*: structures whose reference relaxation converged, relaxed by the
-    model from the reference's first geometry, and end points relaxed by the model too.
+    model from the reference's first geometry, and end points relaxed by the model too; all of them
+    together, and those that fail are named with their reason.
 
     Parameters
     ----------
@@ -113,23 +114,21 @@ class BenchmarkMaker(Maker):
         self, model: ModelSpec, dataset: DatasetDoc, frames: dict[str, list[Atoms]]
     ) -> tuple[dict[str, float], dict[str, str]]:
         """Relax every structure whose reference converged; return energies and failures."""
-        calculator = family(model.family).calculator(model, device=get_settings().device)
+        chosen = [k for k in frames if dataset.converged[k] and len(frames[k]) > 1]
+        keys = list(dict.fromkeys([*dataset.end_points.values(), *chosen]))
+        outcomes = relax_many(
+            evaluator(model, device=get_settings().device),
+            [frames[key][0] for key in keys],
+            fmax=self.benchmark.fmax,
+            max_steps=self.benchmark.max_steps,
+        )
         energies: dict[str, float] = {}
         failed: dict[str, str] = {}
-        chosen = [k for k in frames if dataset.converged[k] and len(frames[k]) > 1]
-        for key in dict.fromkeys([*dataset.end_points.values(), *chosen]):
-            atoms = frames[key][0].copy()
-            atoms.calc = calculator
-            spec = self.benchmark
-            try:
-                converged = relax(atoms, fmax=spec.fmax, max_steps=spec.max_steps)
-            except ArithmeticError as error:
-                failed[key] = str(error)
-                continue
-            if converged:
-                energies[key] = float(atoms.get_potential_energy())
+        for key, outcome in zip(keys, outcomes, strict=True):
+            if outcome.converged:
+                energies[key] = float(outcome.atoms.get_potential_energy())
             else:
-                failed[key] = f"fmax above {spec.fmax} eV/Å after {spec.max_steps} moves"
+                failed[key] = outcome.reason
         if lost := [e for e, k in dataset.end_points.items() if k in failed]:
             # Without its end points no mixing energy can be told; the fixed part stands.
             failed |= {k: f"end point of {', '.join(lost)} did not relax" for k in energies}
