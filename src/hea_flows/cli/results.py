@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(export, name="export")
 
 
-def _store() -> JobStore:
+def open_store() -> JobStore:
+    """Return the job store of this machine's database, connected."""
     from hea_flows.services.connection import find_connection
 
     connection = find_connection(start_local=True)
@@ -47,7 +48,7 @@ def query(
     from hea_flows.results.report import ReportInputs
     from hea_flows.results.tables import benchmark_table
 
-    found = documents(_store(), kind, campaign)
+    found = documents(open_store(), kind, campaign)
     if full:
         typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in found], indent=2))
         return
@@ -73,7 +74,7 @@ def show(
     from hea_flows.results.provenance import render_tree, walk
     from hea_flows.results.query import by_uuid, light
 
-    store = _store()
+    store = open_store()
     screen = console()
     if provenance:
         screen.print(render_tree(walk(store, uuid)), soft_wrap=True)
@@ -119,7 +120,7 @@ def export_frames(
     from hea_flows.results.query import documents
     from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
-    store = _store()
+    store = open_store()
     everything = output.suffix == ".json"
     found = documents(store, "label", campaign, load=everything)
     labels = [d for d in found if isinstance(d, LabelDoc)]
@@ -171,7 +172,7 @@ def export_model(
 def _newest(kind: str, campaign: str) -> DatasetDoc | Any:  # noqa: ANN401
     from hea_flows.results.query import documents
 
-    found = documents(_store(), kind, campaign, load=True)
+    found = documents(open_store(), kind, campaign, load=True)
     if not found:
         msg = f"no {kind} document of campaign {campaign!r}; see hea-flows query --kind campaign"
         raise ValueError(msg)

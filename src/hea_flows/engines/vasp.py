@@ -109,6 +109,16 @@ class VaspMaker(Maker):
         )
         return cls(calculation=calculation, vasp=vasp, mesh=mesh, passes=passes)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the Maker as every job does, but not the tables of its input set: none changes."""
+        for name in ("config_dict", "_config_dict"):
+            table = vars(self._inputs).get(name)
+            memo[id(table)] = table
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        vars(new).update(copy.deepcopy(vars(self), memo))
+        return new
+
     def as_dict(self) -> dict[str, Any]:
         """Return the Maker as a job carries it.
 

@@ -103,7 +103,7 @@ def input_set(
     potcars
         Element to POTCAR symbol, where it is not Materials Project's.
     """
-    found = MPRelaxSet(
+    return MPRelaxSet(
         force_gamma=True,
         auto_metal_kpoints=False,  # the mesh is ours
         inherit_incar=False,
@@ -111,10 +111,6 @@ def input_set(
         user_potcar_functional=potcar_functional,  # type: ignore[arg-type]
         user_potcar_settings=dict(potcars or {}),
     )
-    # The YAML reader's own number types make copies slow, and every job copies its Maker.
-    found.config_dict = json.loads(json.dumps(found.config_dict))
-    found._config_dict = json.loads(json.dumps(found._config_dict))  # noqa: SLF001
-    return found
 
 
 def as_rule(inputs: VaspInputSet, mesh: Sequence[int]) -> dict[str, Any]:

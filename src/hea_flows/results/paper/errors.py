@@ -1,0 +1,205 @@
+"""Errors of models: bars (2a-b, 3a-b, 5a-b), learning curve (4a), scatter over seeds (4c)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hea_flows.results.paper.study import (
+    QUANTITY_WORDS,
+    Errors,
+    Quantity,
+    Study,
+    errors_of,
+    names,
+    over_seeds,
+    study_note,
+)
+from hea_flows.results.report import Geometry
+from hea_flows.results.style import PALETTE, new_figure, plain, styled
+
+_RANGES = "Lines: 95 % bootstrap interval, or least to greatest of several seeds."
+
+
+@styled
+def error_bars(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> Figure:
+    """Draw the errors as bars: a group per model, a colour per database (2a-b, 3a-b, 5a-b).
+
+    Hatched bars hold structures that the model was trained on.
+
+    Parameters
+    ----------
+    studies
+        Models and databases, in the order of the bars.
+    geometry, quantity
+        Which energies.
+
+    Raises
+    ------
+    ValueError
+        If there are no studies or their references differ in settings.
+    """
+    note = f"{study_note(studies, geometry)} {_RANGES}"
+    labels, databases = names(studies)
+    if quantity == "total":
+        note += " Per-element offsets removed."
+    figure = new_figure(max(6.0, 1.5 + 0.5 * len(labels) * (len(databases) + 1)), 4.0, note)
+    axes = figure.subplots()
+    width = 0.8 / len(databases)
+    overlap = False
+    for j, database in enumerate(databases):
+        for i, label in enumerate(labels):
+            found = _errors(studies, label, database, geometry, quantity)
+            if not found:
+                continue
+            value, low, high = over_seeds(found)
+            trained = any(e.n_training for e in found)
+            overlap |= trained
+            at = i + (j - (len(databases) - 1) / 2) * width
+            axes.bar(
+                at,
+                value,
+                0.92 * width,
+                color=PALETTE[j % len(PALETTE)],
+                hatch="///" if trained else None,
+                edgecolor="white",
+                linewidth=0,
+                yerr=np.array([[max(0.0, value - low)], [max(0.0, high - value)]]),
+                error_kw={"lw": 1, "ecolor": "#444444", "capsize": 2},
+            )
+    handles = [
+        Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(databases)
+    ]
+    if overlap:
+        handles.append(
+            Patch(facecolor="#bbbbbb", edgecolor="white", hatch="///", label="trained on, in part")
+        )
+    axes.set(ylabel=f"MAE of the {QUANTITY_WORDS[quantity]} (meV/unit)")
+    axes.grid(visible=False, axis="x")
+    _model_ticks(axes, labels)
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)))
+    return figure
+
+
+@styled
+def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
+    """Draw the mixing-energy error against the models ordered by the size of their training set.
+
+    A panel per database; a line per number of elements and one for all structures (4a).
+
+    Parameters
+    ----------
+    studies
+        Models with their dataset documents.
+    geometry
+        Which energies.
+
+    Raises
+    ------
+    ValueError
+        If a study has no dataset, one label stands for training sets of different sizes, there
+        are no studies, or their references differ in settings.
+    """
+    note = f"{study_note(studies, geometry)} {_RANGES} Sizes: alloyed structures trained on."
+    labels, databases = names(studies)
+    sizes: dict[str, int] = {}
+    for study in studies:
+        size = study.n_training_structures()
+        if sizes.setdefault(study.label, size) != size:
+            msg = (
+                f"{study.label} stands for training sets of {sizes[study.label]} and {size} "
+                "structures; give them different labels"
+            )
+            raise ValueError(msg)
+    labels = sorted(labels, key=sizes.__getitem__)
+    width = max(5.0, 1.5 + 0.7 * len(labels))
+    figure = new_figure(width * len(databases), 4.2, note)
+    panels = figure.subplots(1, len(databases), squeeze=False, sharey=True)[0]
+    for axes, database in zip(panels, databases, strict=True):
+        columns = [_errors(studies, label, database, geometry, "mixing") for label in labels]
+        numbers = sorted({n for column in columns for e in column for n in e.by_components})
+        for i, n in enumerate(numbers):
+            shown = [[e.by_components[n] for e in c if n in e.by_components] for c in columns]
+            ys = [float(np.mean(v)) if v else np.nan for v in shown]
+            style: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "lw": 1.3}
+            axes.plot(range(len(labels)), ys, marker="os^Dv"[i % 5], label=f"{n} elements", **style)
+        rows = [over_seeds(c) if c else (np.nan, np.nan, np.nan) for c in columns]
+        mean, low, high = np.array(rows).T
+        ends = np.clip([mean - low, high - mean], 0, None)
+        axes.errorbar(
+            range(len(labels)), mean, yerr=ends, color="black", lw=2, capsize=3, label="all"
+        )
+        axes.set(title=plain(database), ylabel="MAE of the mixing energy (meV/unit)")
+        axes.set_ylim(bottom=0)
+        _model_ticks(axes, [f"{label} ({sizes[label]})" for label in labels])
+        axes.legend(loc="upper right")
+    return figure
+
+
+@styled
+def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
+    """Draw the mixing-energy error of every seed, a column per label, a colour per database (4c).
+
+    Parameters
+    ----------
+    studies
+        Models; those that share a label differ in their seeds, of training or of selection.
+    geometry
+        Which energies.
+
+    Raises
+    ------
+    ValueError
+        If there are no studies or their references differ in settings.
+    """
+    note = f"{study_note(studies, geometry)} A point per model; bar: mean."
+    labels, databases = names(studies)
+    figure = new_figure(max(5.0, 1.5 + 0.9 * len(labels) * len(databases)), 4.0, note)
+    axes = figure.subplots()
+    width = 0.8 / len(databases)
+    for j, database in enumerate(databases):
+        colour = PALETTE[j % len(PALETTE)]
+        for i, label in enumerate(labels):
+            found = _errors(studies, label, database, geometry, "mixing")
+            if not found:
+                continue
+            at = i + (j - (len(databases) - 1) / 2) * width
+            spread = np.linspace(-0.3, 0.3, len(found)) * width if len(found) > 1 else np.zeros(1)
+            axes.plot(at + spread, [e.mae for e in found], "o", ms=5, color=colour, alpha=0.8)
+            mean = over_seeds(found)[0]
+            axes.plot([at - 0.4 * width, at + 0.4 * width], [mean, mean], color=colour, lw=2.2)
+    handles = [
+        Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(databases)
+    ]
+    axes.set(ylabel="MAE of the mixing energy (meV/unit)")
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=False, axis="x")
+    _model_ticks(axes, labels)
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)))
+    return figure
+
+
+def _errors(
+    studies: Sequence[Study], label: str, database: str, geometry: Geometry, quantity: Quantity
+) -> list[Errors]:
+    """Return the errors of one model on one database, one per seed, in the order of the seeds."""
+    chosen = [s for s in studies if (s.label, s.database) == (label, database)]
+    chosen.sort(key=lambda s: s.finetune.settings.seed if s.finetune else 0)
+    found = (errors_of(s, geometry, quantity) for s in chosen)
+    return [e for e in found if e is not None]
+
+
+def _model_ticks(axes: Axes, labels: Sequence[str]) -> None:
+    steep = sum(map(len, labels)) > 60
+    axes.set_xticks(
+        range(len(labels)),
+        [plain(x) for x in labels],
+        rotation=30 if steep else 0,
+        ha="right" if steep else "center",
+    )
+    axes.set_xlim(-0.6, len(labels) - 0.4)

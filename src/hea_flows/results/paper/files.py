@@ -1,0 +1,47 @@
+"""Figures as files; the same figure gives the same bytes."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from hea_flows.results.style import to_svg
+
+#: What is left out of a file because it changes with the day or the version.
+_METADATA: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+FORMATS = ("svg", "pdf", "png")
+_DPI = 300
+
+
+def figure_bytes(figure: Figure, form: str) -> bytes:
+    """Return a figure as ``svg``, ``pdf`` or ``png`` (300 dots per inch).
+
+    Raises
+    ------
+    ValueError
+        For another format.
+    """
+    if form not in FORMATS:
+        msg = f"no figures of format {form!r}; accepted: {', '.join(FORMATS)}"
+        raise ValueError(msg)
+    if form == "svg":
+        return to_svg(figure)
+    buffer = BytesIO()
+    figure.savefig(buffer, format=form, dpi=_DPI, metadata=_METADATA[form])
+    return buffer.getvalue()
+
+
+def write_figure(figure: Figure, folder: Path, name: str, forms: tuple[str, ...]) -> list[Path]:
+    """Write ``NAME.FORMAT`` for each format into a folder, made if needed; return the files."""
+    contents = {form: figure_bytes(figure, form) for form in forms}
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for form, content in contents.items():
+        files.append(folder / f"{name}.{form}")
+        files[-1].write_bytes(content)
+    return files

@@ -1,0 +1,233 @@
+"""Which documents of campaigns make which panel of the paper's figures 1 to 5."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from matplotlib.figure import Figure
+
+from hea_flows.alloy.ordering import Ordering
+from hea_flows.alloy.sets import load_named_sets, parse
+from hea_flows.results.paper.errors import error_bars, learning_by_size, seed_scatter
+from hea_flows.results.paper.mixing import binary_mixing, component_violins
+from hea_flows.results.paper.parity import parity_by_model, parity_grid
+from hea_flows.results.paper.structures import cell_views, enumeration_table, sets_table
+from hea_flows.results.paper.study import Quantity, Study
+from hea_flows.results.report import Geometry, ReportInputs
+from hea_flows.schemas import (
+    AlloySpec,
+    BenchmarkDoc,
+    DatasetDoc,
+    Document,
+    FineTuneDoc,
+    LabelDoc,
+    StructuresDoc,
+)
+
+D = TypeVar("D", bound=Document)
+
+
+def set_name(expression: str) -> str:
+    """Return the label of the named set that an expression means, else the expression itself."""
+    try:
+        meant = parse(expression).canonical
+    except ValueError:
+        return expression
+    for entry in load_named_sets().values():
+        if entry.label and parse(entry.expression).canonical == meant:
+            return entry.label
+    return expression
+
+
+def studies_of(inputs: ReportInputs) -> list[Study]:
+    """Return a study for every benchmark and every set with alloyed structures in it.
+
+    A fine-tuned model is named after the sets it was trained on, and its parent where these
+    differ; a foundation after itself. A database is a set, named as `set_name` does.
+    """
+    datasets = {d.uuid: d for d in inputs.datasets}
+    tunings = {d.uuid: d for d in inputs.finetunes}
+    parents = {d.parent.label if d.parent else "from scratch" for d in inputs.finetunes}
+    databases: dict[str, frozenset[str]] = {}
+    for document in inputs.structures:
+        ids = frozenset(e.structure_id for e in document.structures if len(e.counts) > 1)
+        name = set_name(document.expression)
+        databases[name] = databases.get(name, frozenset()) | ids
+    studies = []
+    for bench in inputs.benchmarks:
+        tuning = _first(tunings, bench.sources.get("finetune", []))
+        dataset = _first(datasets, tuning.sources.get("dataset", [])) if tuning else None
+        label = _model_name(bench, tuning, dataset, several_parents=len(parents) > 1)
+        present = {p.structure_id for p in (*bench.fixed, *bench.relaxed)} | set(bench.failed)
+        studies += [
+            Study(label, bench, name, ids, tuning, dataset)
+            for name, ids in databases.items()
+            if ids & present
+        ]
+    return studies
+
+
+def _first(pool: dict[str, D], uuids: Iterable[str]) -> D | None:
+    return next((pool[u] for u in uuids if u in pool), None)
+
+
+def _model_name(
+    bench: BenchmarkDoc,
+    tuning: FineTuneDoc | None,
+    dataset: DatasetDoc | None,
+    *,
+    several_parents: bool,
+) -> str:
+    if tuning is None or dataset is None:
+        return bench.model.label
+    entries = [dataset.structures[key] for key in dataset.n_frames]
+    origins = dict.fromkeys(e.origin for e in entries if len(e.counts) > 1)
+    name = " + ".join(dict.fromkeys(set_name(o) for o in origins if o)) or bench.model.label
+    parent = tuning.parent.label if tuning.parent else "from scratch"
+    return f"{name}, {parent}" if several_parents or tuning.parent is None else name
+
+
+def _alloy(inputs: ReportInputs) -> AlloySpec:
+    if inputs.alloy is None:
+        msg = "no structures"
+        raise ValueError(msg)
+    return inputs.alloy
+
+
+def _geometry(studies: Sequence[Study]) -> Geometry:
+    """Return relaxed where every study has relaxed energies, else fixed; never both."""
+    return "relaxed" if all(s.benchmark.relaxed for s in studies) else "fixed"
+
+
+def _foundations(inputs: ReportInputs) -> list[Study]:
+    return _needed(
+        [s for s in studies_of(inputs) if s.benchmark.role == "foundation"],
+        "no benchmark of a foundation model",
+    )
+
+
+def _tuned(inputs: ReportInputs, *, binary: bool) -> list[Study]:
+    """Return fine-tuned models trained on the structures of one pair of elements, or the others."""
+    studies = [s for s in studies_of(inputs) if s.dataset is not None]
+    chosen = [s for s in studies if (_n_trained_elements(s) == 2) == binary]
+    kind = "one pair of elements" if binary else "more than one pair of elements"
+    return _needed(chosen, f"no benchmark of a model fine-tuned on alloys of {kind}")
+
+
+def _n_trained_elements(study: Study) -> int:
+    assert study.dataset is not None
+    entries = [study.dataset.structures[key] for key in study.dataset.n_frames]
+    return len({el for e in entries if len(e.counts) > 1 for el in e.counts})
+
+
+def _seeds(inputs: ReportInputs) -> list[Study]:
+    studies = _tuned(inputs, binary=False)
+    models = {(s.label, s.benchmark.uuid) for s in studies}
+    several = {label for label, n in Counter(label for label, _ in models).items() if n > 1}
+    return _needed(
+        [s for s in studies if s.label in several], "no model fine-tuned with several seeds"
+    )
+
+
+def _needed(studies: list[Study], otherwise: str) -> list[Study]:
+    if not studies:
+        raise ValueError(otherwise)
+    return studies
+
+
+def _labels(inputs: ReportInputs, database: str) -> list[LabelDoc]:
+    """Return the labels of a database and all end points; all labels where there is none of it."""
+    if not inputs.labels:
+        msg = "no labels"
+        raise ValueError(msg)
+    ids = {
+        e.structure_id
+        for d in inputs.structures
+        if set_name(d.expression) == database
+        for e in d.structures
+        if len(e.counts) > 1
+    }
+    pool = inputs.labels
+    chosen = [x for x in pool if len(x.structure.counts) == 1 or x.structure.structure_id in ids]
+    return chosen if any(len(x.structure.counts) > 1 for x in chosen) else pool
+
+
+def _cell(inputs: ReportInputs) -> Figure:
+    """Draw the start of a Monte Carlo chain of most sites, or the structure of most elements."""
+    alloy = _alloy(inputs).to_alloy()
+    if inputs.montecarlo:
+        chain = max(inputs.montecarlo, key=lambda c: len(c.initial_species))
+        ordering = Ordering(alloy, chain.supercell, tuple(chain.initial_species))
+        return cell_views(ordering, chain.lattice_constant)
+    entries = [e for d in inputs.structures for e in d.structures]
+    entry = max(entries, key=lambda e: (len(e.counts), len(e.species)))
+    return cell_views(Ordering(alloy, entry.supercell, entry.species))
+
+
+def _sets(inputs: ReportInputs) -> dict[str, StructuresDoc]:
+    if not inputs.structures:
+        msg = "no structures"
+        raise ValueError(msg)
+    return {set_name(d.expression): d for d in inputs.structures}
+
+
+def _bars(studies: list[Study], quantity: Quantity) -> Figure:
+    return error_bars(studies, _geometry(studies), quantity)
+
+
+def _parity(studies: list[Study], quantity: Quantity) -> Figure:
+    return parity_by_model(studies, _geometry(studies), quantity)
+
+
+def _grid(studies: list[Study]) -> Figure:
+    return parity_grid(studies, _geometry(studies), "mixing")
+
+
+def _learning(studies: list[Study]) -> Figure:
+    return learning_by_size(studies, _geometry(studies))
+
+
+def _scatter(studies: list[Study]) -> Figure:
+    return seed_scatter(studies, _geometry(studies))
+
+
+def _enumeration(inputs: ReportInputs) -> Figure:
+    return enumeration_table(max(_sets(inputs).values(), key=lambda d: len(d.structures)))
+
+
+#: Panel of the paper to what draws it; each raises a `ValueError` that says what is missing.
+PANELS: dict[str, Callable[[ReportInputs], Figure]] = {
+    "1a": _cell,
+    "1b": lambda i: binary_mixing(_labels(i, "Database 1"), _alloy(i).elements),
+    "1c": lambda i: component_violins(_labels(i, "Database 2")),
+    "1d": _enumeration,
+    "2a": lambda i: _bars(_foundations(i), "total"),
+    "2b": lambda i: _bars(_foundations(i), "mixing"),
+    "2c": lambda i: _parity(_foundations(i), "total"),
+    "2d": lambda i: _parity(_foundations(i), "mixing"),
+    "3a": lambda i: _bars(_tuned(i, binary=True), "total"),
+    "3b": lambda i: _bars(_tuned(i, binary=True), "mixing"),
+    "3c": lambda i: _grid(_tuned(i, binary=True)),
+    "4a": lambda i: _learning(_tuned(i, binary=False)),
+    "4b": lambda i: sets_table(_sets(i)),
+    "4c": lambda i: _scatter(_seeds(i)),
+    "5a": lambda i: _bars(_tuned(i, binary=False), "total"),
+    "5b": lambda i: _bars(_tuned(i, binary=False), "mixing"),
+    "5c": lambda i: _parity(_tuned(i, binary=False), "mixing"),
+}
+
+
+def draw_panel(which: str, inputs: ReportInputs) -> Figure:
+    """Draw one panel of the paper's figures 1 to 5 from the documents of campaigns.
+
+    Raises
+    ------
+    ValueError
+        If there is no such panel, or the documents do not hold what it shows.
+    """
+    if which not in PANELS:
+        msg = f"no panel {which!r}; accepted: {', '.join(PANELS)}"
+        raise ValueError(msg)
+    return PANELS[which](inputs)

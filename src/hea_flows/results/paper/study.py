@@ -1,0 +1,203 @@
+"""One model on one database, and the errors that the paper's figures show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+import numpy as np
+
+from hea_flows.alloy.metrics import mae_by_group, mae_interval
+from hea_flows.results.figures import energy_note, points_of
+from hea_flows.results.report import Geometry
+from hea_flows.schemas import BenchmarkDoc, DatasetDoc, FineTuneDoc, ParityPoint
+
+Quantity = Literal["total", "mixing"]
+
+QUANTITY_WORDS: dict[Quantity, str] = {"total": "total energy", "mixing": "mixing energy"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A model and the database that a figure shows it on.
+
+    Studies with one label are one model in a figure, trained with several seeds.
+
+    Parameters
+    ----------
+    label
+        Name of the model, for example ``Model 4``.
+    benchmark
+        Its parity points.
+    database
+        Name of the database.
+    structure_ids
+        Structures of the database; None: all of the benchmark.
+    finetune
+        How the model was trained; None for a foundation.
+    dataset
+        What the model was trained on (trajectories are not read).
+    """
+
+    label: str
+    benchmark: BenchmarkDoc
+    database: str = "all structures"
+    structure_ids: frozenset[str] | None = None
+    finetune: FineTuneDoc | None = None
+    dataset: DatasetDoc | None = None
+
+    def __post_init__(self) -> None:
+        if self.finetune is None:
+            return
+        trained, shown = self.finetune.model.sha256, self.benchmark.model.sha256
+        if trained and shown and trained != shown:
+            msg = (
+                f"{self.label}: the benchmark is of the model {shown[:8]}, the training made "
+                f"{trained[:8]}; give the benchmark of that model"
+            )
+            raise ValueError(msg)
+        made_of = self.finetune.dataset_checksum
+        if self.dataset is not None and self.dataset.checksum != made_of:
+            msg = (
+                f"{self.label}: it was trained on the dataset {made_of[:8]}, given is "
+                f"{self.dataset.checksum[:8]}; give the dataset of its training"
+            )
+            raise ValueError(msg)
+
+    def holds(self, structure_id: str) -> bool:
+        """Return whether a structure is of the database."""
+        return self.structure_ids is None or structure_id in self.structure_ids
+
+    def points(self, geometry: Geometry) -> list[ParityPoint]:
+        """Return the alloyed structures of the database with finite energies."""
+        return [p for p in self._alloyed(geometry) if _finite(p)]
+
+    def lost(self, geometry: Geometry) -> int:
+        """Return how many structures have no energy: failed relaxations, energies not finite."""
+        points = self._alloyed(geometry)
+        failed = sum(map(self.holds, self.benchmark.failed)) if geometry == "relaxed" else 0
+        return failed + sum(not _finite(p) for p in points)
+
+    def n_training_structures(self) -> int:
+        """Return the number of alloyed structures in the training set; end points do not count.
+
+        Raises
+        ------
+        ValueError
+            If the study has no dataset document.
+        """
+        if self.dataset is None:
+            msg = f"{self.label} has no dataset document; models are ordered by the size of theirs"
+            raise ValueError(msg)
+        entries = self.dataset.structures
+        return sum(len(entries[key].counts) > 1 for key in self.dataset.n_frames)
+
+    def _alloyed(self, geometry: Geometry) -> list[ParityPoint]:
+        points = points_of(self.benchmark, geometry)
+        return [p for p in points if p.n_components > 1 and self.holds(p.structure_id)]
+
+
+def _finite(p: ParityPoint) -> bool:
+    return all(
+        map(
+            isfinite,
+            (p.reference_energy, p.model_energy, p.reference_mixing_mev, p.model_mixing_mev),
+        )
+    )
+
+
+def energies(point: ParityPoint, quantity: Quantity) -> tuple[float, float]:
+    """Return reference and model energy: total in eV/unit, mixing in meV/unit."""
+    if quantity == "total":
+        return point.reference_energy, point.model_energy
+    return point.reference_mixing_mev, point.model_mixing_mev
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Mean absolute errors of one quantity in one study (meV/unit).
+
+    Parameters
+    ----------
+    mae, low, high
+        Error of all structures with its 95 % bootstrap interval.
+    n, n_training
+        Number of structures, and how many of them the model was trained on.
+    lost
+        Structures without an energy; they are in no error.
+    by_components
+        Error per number of elements, ascending.
+    """
+
+    mae: float
+    low: float
+    high: float
+    n: int
+    n_training: int
+    lost: int
+    by_components: dict[int, float]
+
+
+def errors_of(study: Study, geometry: Geometry, quantity: Quantity) -> Errors | None:
+    """Return the errors as a benchmark's tables define them; None if no structure has energies.
+
+    Over the structures of one part of a benchmark they are the numbers of its table.
+    """
+    points = study.points(geometry)
+    if not points:
+        return None
+    pairs = np.array([energies(p, quantity) for p in points])
+    reference, model = pairs.T * (1e3 if quantity == "total" else 1.0)
+    rng = np.random.default_rng(study.benchmark.bootstrap_seed)
+    interval = mae_interval(model, reference, rng)
+    groups = mae_by_group(model, reference, [p.n_components for p in points])
+    trained = study.benchmark.role == "fine-tuned"
+    return Errors(
+        mae=interval.mae,
+        low=interval.low,
+        high=interval.high,
+        n=len(points),
+        n_training=sum(p.part == "training" for p in points) if trained else 0,
+        lost=study.lost(geometry),
+        by_components={n: groups[n] for n in sorted({p.n_components for p in points})},
+    )
+
+
+def over_seeds(values: Sequence[Errors]) -> tuple[float, float, float]:
+    """Return the mean error with its range (meV/unit).
+
+    The range is the bootstrap interval of a single model, and from the least to the greatest
+    error of several seeds.
+    """
+    if len(values) == 1:
+        return values[0].mae, values[0].low, values[0].high
+    errors = [v.mae for v in values]
+    return float(np.mean(errors)), min(errors), max(errors)
+
+
+def names(studies: Iterable[Study]) -> tuple[list[str], list[str]]:
+    """Return the labels of the models and the databases, each once, in the order given."""
+    pool = list(studies)
+    return list(dict.fromkeys(s.label for s in pool)), list(dict.fromkeys(s.database for s in pool))
+
+
+def study_note(studies: Sequence[Study], geometry: Geometry) -> str:
+    """Return the line under a figure: which energies, which reference, what has none.
+
+    Raises
+    ------
+    ValueError
+        If there are no studies, or their references were calculated with different settings.
+    """
+    if not studies:
+        msg = "no studies given; this figure needs the benchmark of a model at least"
+        raise ValueError(msg)
+    if len(found := sorted({s.benchmark.settings_id for s in studies})) > 1:
+        msg = f"references of different settings are not compared; found {', '.join(found)}"
+        raise ValueError(msg)
+    note = energy_note([s.benchmark for s in studies], geometry) + f" Reference labels: {found[0]}."
+    if lost := sum(s.lost(geometry) for s in studies):
+        note += f" Without an energy, and in no error: {lost} (failed relaxations)."
+    return note
