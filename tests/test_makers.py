@@ -22,6 +22,7 @@ from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.campaign import CampaignFileMaker
+from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.labels import LabelsMaker, StartMaker
@@ -35,6 +36,7 @@ MAKERS = [
     BenchmarkMaker,
     CampaignFileMaker,
     CampaignMaker,
+    DatabaseMaker,
     DatasetMaker,
     FineTuneMaker,
     GPAWMaker,
@@ -93,7 +95,7 @@ def test_sets_are_labelled_in_the_order_of_the_file() -> None:
     assert (
         priorities["labels 1(1)+2(2)+3(3)"] > priorities["labels random(2x2, n=2, components=2..4)"]
     )
-    assert priorities["labels random(2x2, n=2, components=2..4)"] > priorities["fine-tune"]
+    assert priorities["labels random(2x2, n=2, components=2..4)"] > priorities["report"] == 0
 
 
 def test_update_maker_kwargs_reaches_the_right_jobs() -> None:

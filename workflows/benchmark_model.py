@@ -32,14 +32,15 @@ def main(
     """Benchmark a model against the labels of a campaign."""
     # The database is found as the command line finds it: environment, own files, or local.
     with find_connection(start_local=True).job_store() as store:
+        databases: Any = documents(store, "database", campaign, load=True)
         dataset: Any = documents(store, "dataset", campaign, load=True)[-1]
         tuned: Any = documents(store, "finetune", campaign, load=True)[-1]
 
     maker = BenchmarkMaker(benchmark=BenchmarkSpec(relaxed=relaxed))
     if foundation is None:
-        job = maker.make(dataset, finetune=tuned)
+        job = maker.make(databases, finetune=tuned, dataset=dataset)
     else:
-        job = maker.make(dataset, foundation=ModelSpec(**model_from_text(foundation)))
+        job = maker.make(databases, foundation=ModelSpec(**model_from_text(foundation)))
 
     # A store in memory: nothing is added to the campaign. Pass its own store to keep the result.
     memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
@@ -50,7 +51,7 @@ def main(
     for table in result.tables:
         low, high = table.mixing_mae_interval_mev
         print(
-            f"{table.part}, {table.geometry}: mixing MAE {table.mixing_mae_mev:.3f} meV/unit "
+            f"{table.database}, {table.geometry}: mixing MAE {table.mixing_mae_mev:.3f} meV/unit "
             f"[{low:.3f}, {high:.3f}], n = {table.n}"
         )
     for structure, reason in result.failed.items():

@@ -40,9 +40,7 @@ def main(
 
     # Makers are composed by passing the output of one to the next.
     labelling: Any = LabellingMaker.from_spec(spec, seed).make(expression, alloy)
-    data: Any = DatasetMaker(seed=seed).make(
-        alloy, training=[labelling.output["labels"]], held_out=[]
-    )
+    data: Any = DatasetMaker(seed=seed).make(alloy, [labelling.output["labels"]])
     train: Any = FineTuneMaker(
         model=ModelSpec(**model_from_text(model)),
         training=TrainingSettings(epochs=epochs, seed=seed),

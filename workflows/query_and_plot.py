@@ -47,7 +47,7 @@ def show(source: str, row: dict[str, Any]) -> None:
     """Print the errors of one benchmark."""
     for table in row["output"]["tables"]:
         print(
-            f"{source}: {row['output']['role']}, {table['part']}, {table['geometry']}: "
+            f"{source}: {row['output']['role']}, {table['database']}, {table['geometry']}: "
             f"mixing MAE {table['mixing_mae_mev']:.6f} meV/unit, n = {table['n']}"
         )
 

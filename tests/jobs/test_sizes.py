@@ -54,7 +54,7 @@ def run(connection: Connection, folder: Path, n_structures: int, n_frames: int) 
         f"labels: {{engine: made-up, options: {{n_frames: {n_frames}}}}}\n"
     )
     campaign, text = load_campaign(path)
-    launch.submit(campaign, text, connection)
+    launch.submit(campaign, text, connection, again=True)  # no label of the campaign before
     worker_loop(connection, poll=0.1)
     database = connection.database()
     assert set(database.fireworks.distinct("state")) == {"COMPLETED"}

@@ -23,6 +23,7 @@ from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     CampaignDoc,
+    DatabaseDoc,
     DatasetDoc,
     Document,
     Epoch,
@@ -75,7 +76,12 @@ def toy_trajectory(ordering: Ordering, n_frames: int, seed: int) -> Trajectory:
     )
 
 
-def parity_points(entries: list[StructureEntry], held: set[str], error: float) -> list[ParityPoint]:
+TITLES = {"foundation": "CHGNet", "fine-tuned": "Model 4"}
+
+
+def parity_points(
+    entries: list[StructureEntry], held: set[str], error: float, *, trained: bool
+) -> list[ParityPoint]:
     """Return points whose mixing (and total, per unit) errors are ± `error` meV."""
     rng, points = np.random.default_rng(5), []
     for i, entry in enumerate(entries):
@@ -98,7 +104,8 @@ def parity_points(entries: list[StructureEntry], held: set[str], error: float) -
                 structure_id=entry.structure_id,
                 formula=entry.formula,
                 n_components=len(entry.counts),
-                part="held-out" if entry.structure_id in held else "training",
+                database="held-out" if entry.structure_id in held else "training",
+                trained=trained and entry.structure_id not in held,
                 reference_energy=total,
                 model_energy=total + shift / 1000,
                 reference_mixing_mev=mixing,
@@ -121,15 +128,25 @@ def benchmark(
 ) -> BenchmarkDoc:
     """Return a benchmark with tables that fit its points."""
     kept = [e for e in entries if e.structure_id not in failed]
+    trained = role == "fine-tuned"
     points = {
-        "fixed": parity_points(entries, held, fixed),
-        "relaxed": parity_points(kept, held, relaxed),
+        "fixed": parity_points(entries, held, fixed, trained=trained),
+        "relaxed": parity_points(kept, held, relaxed, trained=trained),
+    }
+    databases = {
+        "held-out": held,
+        "training": {e.structure_id for e in entries} - held,
     }
     tables = [
         BenchmarkTable(
-            part=part,
+            database=name,
             geometry=geometry,
-            n=sum(p.part == part and p.n_components > 1 for p in points[geometry]),
+            n=sum(p.database == name and p.n_components > 1 for p in points[geometry]),
+            n_trained=sum(
+                p.trained and p.database == name and p.n_components > 1 for p in points[geometry]
+            ),
+            n_failed=len(failed.keys() & ids) if geometry == "relaxed" else 0,
+            new_mixing_mae_mev=None if trained and name == "training" else error,
             total_mae_mev=error,
             mixing_mae_mev=error,
             mixing_mae_interval_mev=(0.9 * error, 1.1 * error),
@@ -137,9 +154,15 @@ def benchmark(
             reference=f"end points of the primitive cell, {geometry}",
         )
         for geometry, error in (("fixed", fixed), ("relaxed", relaxed))
-        for part in ("held-out", "training")
+        for name, ids in databases.items()
     ]
     return BenchmarkDoc(
+        name=TITLES[role],
+        identity=f"{role} benchmark",
+        engine="toy",
+        offsets_from="training frames" if trained else "end points",
+        databases={"held-out": "4e" * 32, "training": "7a" * 32},
+        seed=9 if trained else None,
         role=role,
         model=model,
         settings_id="0123456789ab",
@@ -302,6 +325,8 @@ def campaign_documents() -> list[Document]:
         )
     good = [x for x in labels if x.trajectory is not None]
     held = {x.structure.structure_id for x in good[30:45]}
+    used = [x for x in good if x.structure.structure_id not in held]
+    trajectories = {x.structure.structure_id: x.trajectory for x in good if x.trajectory}
     n_frames = {x.structure.structure_id: 3 for x in good if x.structure.structure_id not in held}
     inside = np.random.default_rng(42).permutation(3 * len(n_frames)).tolist()
     dataset = DatasetDoc(
@@ -317,14 +342,35 @@ def campaign_documents() -> list[Document]:
         test=inside[-21:-6],
         validation=inside[-6:],
         end_points={e: entries[i].structure_id for i, e in enumerate(ELEMENTS)},
-        held_out=sorted(held),
         excluded={entries[20].structure_id: "label failed"},
-        trajectories={x.structure.structure_id: x.trajectory for x in good if x.trajectory},
-        labels={x.structure.structure_id: x.uuid for x in good},
-        structures={x.structure.structure_id: x.structure for x in good},
-        converged={x.structure.structure_id: True for x in good},
+        trajectories={k: v for k, v in trajectories.items() if k not in held},
+        labels={x.structure.structure_id: x.uuid for x in used},
+        structures={x.structure.structure_id: x.structure for x in used},
+        converged={x.structure.structure_id: True for x in used},
         checksum="cd" * 32,
-        **common("da7a0000-0000-4000-8000-000000000000", labels=[x.uuid for x in labels]),
+        **common("da7a0000-0000-4000-8000-000000000000", labels=[x.uuid for x in used]),
+    )
+    ends = [good[i] for i in range(len(ELEMENTS))]
+    held_out = DatabaseDoc(
+        name="held-out",
+        expressions=[sets.expression],
+        alloy=alloy,
+        engine="toy",
+        settings_id="0123456789ab",
+        settings=RULE,
+        members=sorted(held),
+        end_points=dataset.end_points,
+        excluded={entries[21].structure_id: "no archived label"},
+        trajectories={
+            x.structure.structure_id: trajectories[x.structure.structure_id]
+            for x in (*ends, *good[30:45])
+        },
+        labels={x.structure.structure_id: x.uuid for x in (*ends, *good[30:45])},
+        structures={x.structure.structure_id: x.structure for x in (*ends, *good[30:45])},
+        converged={x.structure.structure_id: True for x in (*ends, *good[30:45])},
+        relaxed=True,
+        checksum="4e" * 32,
+        **common("da7b0000-0000-4000-8000-000000000000", labels=[x.uuid for x in good[30:45]]),
     )
     curve = [
         Epoch(
@@ -343,6 +389,8 @@ def campaign_documents() -> list[Document]:
         "validation": ErrorSummary(n_frames=6, energy_mev=0.75, forces_mev=12.5, stress_mev=1.0),
     }
     tuned = FineTuneDoc(
+        name=TITLES["fine-tuned"],
+        identity="fine-tuned model",
         parent=FOUNDATION,
         model=TUNED,
         settings=TrainingSettings(seed=9, epochs=30),
@@ -398,7 +446,7 @@ def campaign_documents() -> list[Document]:
     thermo = thermodynamics(
         **common("7e440000-0000-4000-8000-000000000000", finetune=tuned.uuid, dataset=dataset.uuid)
     )
-    return [file, sets, *labels, dataset, tuned, *benches, *chains, thermo]
+    return [file, sets, *labels, dataset, held_out, tuned, *benches, *chains, thermo]
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_parity_without_relaxed_energies_says_so(inputs: ReportInputs) -> None:
 def test_parity_leaves_out_what_is_not_a_number(inputs: ReportInputs) -> None:
     before, after = inputs.benchmarks
     points = [
-        p.model_copy(update={"model_mixing_mev": nan}) if p.part == "held-out" else p
+        p.model_copy(update={"model_mixing_mev": nan}) if p.database == "held-out" else p
         for p in after.relaxed
     ]
     figure = parity(before, after.model_copy(update={"relaxed": points}), "relaxed")

@@ -81,7 +81,7 @@ def labels() -> list[LabelDoc]:
 @pytest.fixture(scope="module")
 def tuned(inputs: ReportInputs) -> Study:
     bench = inputs.benchmarks[1]
-    held = frozenset(p.structure_id for p in bench.fixed if p.part == "held-out")
+    held = frozenset(p.structure_id for p in bench.fixed if p.database == "held-out")
     return Study("Model 4", bench, "held out", held, inputs.finetunes[0], inputs.datasets[0])
 
 
@@ -115,9 +115,8 @@ def test_errors_are_the_numbers_of_the_benchmark_tables(
     inputs: ReportInputs, part: str, geometry: str
 ) -> None:
     for bench in inputs.benchmarks:
-        [table] = [t for t in bench.tables if (t.part, t.geometry) == (part, geometry)]
-        points = bench.fixed if geometry == "fixed" else bench.relaxed
-        study = Study("m", bench, "d", frozenset(p.structure_id for p in points if p.part == part))
+        [table] = [t for t in bench.tables if (t.database, t.geometry) == (part, geometry)]
+        study = Study("m", bench, part)
         for quantity, value in (("mixing", table.mixing_mae_mev), ("total", table.total_mae_mev)):
             errors = errors_of(study, geometry, quantity)
             assert errors is not None
@@ -426,13 +425,18 @@ def two_models(inputs: ReportInputs, documents: list[Document]) -> ReportInputs:
 
 
 def test_studies_follow_the_links_of_the_documents(inputs: ReportInputs) -> None:
-    before, after = studies_of(inputs)
-    assert (before.label, before.finetune, before.dataset) == ("chgnet-0.3.0", None, None)
-    assert after.label == "toy set"
-    assert after.database == before.database == "2(2,3,4)+3(3)+5(5)"
-    assert after.finetune is not None
-    assert after.finetune.uuid == inputs.finetunes[0].uuid
+    before, _, after, trained = studies_of(inputs)
+    assert (before.label, before.finetune, before.dataset) == ("CHGNet", None, None)
+    assert after.label == trained.label == "Model 4"
+    assert (after.database, before.database, trained.database) == (
+        "held-out",
+        "held-out",
+        "training",
+    )
+    assert after.finetune is inputs.finetunes[0]
     assert after.dataset is inputs.datasets[0]
+    assert [len(s.points("fixed")) for s in (before, after, trained)] == [15, 15, 30]
+    assert (before.lost("relaxed"), after.lost("relaxed")) == (1, 0)
 
 
 def test_every_panel_is_drawn_or_says_what_is_missing(two_models: ReportInputs) -> None:

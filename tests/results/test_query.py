@@ -192,7 +192,7 @@ def test_light_rows_hold_no_long_things(filled: JobStore) -> None:
     assert row["seed"] == 42
     assert not any(k.startswith("@") for k in row)
     [dataset] = documents(filled, "dataset", load=True)
-    assert light(dataset)["trajectories"] == 50
+    assert light(dataset)["trajectories"] == 35
     [tuned] = documents(filled, "finetune", load=True)
     assert light(tuned)["model_file"] == {"name": "best.pt", "sha256": tuned.model.sha256}
 

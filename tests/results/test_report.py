@@ -81,13 +81,14 @@ def test_problems_name_the_structure_the_place_and_the_reason(inputs: ReportInpu
         "label: failed",
         "label: missing",
         "not in the dataset",
-        "relaxation with the foundation model",
+        "not in the database held-out",
+        "relaxation with the foundation model CHGNet",
         "thermodynamics, relaxed",
     ]
     failed = inputs.labels[20].structure
     assert rows[0][:2] == (failed.structure_id, failed.formula)
     assert rows[1][3] == "no archived label"
-    assert all(formula for _, formula, *_ in rows[:4])
+    assert all(formula for _, formula, *_ in rows[:5])
 
 
 def test_chains_that_differ_in_the_seed_are_averaged(inputs: ReportInputs) -> None:
@@ -161,19 +162,21 @@ def test_benchmark_table_in_a_terminal(inputs: ReportInputs) -> None:
     bench = inputs.benchmarks[1]
     tables = [t.model_copy(update={"reference": "[red]x[/] [/]"}) for t in bench.tables]
     odd = replace(inputs, benchmarks=[bench.model_copy(update={"tables": tables})])
-    console = Console(width=160, record=True)
+    console = Console(width=180, record=True)
     console.print(benchmark_table(odd).to_rich())
     text = console.export_text()
     assert "[red]x[/] [/]" in text
-    [line] = [x for x in text.splitlines() if "relaxed" in x and "held-out" in x and "│" in x]
+    [line] = [x for x in text.splitlines() if "relaxed" in x and "training" in x and "│" in x]
     cells = [c.strip() for c in line.strip("│").split("│")]
-    assert cells[:8] == [
+    assert cells[:10] == [
+        "Model 4, seed 9",
         "fine-tuned",
-        "chgnet-9a129038",
         "relaxed",
-        "held-out",
-        "15",
+        "training",
+        "30",
+        "30",
         "2.50",
         "2.50",
         "2.25 to 2.75",
+        "–",
     ]

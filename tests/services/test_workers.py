@@ -261,6 +261,8 @@ def test_threads_are_shared_out(connection: Connection, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("hea_flows.services.workers.subprocess.Popen", Fake)
     monkeypatch.setattr("hea_flows.services.workers._cores", lambda: 7)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     for n, threads in ((1, "7"), (2, "3"), (9, "1")):
         started.clear()
         start_workers(n, connection, category=["a", "b"], query='{"x": 1}', idle_exit=False)
@@ -271,6 +273,10 @@ def test_threads_are_shared_out(connection: Connection, monkeypatch: pytest.Monk
             *("--category", "a", "--category", "b", "--query", '{"x": 1}'),
         ]
         assert {env[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")} == {threads}
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")  # the user's own word
+    start_workers(2, connection)
+    env = started[-1][1]
+    assert {env[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")} == {"5"}
     with pytest.raises(ValueError, match="0 workers"):
         start_workers(0, connection)
 

@@ -158,6 +158,18 @@ def load_named_sets(path: Path | None = None) -> dict[str, NamedSet]:
     return sets
 
 
+def set_name(expression: str) -> str:
+    """Return the label of the named set that an expression means, else the expression itself."""
+    try:
+        meant = parse(expression).canonical
+    except ValueError:
+        return expression
+    for entry in load_named_sets().values():
+        if entry.label and parse(entry.expression).canonical == meant:
+            return entry.label
+    return expression
+
+
 @dataclass(frozen=True)
 class SetSummary:
     """What a set holds.

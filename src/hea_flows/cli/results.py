@@ -122,7 +122,7 @@ def export_frames(
 
     store = open_store()
     everything = output.suffix == ".json"
-    found = documents(store, "label", campaign, load=everything)
+    found = documents(store, "label", campaign, load=True)
     labels = [d for d in found if isinstance(d, LabelDoc)]
     structures = [
         d for d in documents(store, "structures", campaign) if isinstance(d, StructuresDoc)

@@ -46,6 +46,13 @@ class ReferenceEngine(Protocol):
         """Raise, in one line, what can be known before any structure is labelled (optional)."""
         ...
 
+    def identity(self) -> dict[str, Any] | None:
+        """Return what its labels depend on; None: they are never reused (optional).
+
+        By default all fields of the Maker but its name.
+        """
+        ...
+
     def make(
         self,
         structure: StructureEntry,

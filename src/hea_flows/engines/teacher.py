@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ase import Atoms
@@ -105,6 +105,12 @@ class TeacherMaker(Maker):
             if len(parts) != 2 or not set(parts) <= set(alloy.elements):
                 msg = f"pairs: {pair!r} is no pair of {'-'.join(alloy.elements)}; write Mo-Ta: 0.02"
                 raise ValueError(msg)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what its labels depend on: the model's file, whatever it is called."""
+        spec = family(self.model.family).resolve(self.model)
+        model = spec.model_dump(exclude={"name", "path"})
+        return {"fields": replace(self, model=ModelSpec(family=spec.family)), "model": model}
 
     @job(data=LABEL_DATA, output_schema=LabelDoc)
     def make(

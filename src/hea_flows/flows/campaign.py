@@ -1,24 +1,26 @@
-"""The whole campaign: structures, labels, dataset, learning, sampling, report."""
+"""The whole campaign: structures, labels, datasets, models, sampling, report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobflow import Flow, Maker, OnMissing
 
-from hea_flows.config import Campaign, text_sha256
+from hea_flows.config import Campaign, Plan, plan, text_sha256
 from hea_flows.engines.registry import family
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.campaign import CampaignFileMaker
+from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.routing import CPU, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+from hea_flows.schemas import ModelSpec
 
 
 @dataclass
@@ -32,13 +34,17 @@ class CampaignMaker(Maker):
     campaign_file
         Stores the file.
     labelling
-        One Maker per set of structures.
+        One Maker per set of structures, in the order of `hea_flows.config.Plan.sets`.
     dataset
-        Collects the labels.
+        Collects the labels that a model is trained on.
+    databases
+        Collect the labels that models are compared with.
     learning
-        None stops after the dataset: a labelling campaign.
+        One Maker per model; none stops after the labels.
+    foundations
+        Models that are compared as they are, and what compares them.
     sampling
-        None leaves sampling out.
+        With the first model; None leaves sampling out.
     report
         Writes the page.
     """
@@ -47,15 +53,24 @@ class CampaignMaker(Maker):
     campaign_file: CampaignFileMaker = field(default_factory=CampaignFileMaker)
     labelling: list[LabellingMaker] = field(default_factory=list)
     dataset: DatasetMaker = field(default_factory=DatasetMaker)
-    learning: LearningMaker | None = field(default_factory=LearningMaker)
+    databases: list[DatabaseMaker] = field(default_factory=list)
+    learning: list[LearningMaker] = field(default_factory=list)
+    foundations: list[BenchmarkMaker] = field(default_factory=list)
     sampling: SamplingMaker | None = None
     report: ReportMaker = field(default_factory=ReportMaker)
 
     @classmethod
-    def from_campaign(cls, campaign: Campaign) -> CampaignMaker:
+    def from_campaign(cls, campaign: Campaign, *, reuse: bool = True) -> CampaignMaker:
         """Return the Maker that a campaign file describes.
 
         What can be known to fail is told now, before anything runs.
+
+        Parameters
+        ----------
+        campaign
+            The campaign.
+        reuse
+            Whether labels, models and benchmarks that are in the store are taken from there.
 
         Raises
         ------
@@ -63,23 +78,13 @@ class CampaignMaker(Maker):
             For an unknown engine, option or model family, a dataset or checkpoint that is missing
             or has another checksum, or a package that is not installed.
         """
-        seed = campaign.seed
-        labelling = [
-            LabellingMaker.from_spec(spec.labels or campaign.labels, seed)
-            for spec in campaign.structures
-        ]
+        seed, work = campaign.seed, plan(campaign)
+        labelling = [LabellingMaker.from_spec(s.labels, seed, reuse=reuse) for s in work.sets]
         for maker in labelling:
             if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
                 check(campaign.alloy)
-        learning = sampling = None
-        if campaign.model is not None:
-            model, engine = campaign.model, family(campaign.model.family)
-            if model.path is not None:
-                model = engine.resolve(model)
-            learning = LearningMaker(
-                finetune=FineTuneMaker(model=model, training=campaign.training),
-                benchmark=BenchmarkMaker(benchmark=campaign.benchmark, seed=seed),
-            )
+        benchmark = BenchmarkMaker(benchmark=campaign.benchmark, seed=seed, reuse=reuse)
+        sampling = None
         if campaign.monte_carlo or campaign.thermodynamics:
             spec = campaign.thermodynamics
             sampling = SamplingMaker(
@@ -93,7 +98,17 @@ class CampaignMaker(Maker):
             name=campaign.name,
             labelling=labelling,
             dataset=DatasetMaker(dataset=campaign.dataset, seed=seed),
-            learning=learning,
+            databases=[DatabaseMaker(database=d.name, relaxed=d.relaxed) for d in work.databases],
+            learning=[
+                LearningMaker(
+                    finetune=FineTuneMaker(
+                        model=_checked(t.model), training=t.settings, title=t.name, reuse=reuse
+                    ),
+                    benchmark=benchmark,
+                )
+                for t in work.trainings
+            ],
+            foundations=[replace(benchmark, title=name) for name in work.foundations],
             sampling=sampling,
         )
 
@@ -103,48 +118,117 @@ class CampaignMaker(Maker):
         Parameters
         ----------
         campaign
-            The campaign; its sets are in the order of `labelling`.
+            The campaign that the Makers were made for.
         text
             The file as the user wrote it, kept as provenance.
         """
-        alloy = campaign.alloy
         file: Any = route(self.campaign_file.make(campaign.name, text), CPU)
-        parts: list[Any] = [file]
-        structures: list[Any] = []
-        labels: dict[str, list[Any]] = {"training": [], "held-out": []}
-        for i, (spec, maker) in enumerate(zip(campaign.structures, self.labelling, strict=True)):
-            # Sets are labelled in the order of the file.
-            flow: Any = maker.make(spec.set, alloy, file.output, len(campaign.structures) - i)
-            parts.append(flow)
-            structures.append(flow.output["structures"])
-            labels[spec.use].append(flow.output["labels"])
-        dataset: Any = self.dataset.make(alloy, labels["training"], labels["held-out"], structures)
-        _despite_missing_labels(dataset)
-        parts.append(dataset)
-        found: dict[str, Any] = {}
-        if self.learning is not None:
-            learning = self.learning.make(dataset.output)
-            parts.append(learning)
-            found |= learning.output
-            if self.sampling is not None:
-                family_name = self.learning.finetune.model.family
-                sampling = self.sampling.make(
-                    found["finetune"], dataset.output, alloy, category=family_name
-                )
-                parts.append(sampling)
-                found |= sampling.output
-        report: Any = self.report.make(
-            file.output,
-            structures,
-            [*labels["training"], *labels["held-out"]],
-            dataset.output,
-            **found,
-        )
+        made = _Made(plan(campaign), campaign, [file])
+        made.label(self.labelling, file.output)
+        databases = made.databases(self.databases)
+        learned = made.learn(self.learning, self.dataset, databases)
+        benchmarks = [x["benchmark"] for x in learned if x["benchmark"]]
+        benchmarks += made.compare(self.foundations, databases)
+        found: dict[str, Any] = {
+            "datasets": made.datasets(self.dataset),
+            "databases": databases,
+            "finetunes": [x["finetune"] for x in learned],
+            "benchmarks": benchmarks,
+        }
+        if self.sampling is not None:
+            family_name = self.learning[0].finetune.model.family
+            sampling = self.sampling.make(
+                learned[0]["finetune"], found["datasets"][0], campaign.alloy, category=family_name
+            )
+            made.parts.append(sampling)
+            found |= sampling.output
+        report: Any = self.report.make(file.output, made.structures, made.labels, **found)
         _despite_missing_labels(report)
-        parts.append(report)
-        whole = Flow(parts, output=report.output, name=self.name)
+        made.parts.append(report)
+        whole = Flow(made.parts, output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign.name, text))
         return whole
+
+
+@dataclass
+class _Made:
+    """The flow of a campaign while it is put together."""
+
+    plan: Plan
+    campaign: Campaign
+    parts: list[Any]
+    structures: list[Any] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
+    _datasets: dict[tuple[int, ...], Any] = field(default_factory=dict)
+
+    def label(self, makers: list[LabellingMaker], source: Any) -> None:  # noqa: ANN401
+        """Build and label every set, in the order of the file; shared structures once."""
+        for i, (spec, maker) in enumerate(zip(self.plan.sets, makers, strict=True)):
+            flow: Any = maker.make(
+                spec.expression,
+                self.campaign.alloy,
+                source,
+                priority=len(self.plan.sets) - i,
+                earlier=[self.structures[k] for k in self.plan.earlier(i)],
+            )
+            self.parts.append(flow)
+            self.structures.append(flow.output["structures"])
+            self.labels.append(flow.output["labels"])
+
+    def _collect(self, maker: Any, sets: tuple[int, ...], *, end_points: bool = False) -> Any:  # noqa: ANN401
+        labels = [self.labels[k] for k in self.plan.providers(sets, end_points=end_points)]
+        job = maker.make(self.campaign.alloy, labels, [self.structures[k] for k in sets])
+        _despite_missing_labels(job)
+        self.parts.append(job)
+        return job
+
+    def databases(self, makers: list[DatabaseMaker]) -> list[Any]:
+        """Collect what models are compared with."""
+        found = []
+        for spec, maker in zip(self.plan.databases, makers, strict=True):
+            job = self._collect(maker, spec.sets, end_points=True)
+            job.append_name(f" {spec.name}", dynamic=False)
+            found.append(job.output)
+        return found
+
+    def dataset(self, maker: DatasetMaker, sets: tuple[int, ...]) -> Any:  # noqa: ANN401
+        """Collect what a model is trained on; models that share their sets share it."""
+        if sets not in self._datasets:
+            self._datasets[sets] = self._collect(maker, sets).output
+        return self._datasets[sets]
+
+    def datasets(self, maker: DatasetMaker) -> list[Any]:
+        """Return the datasets; without a model, one of all training sets."""
+        if not self._datasets and (own := self.plan.training_sets):
+            self.dataset(maker, own)
+        return list(self._datasets.values())
+
+    def learn(
+        self, makers: list[LearningMaker], dataset: DatasetMaker, databases: list[Any]
+    ) -> list[Any]:
+        """Train and compare every model."""
+        found = []
+        for spec, maker in zip(self.plan.trainings, makers, strict=True):
+            flow: Any = maker.make(self.dataset(dataset, spec.sets), databases)
+            self.parts.append(flow)
+            found.append(flow.output)
+        return found
+
+    def compare(self, makers: list[BenchmarkMaker], databases: list[Any]) -> list[Any]:
+        """Compare foundations as they are."""
+        found = []
+        for (name, model), maker in zip(self.plan.foundations.items(), makers, strict=True):
+            job: Any = maker.make(databases, foundation=model)
+            job.append_name(f" {name}", dynamic=False)
+            self.parts.append(route(job, model.family))
+            found.append(job.output)
+        return found
+
+
+def _checked(model: ModelSpec) -> ModelSpec:
+    """Return a model after making sure that its family, and its file if one is given, are there."""
+    engine = family(model.family)
+    return engine.resolve(model) if model.path is not None else model
 
 
 def _despite_missing_labels(job: Any) -> None:  # noqa: ANN401  Job is untyped

@@ -11,7 +11,7 @@ from hea_flows.config import LabelSpec
 from hea_flows.jobs.labels import LabelsMaker, fan_out
 from hea_flows.jobs.routing import CPU, route
 from hea_flows.jobs.structures import StructuresMaker
-from hea_flows.schemas import AlloySpec, Document
+from hea_flows.schemas import AlloySpec, Document, StructuresDoc
 
 
 @dataclass
@@ -33,10 +33,11 @@ class LabellingMaker(Maker):
     labels: LabelsMaker = field(default_factory=LabelsMaker)
 
     @classmethod
-    def from_spec(cls, labels: LabelSpec, seed: int) -> LabellingMaker:
+    def from_spec(cls, labels: LabelSpec, seed: int, *, reuse: bool = True) -> LabellingMaker:
         """Return the Maker of one set of a campaign file."""
         return cls(
-            structures=StructuresMaker(seed=seed), labels=LabelsMaker(labels=labels, seed=seed)
+            structures=StructuresMaker(seed=seed),
+            labels=LabelsMaker(labels=labels, seed=seed, reuse=reuse),
         )
 
     def make(
@@ -45,6 +46,7 @@ class LabellingMaker(Maker):
         alloy: AlloySpec,
         source: Document | None = None,
         priority: int = 0,
+        earlier: list[StructuresDoc] | None = None,
     ) -> Flow:
         """Return the flow; its output holds the structures document and the list of labels.
 
@@ -54,11 +56,14 @@ class LabellingMaker(Maker):
             The set, its host, and the campaign file it comes from.
         priority
             FireWorks takes the jobs of the highest first.
+        earlier
+            Sets labelled in the same way before; what they hold is not labelled again, and not in
+            this flow's list of labels.
         """
         structures: Any = self.structures.make(expression, alloy, source)
         structures.append_name(f" {expression}", dynamic=False)
         route(structures, CPU, _priority=priority)
-        labels: Any = self.labels.make(structures.output)
+        labels: Any = self.labels.make(structures.output, earlier or None)
         labels.append_name(f" {expression}", dynamic=False)
         fan_out(labels, _priority=priority)
         return Flow(

@@ -60,9 +60,9 @@ def submit(
     connection
         The database.
     again
-        Submit a second workflow even if there is one.
+        Submit a second workflow even if there is one, and take no stored labels or models for it.
     """
-    maker = CampaignMaker.from_campaign(campaign)
+    maker = CampaignMaker.from_campaign(campaign, reuse=not again)
     connection.activate()
     launchpad = connection.launchpad()
     metadata = campaign_metadata(campaign.name, text)

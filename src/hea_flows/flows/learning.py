@@ -1,4 +1,4 @@
-"""Dataset to models and their errors."""
+"""Dataset to a trained model and its errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jobflow import Flow, Maker
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.routing import route
-from hea_flows.schemas import DatasetDoc
+from hea_flows.schemas import DatabaseDoc, DatasetDoc
 
 
 @dataclass
 class LearningMaker(Maker):
-    """Fine-tune a model and benchmark it beside its foundation.
+    """Train a model and compare it with databases.
 
     Parameters
     ----------
@@ -31,20 +31,21 @@ class LearningMaker(Maker):
     finetune: FineTuneMaker = field(default_factory=FineTuneMaker)
     benchmark: BenchmarkMaker = field(default_factory=BenchmarkMaker)
 
-    def make(self, dataset: DatasetDoc) -> Flow:
-        """Return the flow; its output holds the fine-tuning document and the benchmarks."""
-        jobs: list[Any] = [self.finetune.make(dataset)]
-        tuned = self.benchmark.make(dataset, finetune=jobs[0].output)
-        tuned.append_name(" fine-tuned")
-        jobs.append(tuned)
-        if self.finetune.model.is_foundation:
-            before = self.benchmark.make(dataset, foundation=self.finetune.model)
-            before.append_name(" foundation")
-            jobs.append(before)
+    def make(self, dataset: DatasetDoc, databases: list[DatabaseDoc]) -> Flow:
+        """Return the flow; its output holds the fine-tuning and the benchmark document."""
+        trained: Any = self.finetune.make(dataset)
+        jobs = [trained]
+        compared: Any = None
+        if databases:
+            compared = self.benchmark.make(databases, finetune=trained.output, dataset=dataset)
+            jobs.append(compared)
+        called = self.finetune.title
         for one in jobs:
+            if called:
+                one.append_name(f" {called}", dynamic=False)
             route(one, self.finetune.model.family)
         return Flow(
             jobs,
-            output={"finetune": jobs[0].output, "benchmarks": [j.output for j in jobs[1:]]},
+            output={"finetune": trained.output, "benchmark": compared and compared.output},
             name=self.name,
         )

@@ -1,24 +1,26 @@
-"""Benchmark: a model's total and mixing energies against the reference's."""
+"""Benchmark: a model's total and mixing energies against the reference's, database by database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from math import nan
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from jobflow import Maker, job
+from jobflow import JobConfig, Maker, job
 
 from hea_flows.alloy.metrics import mae, mae_by_group, mae_interval
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, mixing_energies
 from hea_flows.config import BenchmarkSpec
 from hea_flows.engines.batched_relaxation import evaluator, relax_many
 from hea_flows.engines.registry import family
-from hea_flows.jobs.dataset import split_atoms
-from hea_flows.jobs.finetune import element_offsets, local_model
+from hea_flows.jobs.finetune import local_model, offsets_between
+from hea_flows.jobs.identity import found_again, identity
 from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
+    DatabaseDoc,
     DatasetDoc,
     FineTuneDoc,
     ModelSpec,
@@ -35,12 +37,13 @@ _END_POINTS = {
 
 @dataclass
 class BenchmarkMaker(Maker):
-    """Compare a foundation or a fine-tuned model with the labels of a dataset.
+    """Compare a foundation or a trained model with the labels of databases.
 
     *Fixed*: the last reference frame of each structure, and the end points at the reference's
     relaxed geometry. *Relaxed*: structures whose reference relaxation converged, relaxed by the
     model from the reference's first geometry, and end points relaxed by the model too; all of them
-    together, and those that fail are named with their reason.
+    together, and those that fail are named with their reason. A structure of several databases is
+    evaluated once.
 
     Parameters
     ----------
@@ -50,156 +53,252 @@ class BenchmarkMaker(Maker):
         What is compared.
     seed
         Seed of the bootstrap.
+    title
+        The campaign's name of a foundation; a trained model has its own.
+    reuse
+        Whether a benchmark that is in the store already is taken: the same model file, labels and
+        settings.
     """
 
     name: str = "benchmark"
     benchmark: BenchmarkSpec = field(default_factory=BenchmarkSpec)
     seed: int = 0
+    title: str = ""
+    reuse: bool = True
 
-    @job(output_schema=BenchmarkDoc)
+    @job(output_schema=BenchmarkDoc, config=JobConfig(expose_store=True))
     def make(
         self,
-        dataset: DatasetDoc,
+        databases: list[DatabaseDoc],
         foundation: ModelSpec | None = None,
         finetune: FineTuneDoc | None = None,
+        dataset: DatasetDoc | None = None,
     ) -> BenchmarkDoc:
-        """Benchmark the foundation, or the model of a fine-tuning document if one is given."""
-        if finetune is not None:
-            model, offsets = local_model(finetune), finetune.offsets
-        elif foundation is not None:
-            model = foundation
-            offsets = element_offsets(model, split_atoms(dataset, dataset.train))
-        else:
-            msg = "a benchmark needs a foundation model or a fine-tuning document"
+        """Benchmark a foundation as it is, or the model of a fine-tuning document.
+
+        Parameters
+        ----------
+        databases
+            What it is compared with; all were labelled with the same settings.
+        foundation
+            A model by name or file.
+        finetune, dataset
+            A trained model, and what it was trained on: structures that both hold are told.
+
+        Raises
+        ------
+        ValueError
+            Without a model or databases, or for databases of different settings.
+        """
+        if (finetune is None) == (foundation is None) or not databases:
+            msg = "a benchmark needs databases and a foundation model or a fine-tuning document"
             raise ValueError(msg)
-        frames = {key: t.to_frames() for key, t in dataset.trajectories.items()}
-        last = {key: f[-1] for key, f in frames.items()}
-        predictions = family(model.family).evaluate(
-            model, list(last.values()), device=get_settings().device
+        if len({d.settings_id for d in databases}) > 1:
+            ids = ", ".join(f"{d.name}: {d.settings_id} ({d.engine})" for d in databases)
+            msg = f"databases of different settings are never compared in one benchmark; got {ids}"
+            raise ValueError(msg)
+        if finetune is not None:
+            model, title = local_model(finetune), finetune.name
+        else:
+            assert foundation is not None
+            model = family(foundation.family).resolve(foundation)
+            title = self.title or model.label
+        trained = set(dataset.n_frames) if dataset else set()
+        key = identity(
+            model=[model.family, model.sha256, model.dtype],
+            offsets=finetune.offsets if finetune else None,
+            databases=[[d.name, d.members, d.checksum, d.relaxed] for d in databases],
+            trained=sorted(trained),
+            benchmark=self.benchmark,
+            seed=self.seed,
         )
-        fixed = _parity(
-            dataset,
-            reference={k: float(f.calc.results["energy"]) for k, f in last.items()},
-            predicted=dict(zip(last, (p.energy for p in predictions), strict=True)),
-            offsets=offsets,
-        )
-        relaxed: list[ParityPoint] = []
-        failed: dict[str, str] = {}
-        if self.benchmark.relaxed:
-            energies, failed = self._relax(model, dataset, frames)
-            relaxed = _parity(
-                dataset,
-                reference={k: float(last[k].calc.results["energy"]) for k in energies},
-                predicted=energies,
-                offsets=offsets,
-            )
-        tables = [
-            *self._tables(fixed, "fixed"),
-            *self._tables(relaxed, "relaxed"),
-        ]
+        sources = stamp("torch", databases=databases, finetune=finetune, dataset=dataset)
+        if self.reuse and (known := found_again(BenchmarkDoc, "benchmark", key)):
+            own = stamp(databases=databases, finetune=finetune, dataset=dataset, reused=known)
+            return known.model_copy(update=own | {"versions": known.versions, "name": title})
+        run = _Run(model, databases, finetune.offsets if finetune else None, trained)
+        fixed = run.fixed()
+        relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
+        role: Literal["foundation", "fine-tuned", "from scratch"] = "foundation"
+        if finetune is not None:
+            role = "fine-tuned" if finetune.parent else "from scratch"
         return BenchmarkDoc(
-            **stamp("torch", dataset=dataset, finetune=finetune),
+            **sources,
+            name=title,
+            identity=key,
             model=model.model_copy(update={"path": None}) if finetune else model,
-            role="foundation" if finetune is None else "fine-tuned",
-            settings_id=dataset.settings_id,
-            offsets=offsets,
-            tables=tables,
+            role=role,
+            seed=finetune.settings.seed if finetune else None,
+            engine=databases[0].engine,
+            settings_id=databases[0].settings_id,
+            offsets=run.offsets,
+            offsets_from="training frames" if finetune else "end points",
+            databases={d.name: d.checksum for d in databases},
+            tables=[
+                table
+                for d in databases
+                for table in (
+                    self._table(d, fixed, "fixed", {}),
+                    self._table(d, relaxed, "relaxed", failed),
+                )
+                if table is not None
+            ],
             fixed=fixed,
             relaxed=relaxed,
             failed=failed,
             bootstrap_seed=self.seed,
         )
 
-    def _relax(
-        self, model: ModelSpec, dataset: DatasetDoc, frames: dict[str, list[Atoms]]
-    ) -> tuple[dict[str, float], dict[str, str]]:
-        """Relax every structure whose reference converged; return energies and failures."""
-        chosen = [k for k in frames if dataset.converged[k] and len(frames[k]) > 1]
-        keys = list(dict.fromkeys([*dataset.end_points.values(), *chosen]))
-        outcomes = relax_many(
-            evaluator(model, device=get_settings().device),
-            [frames[key][0] for key in keys],
-            fmax=self.benchmark.fmax,
-            max_steps=self.benchmark.max_steps,
-        )
-        energies: dict[str, float] = {}
-        failed: dict[str, str] = {}
-        for key, outcome in zip(keys, outcomes, strict=True):
-            if outcome.converged:
-                energies[key] = float(outcome.atoms.get_potential_energy())
-            else:
-                failed[key] = outcome.reason
-        if lost := [e for e, k in dataset.end_points.items() if k in failed]:
-            # Without its end points no mixing energy can be told; the fixed part stands.
-            failed |= {k: f"end point of {', '.join(lost)} did not relax" for k in energies}
-            energies = {}
-        return energies, failed
-
-    def _tables(
-        self, points: list[ParityPoint], geometry: Literal["fixed", "relaxed"]
-    ) -> list[BenchmarkTable]:
-        tables = []
-        parts: tuple[Literal["held-out", "training"], ...] = ("held-out", "training")
-        for part in parts:
-            chosen = [p for p in points if p.part == part and p.n_components > 1]
-            if not chosen:
-                continue
-            model = [p.model_mixing_mev for p in chosen]
-            reference = [p.reference_mixing_mev for p in chosen]
-            interval = mae_interval(model, reference, np.random.default_rng(self.seed))
-            groups = mae_by_group(model, reference, [str(p.n_components) for p in chosen])
-            total = mae([p.model_energy for p in chosen], [p.reference_energy for p in chosen])
-            tables.append(
-                BenchmarkTable(
-                    part=part,
-                    geometry=geometry,
-                    n=len(chosen),
-                    total_mae_mev=1e3 * total,
-                    mixing_mae_mev=interval.mae,
-                    mixing_mae_interval_mev=(interval.low, interval.high),
-                    by_components={str(k): v for k, v in groups.items()},
-                    reference=_END_POINTS[geometry],
-                )
+    def _table(
+        self,
+        database: DatabaseDoc,
+        points: list[ParityPoint],
+        geometry: Literal["fixed", "relaxed"],
+        failed: dict[str, str],
+    ) -> BenchmarkTable | None:
+        chosen = [p for p in points if p.database == database.name and p.n_components > 1]
+        n_failed = len(failed.keys() & set(database.members))
+        if not chosen and not n_failed:
+            return None
+        common: dict[str, Any] = {
+            "database": database.name,
+            "geometry": geometry,
+            "n_failed": n_failed,
+            "reference": _END_POINTS[geometry],
+        }
+        if not chosen:
+            return BenchmarkTable(
+                **common,
+                n=0,
+                n_trained=0,
+                total_mae_mev=nan,
+                mixing_mae_mev=nan,
+                mixing_mae_interval_mev=(nan, nan),
+                new_mixing_mae_mev=None,
+                by_components={},
             )
-        return tables
+        model = [p.model_mixing_mev for p in chosen]
+        reference = [p.reference_mixing_mev for p in chosen]
+        interval = mae_interval(model, reference, np.random.default_rng(self.seed))
+        groups = mae_by_group(model, reference, [str(p.n_components) for p in chosen])
+        total = mae([p.model_energy for p in chosen], [p.reference_energy for p in chosen])
+        new = [p for p in chosen if not p.trained]
+        return BenchmarkTable(
+            **common,
+            n=len(chosen),
+            n_trained=len(chosen) - len(new),
+            total_mae_mev=1e3 * total,
+            mixing_mae_mev=interval.mae,
+            mixing_mae_interval_mev=(interval.low, interval.high),
+            new_mixing_mae_mev=mae(
+                [p.model_mixing_mev for p in new], [p.reference_mixing_mev for p in new]
+            )
+            if new
+            else None,
+            by_components={str(k): v for k, v in sorted(groups.items(), key=str)},
+        )
 
 
-def _parity(
-    dataset: DatasetDoc,
-    *,
-    reference: dict[str, float],
-    predicted: dict[str, float],
-    offsets: dict[str, float],
-) -> list[ParityPoint]:
-    """Return one point per structure that both know; offsets go to the model's total energies."""
-    if not predicted:
-        return []
-    keys = list(predicted)
-    counts = [dataset.structures[k].counts for k in keys]
-    pure = {e: reference[k] for e, k in dataset.end_points.items()}
-    model_pure = {e: predicted[k] for e, k in dataset.end_points.items()}
-    mixing = 1e3 * mixing_energies([reference[k] for k in keys], counts, pure)
-    model_mixing = 1e3 * mixing_energies([predicted[k] for k in keys], counts, model_pure)
-    elements = sorted(offsets)
-    atoms = [{e: dataset.trajectories[k].symbols.count(e) for e in elements} for k in keys]
-    total = apply_offsets(
-        [predicted[k] for k in keys], count_matrix(atoms, elements), elements, offsets
-    )
-    held_out = set(dataset.held_out)
-    points = []
-    for i, key in enumerate(keys):
-        entry = dataset.structures[key]
-        units = len(entry.species)
-        points.append(
+@dataclass
+class _Run:
+    """One model on all databases; a label of a structure counts once, whoever holds it."""
+
+    model: ModelSpec
+    databases: list[DatabaseDoc]
+    known_offsets: dict[str, float] | None
+    trained: set[str]
+    offsets: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.device = get_settings().device
+        self.frames: dict[tuple[str, str], list[Atoms]] = {}
+        for d in self.databases:
+            for k, trajectory in d.trajectories.items():
+                if (k, d.labels[k]) not in self.frames:
+                    self.frames[k, d.labels[k]] = trajectory.to_frames()
+
+    def fixed(self) -> list[ParityPoint]:
+        """Evaluate the last frame of every label."""
+        last = {key: frames[-1] for key, frames in self.frames.items()}
+        told = family(self.model.family).evaluate(
+            self.model, list(last.values()), device=self.device
+        )
+        predicted = dict(zip(last, (p.energy for p in told), strict=True))
+        self.offsets = self.known_offsets or self._of_end_points(last, predicted)
+        return [point for d in self.databases for point in self._points(d, predicted)]
+
+    def relaxed(self, spec: BenchmarkSpec) -> tuple[list[ParityPoint], dict[str, str]]:
+        """Relax every structure whose reference converged; return points and failures."""
+        chosen = [d for d in self.databases if d.relaxed]
+        wanted = {
+            (k, d.labels[k]): d.converged[k] and len(self.frames[k, d.labels[k]]) > 1
+            for d in chosen
+            for k in (*d.members, *d.end_points.values())
+        }
+        ends = {(k, d.labels[k]) for d in chosen for k in d.end_points.values()}
+        keys = [key for key, moves in wanted.items() if moves or key in ends]
+        outcomes = relax_many(
+            evaluator(self.model, device=self.device),
+            [self.frames[key][0] for key in keys],
+            fmax=spec.fmax,
+            max_steps=spec.max_steps,
+        )
+        energies = {
+            key: float(o.atoms.get_potential_energy())
+            for key, o in zip(keys, outcomes, strict=True)
+            if o.converged
+        }
+        failed = {k[0]: o.reason for k, o in zip(keys, outcomes, strict=True) if not o.converged}
+        points: list[ParityPoint] = []
+        for d in chosen:
+            if lost := [e for e, k in d.end_points.items() if k in failed]:
+                # Without its end points no mixing energy can be told; the fixed part stands.
+                why = f"end point of {', '.join(lost)} did not relax"
+                failed |= {k: why for k in d.members if (k, d.labels[k]) in energies}
+            else:
+                points += self._points(d, energies)
+        return points, failed
+
+    def _of_end_points(
+        self, last: dict[tuple[str, str], Atoms], predicted: dict[tuple[str, str], float]
+    ) -> dict[str, float]:
+        d = self.databases[0]
+        keys = [(k, d.labels[k]) for k in d.end_points.values()]
+        return offsets_between([last[k] for k in keys], [predicted[k] for k in keys])
+
+    def _points(self, d: DatabaseDoc, predicted: dict[tuple[str, str], float]) -> list[ParityPoint]:
+        """Return one point per member that has an energy; offsets go to total energies."""
+        keys = [k for k in d.members if (k, d.labels[k]) in predicted]
+        if not keys:
+            return []
+
+        def reference(k: str) -> float:
+            return float(self.frames[k, d.labels[k]][-1].calc.results["energy"])
+
+        def energy(k: str) -> float:
+            return predicted[k, d.labels[k]]
+
+        counts = [d.structures[k].counts for k in keys]
+        pure = {e: reference(k) for e, k in d.end_points.items()}
+        model_pure = {e: energy(k) for e, k in d.end_points.items()}
+        mixing = 1e3 * mixing_energies([reference(k) for k in keys], counts, pure)
+        model_mixing = 1e3 * mixing_energies([energy(k) for k in keys], counts, model_pure)
+        elements = sorted(self.offsets)
+        atoms = [{e: d.trajectories[k].symbols.count(e) for e in elements} for k in keys]
+        total = apply_offsets(
+            [energy(k) for k in keys], count_matrix(atoms, elements), elements, self.offsets
+        )
+        return [
             ParityPoint(
-                structure_id=key,
-                formula=entry.formula,
-                n_components=len(entry.counts),
-                part="held-out" if key in held_out else "training",
-                reference_energy=reference[key] / units,
-                model_energy=float(total[i]) / units,
+                structure_id=k,
+                formula=d.structures[k].formula,
+                n_components=len(d.structures[k].counts),
+                database=d.name,
+                trained=k in self.trained,
+                reference_energy=reference(k) / len(d.structures[k].species),
+                model_energy=float(total[i]) / len(d.structures[k].species),
                 reference_mixing_mev=float(mixing[i]),
                 model_mixing_mev=float(model_mixing[i]),
             )
-        )
-    return points
+            for i, k in enumerate(keys)
+        ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import psutil
 
 from hea_flows.alloy.sets import parse
-from hea_flows.config import Campaign
+from hea_flows.config import Campaign, LabelSpec, plan
 from hea_flows.engines.cost import LabelCost
 from hea_flows.jobs.labels import LabelsMaker
 from hea_flows.settings import get_settings
@@ -37,7 +36,7 @@ class SetEstimate:
     """
 
     expression: str
-    use: Literal["training", "held-out"]
+    use: str
     engine: str
     atoms: list[int]
     costs: list[LabelCost] | None
@@ -57,10 +56,14 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
     """
     alloy = campaign.alloy.to_alloy()
     estimates = []
-    for spec in campaign.structures:
-        labels = spec.labels or campaign.labels
+    labelled: list[tuple[LabelSpec, set[str]]] = []
+    for spec in plan(campaign).sets:
+        labels = spec.labels
         engine = LabelsMaker(labels=labels, seed=campaign.seed).engine()
-        orderings = parse(spec.set).build(alloy, campaign.seed)
+        known = {key for other, ids in labelled if other == labels for key in ids}
+        orderings = parse(spec.expression).build(alloy, campaign.seed)
+        orderings = [ordering for ordering in orderings if ordering.id not in known]
+        labelled.append((labels, set(spec.ids)))
         symmetric = labels.start is None or not labels.start.rattle
         costs = gigabytes = None
         if of_one := getattr(engine, "estimate", None):
@@ -69,7 +72,11 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
             if get_settings().gpaw_command is None:
                 gigabytes += _WORKER + (_POTENTIAL if labels.start is not None else 0.0)
         atoms = [ordering.n_sites * alloy.atoms_per_unit for ordering in orderings]
-        estimates.append(SetEstimate(spec.set, spec.use, labels.engine, atoms, costs, gigabytes))
+        estimates.append(
+            SetEstimate(
+                spec.expression, ", ".join(spec.uses), labels.engine, atoms, costs, gigabytes
+            )
+        )
     return estimates
 
 

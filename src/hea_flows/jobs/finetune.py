@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from jobflow import CURRENT_JOB, Maker, job
+from jobflow import CURRENT_JOB, JobConfig, Maker, job
 from numpy.typing import NDArray
 
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
 from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
 from hea_flows.jobs.dataset import split_atoms
+from hea_flows.jobs.identity import found_again, identity
 from hea_flows.schemas import DatasetDoc, FineTuneDoc, ModelSpec, StoredFile, TrainingSettings
 from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
@@ -37,17 +39,42 @@ class FineTuneMaker(Maker):
         The parent; without name and path the family's model is trained from scratch.
     training
         Epochs, batch, loss weights, seed.
+    title
+        The campaign's name of the model; default the parent's.
+    reuse
+        Whether a model that is in the store already is taken: the same frames and splits, parent
+        and settings.
     """
 
     name: str = "fine-tune"
     model: ModelSpec = field(default_factory=lambda: ModelSpec(family="chgnet", name="0.3.0"))
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    title: str = ""
+    reuse: bool = True
 
-    @job(data=["model_file"], output_schema=FineTuneDoc)
+    @job(data=["model_file"], output_schema=FineTuneDoc, config=JobConfig(expose_store=True))
     def make(self, dataset: DatasetDoc) -> FineTuneDoc:
         """Train; an interrupted job goes on from its last epoch."""
         engine = family(self.model.family)
-        parent = self.model if self.model.is_foundation else None
+        parent = None
+        if self.model.is_foundation:
+            parent = engine.resolve(self.model)
+        else:
+            own = {"architecture": self.model.architecture, "dtype": self.model.dtype}
+            engine = family(self.model.family, **own)
+        title = self.title or self.model.label
+        key = identity(
+            frames=dataset.checksum,
+            splits=[dataset.train, dataset.test, dataset.validation],
+            family=self.model.family,
+            parent=parent.sha256 if parent else None,
+            dtype=self.model.dtype,
+            architecture=self.model.architecture,
+            settings=self.training,
+        )
+        if self.reuse and (known := found_again(FineTuneDoc, "finetune", key)):
+            sources = stamp(dataset=dataset, reused=known) | {"versions": known.versions}
+            return known.model_copy(update=sources | {"name": title})
         device = get_settings().device
         splits = {
             "train": split_atoms(dataset, dataset.train),
@@ -68,6 +95,8 @@ class FineTuneMaker(Maker):
         )
         return FineTuneDoc(
             **stamp("torch", "chgnet", "mace-torch", dataset=dataset),
+            name=title,
+            identity=key,
             parent=parent,
             best_epoch=result.best_epoch,
             model=result.model.model_copy(update={"path": None}),
@@ -98,13 +127,18 @@ def local_model(document: FineTuneDoc) -> ModelSpec:
 
 def element_offsets(model: ModelSpec | None, frames: list[Atoms]) -> dict[str, float]:
     """Return the reference's energy per element minus the model's (eV), minimum norm."""
-    reference = np.array([f.calc.results["energy"] for f in frames])
-    predicted = np.zeros(len(frames))
+    predicted = [0.0] * len(frames)
     if model is not None:
         predictions = family(model.family).evaluate(model, frames, device=get_settings().device)
-        predicted = np.array([p.energy for p in predictions])
+        predicted = [p.energy for p in predictions]
+    return offsets_between(frames, predicted)
+
+
+def offsets_between(frames: list[Atoms], predicted: Sequence[float]) -> dict[str, float]:
+    """Return the labels' energy per element minus predicted ones (eV), minimum norm."""
+    reference = np.array([f.calc.results["energy"] for f in frames])
     compositions, elements = _compositions(frames)
-    return fit_offsets(compositions, reference - predicted, elements)
+    return fit_offsets(compositions, reference - np.array(predicted), elements)
 
 
 def _compositions(frames: list[Atoms]) -> tuple[NDArray[np.int64], list[str]]:

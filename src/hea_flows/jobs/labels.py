@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 from ase.constraints import FixSymmetry
-from jobflow import CURRENT_JOB, Flow, Maker, Response, job
+from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OutputReference, Response, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.relaxation import relax
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.engines.registry import family, reference_engine
+from hea_flows.jobs.identity import identity, stored, uuid_of
 from hea_flows.jobs.routing import CPU, route
-from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
+from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings
 
 #: Structures whose labels one job adds to a workflow. FireWorks writes what a job adds into one
@@ -83,6 +84,9 @@ class LabelsMaker(Maker):
     reference
         The engine's Maker; default the one that `labels` describes. It is a field so that jobflow's
         `update_maker_kwargs` and atomate2's powerups change it before its jobs exist.
+    reuse
+        Whether a label that is in the store already, of this or another campaign, is taken: the
+        same structure, engine with all its fields, start geometry and host.
 
     Raises
     ------
@@ -94,6 +98,7 @@ class LabelsMaker(Maker):
     labels: LabelSpec = field(default_factory=LabelSpec)
     seed: int = 0
     reference: Any = None
+    reuse: bool = True
 
     def __post_init__(self) -> None:
         """Make the engine that the options describe."""
@@ -116,35 +121,88 @@ class LabelsMaker(Maker):
             raise ValueError(msg)
         return make(**self.labels.options)
 
-    @job
-    def make(self, structures: StructuresDoc) -> Response[Any]:
+    @job(config=JobConfig(expose_store=True))
+    def make(
+        self, structures: StructuresDoc, earlier: list[StructuresDoc] | None = None
+    ) -> Response[Any]:
         """Fan out; the output is the list of label documents.
 
         A large set is fanned out by several jobs (see `PART`), whose lists are joined to one.
+
+        Parameters
+        ----------
+        structures
+            The set.
+        earlier
+            Sets that are labelled in the same way by other jobs; what they hold is left out.
         """
         current = CURRENT_JOB.job
         more = dict(current.config.manager_config) if current else {}
         more.pop("_category", None)
-        if len(structures.structures) > PART:
+        known = {e.structure_id for doc in earlier or [] for e in doc.structures}
+        entries = [e for e in structures.structures if e.structure_id not in known]
+        structures = structures.model_copy(update={"structures": entries})
+        if len(entries) > PART:
             return Response(replace=self._in_parts(structures, more))
-        engine = self.engine()
-        own = getattr(engine, "category", self.labels.engine)
+        keys = self._identities(structures)
+        there = self._there(list(keys.values()))
+        found = [key for e in entries if (key := keys.get(e.structure_id)) in there]
+        reused: Any = stored_labels(found)
         jobs: list[Any] = []
-        outputs = []
-        for entry in structures.structures:
-            start = None
-            if self.labels.start is not None:
-                prepare = StartMaker(start=self.labels.start, seed=self.seed).make(
-                    entry, structures.alloy
-                )
-                prepare.append_name(f" {entry.formula}")
-                jobs.append(route(prepare, self.labels.start.model.family, **more))
-                start = prepare.output
-            label = engine.make(entry, structures.alloy, source=_link(structures), start=start)
-            label.append_name(f" {entry.formula}")
-            jobs.append(route(label, own, **more))
-            outputs.append(label.output)
+        outputs: list[Any] = []
+        n_reused = 0
+        for entry in entries:
+            key = keys.get(entry.structure_id)
+            if key in there:
+                outputs.append(reused.output[n_reused])
+                n_reused += 1
+                continue
+            own = self._label(entry, structures, more)
+            if key is not None and isinstance(own[-1], Job):
+                own[-1].set_uuid(key)
+            jobs += own
+            outputs.append(own[-1].output)
+        if n_reused:
+            jobs.append(route(reused, CPU, **more))
         return Response(replace=Flow(jobs, output=outputs, name=self.name))
+
+    def _label(
+        self, entry: StructureEntry, structures: StructuresDoc, more: dict[str, Any]
+    ) -> list[Any]:
+        """Return the jobs of one structure; the last one labels it."""
+        engine = self.engine()
+        jobs: list[Any] = []
+        start = None
+        if self.labels.start is not None:
+            prepare = StartMaker(start=self.labels.start, seed=self.seed).make(
+                entry, structures.alloy
+            )
+            prepare.append_name(f" {entry.formula}")
+            jobs.append(route(prepare, self.labels.start.model.family, **more))
+            start = prepare.output
+        label = engine.make(entry, structures.alloy, source=_link(structures), start=start)
+        label.append_name(f" {entry.formula}")
+        return [*jobs, route(label, getattr(engine, "category", self.labels.engine), **more)]
+
+    def _identities(self, structures: StructuresDoc) -> dict[str, str]:
+        """Return the uuid of the job that labels each structure; none if labels are not reused."""
+        engine, start = self.engine(), self.labels.start
+        own = getattr(engine, "identity", lambda: {"fields": engine})()
+        if not self.reuse or own is None:
+            return {}
+        common = {"engine": own, "alloy": structures.alloy, "start": start}
+        if start is not None and start.rattle:
+            common["seed"] = self.seed
+        return {
+            e.structure_id: uuid_of(identity(**common, structure=e.structure_id))
+            for e in structures.structures
+        }
+
+    @staticmethod
+    def _there(uuids: list[str]) -> set[str]:
+        """Return those whose labels are in the store and can be used."""
+        usable = {"$in": ["converged", "unconverged"]}
+        return set(stored({"uuid": {"$in": uuids}, "output.state": usable}) if uuids else [])
 
     def _in_parts(self, structures: StructuresDoc, more: dict[str, Any]) -> Flow:
         """Return the jobs that fan out parts of a set; the output is one list."""
@@ -158,6 +216,12 @@ class LabelsMaker(Maker):
             jobs.append(fan_out(job, **more))
             outputs += [job.output[i] for i in range(len(part))]
         return Flow(jobs, output=outputs, name=self.name)
+
+
+@job
+def stored_labels(uuids: list[str]) -> list[OutputReference]:
+    """Stand for labels that are in the store, in the flow that needs them."""
+    return [OutputReference(uuid, output_schema=LabelDoc) for uuid in uuids]
 
 
 def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from jobflow import Maker, job
 
@@ -11,6 +12,7 @@ from hea_flows.results.report import ReportInputs, summary
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
+    DatabaseDoc,
     DatasetDoc,
     FineTuneDoc,
     LabelDoc,
@@ -35,39 +37,29 @@ class ReportMaker(Maker):
         campaign: CampaignDoc,
         structures: list[StructuresDoc],
         labels: list[list[LabelDoc | None]],
-        dataset: DatasetDoc,
-        finetune: FineTuneDoc | None = None,
+        datasets: list[DatasetDoc | None] | None = None,
+        databases: list[DatabaseDoc | None] | None = None,
+        finetunes: list[FineTuneDoc | None] | None = None,
         benchmarks: list[BenchmarkDoc | None] | None = None,
         montecarlo: list[MonteCarloDoc | None] | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
     ) -> ReportDoc:
         """Write the report from the documents of a campaign; a job that failed left None."""
-        every_label = [label for group in labels for label in group if label is not None]
-        chains = [chain for chain in montecarlo or [] if chain is not None]
-        models = [document for document in benchmarks or [] if document is not None]
-        inputs = ReportInputs.from_documents(
-            [
-                campaign,
-                *structures,
-                *every_label,
-                dataset,
-                *models,
-                *chains,
-                *(d for d in (finetune, thermodynamics) if d is not None),
-            ]
-        )
+        made: dict[str, list[Any]] = {
+            "structures": structures,
+            "labels": [label for group in labels for label in group],
+            "datasets": datasets or [],
+            "databases": databases or [],
+            "finetunes": finetunes or [],
+            "benchmarks": benchmarks or [],
+            "montecarlo": montecarlo or [],
+            "thermodynamics": [thermodynamics],
+        }
+        made = {role: [d for d in found if d is not None] for role, found in made.items()}
+        inputs = ReportInputs.from_documents([campaign, *(d for f in made.values() for d in f)])
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
-            **stamp(
-                campaign=campaign,
-                structures=structures,
-                labels=every_label,
-                dataset=dataset,
-                finetune=finetune,
-                benchmarks=models,
-                montecarlo=chains,
-                thermodynamics=thermodynamics,
-            ),
+            **stamp(campaign=campaign, **made),
             title=campaign.name,
             summary=summary(inputs),
             html=html,

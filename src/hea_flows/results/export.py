@@ -9,11 +9,11 @@ from ase import Atoms
 
 from hea_flows.engines.archive import DatasetCard
 from hea_flows.results.archive import label_frames, write_dataset
-from hea_flows.schemas import DatasetDoc, FrameRef, LabelDoc, StructuresDoc
+from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
 
 def dataset_frames(dataset: DatasetDoc, labels: Sequence[LabelDoc]) -> list[Atoms]:
-    """Return the labelled frames of a dataset in its own order, then the held-out structures'.
+    """Return the labelled frames of a dataset in its own order, then those of other structures.
 
     Each carries in `info`: structure_id, calculation, settings_id, step, label (uuid of its
     document), split (train, test, validation or held-out), formula and converged (of the whole
@@ -22,58 +22,42 @@ def dataset_frames(dataset: DatasetDoc, labels: Sequence[LabelDoc]) -> list[Atom
     Parameters
     ----------
     dataset
-        With its trajectories loaded.
+        The dataset.
     labels
-        The campaign's label documents; their trajectories are not needed.
+        The campaign's label documents, loaded. Those that have frames and the dataset's settings
+        are written; what the dataset does not split is held out.
 
     Raises
     ------
     ValueError
-        If the document was read without its trajectories, or one of its labels is not given.
+        If one of the dataset's labels is not given, or without its trajectory.
     """
-    used = {f.structure_id for f in dataset.frames}
-    needed = sorted({*dataset.labels, *used})
-    if missing := [key for key in needed if key not in dataset.trajectories]:
+    known = {label.uuid: label for label in labels if label.trajectory is not None}
+    if missing := [key for key, uuid in dataset.labels.items() if uuid not in known]:
         msg = (
-            f"the dataset holds no trajectory of {len(missing)} structures ({missing[0]}, ...); "
-            "read it with load=True"
+            f"no label document of {len(missing)} structures of the dataset ({missing[0]}, ...); "
+            "read labels with load=True"
         )
         raise ValueError(msg)
-    known = {label.uuid: label for label in labels}
-    if missing := [key for key in needed if dataset.labels.get(key) not in known]:
-        msg = f"no label document of {len(missing)} structures of the dataset ({missing[0]}, ...)"
-        raise ValueError(msg)
-    trajectories = {
-        key: label_frames(
-            known[dataset.labels[key]].model_copy(update={"trajectory": dataset.trajectories[key]})
-        )
-        for key in needed
+    others = {
+        d.structure.structure_id: d.uuid
+        for d in known.values()
+        if d.structure.structure_id not in dataset.labels and d.settings_id == dataset.settings_id
     }
-    refs = [
-        *dataset.frames,
-        *(
-            FrameRef(label=dataset.labels[key], structure_id=key, step=step)
-            for key in needed
-            if key not in used
-            for step in range(len(trajectories[key]))
-        ),
-    ]
-    splits = dict.fromkeys(range(len(refs)), "held-out")
+    frames = []
+    for uuid in (*dataset.labels.values(), *others.values()):
+        label = known[uuid]
+        for frame in label_frames(label):
+            frame.info |= {"label": uuid, "split": "held-out", "formula": label.structure.formula}
+            frames.append(frame)
+    # Frames stand as the dataset counts them: all of one structure, then the next one's.
     for name, indices in (
         ("train", dataset.train),
         ("test", dataset.test),
         ("validation", dataset.validation),
     ):
-        splits |= dict.fromkeys(indices, name)
-    frames = []
-    for i, ref in enumerate(refs):
-        frame = trajectories[ref.structure_id][ref.step]
-        frame.info |= {
-            "label": ref.label,
-            "split": splits[i],
-            "formula": dataset.structures[ref.structure_id].formula,
-        }
-        frames.append(frame)
+        for i in indices:
+            frames[i].info["split"] = name
     return frames
 
 
@@ -99,22 +83,21 @@ def export_dataset(
     Parameters
     ----------
     dataset
-        With its trajectories loaded.
+        The dataset.
     path
         File to write; a suffix ``.gz`` or ``.xz`` compresses.
     labels, structures
-        The campaign's documents.
+        The campaign's documents, labels with their trajectories loaded.
     title, regenerate, notes
         Texts of the card; the title is by default the campaign's name.
 
     Raises
     ------
     ValueError
-        If the document was read without its trajectories, labels are missing, or the file or its
-        card cannot have the name.
+        If labels are missing or not loaded, or the file or its card cannot have the name.
     """
     frames = dataset_frames(dataset, labels)
-    uuids = set(dataset.labels.values())
+    uuids = {frame.info["label"] for frame in frames}
     return write_dataset(
         path,
         frames,

@@ -9,6 +9,7 @@ from typing import Any
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
+    DatabaseDoc,
     DatasetDoc,
     Document,
     FineTuneDoc,
@@ -24,7 +25,7 @@ from hea_flows.schemas import (
 def name_of(document: Document) -> str:
     """Return a document's short name, for example a formula or a model's label."""
     match document:
-        case CampaignDoc():
+        case CampaignDoc() | DatabaseDoc():
             return document.name
         case StructuresDoc():
             return document.expression
@@ -35,9 +36,9 @@ def name_of(document: Document) -> str:
             tail = document.alloy.to_alloy().unit_formula(first)[len(first) :]
             return f"({','.join(document.alloy.elements)}){tail}"
         case FineTuneDoc():
-            return document.model.label
+            return f"{document.name}, {document.model.label}"
         case BenchmarkDoc():
-            return f"{document.role} {document.model.label}"
+            return f"{document.name}, {document.role} {document.model.label}"
         case MonteCarloDoc():
             return f"{document.temperature:g} K, {document.mode}"
         case ThermodynamicsDoc():
@@ -86,7 +87,17 @@ def _dataset(d: DatasetDoc) -> dict[str, Any]:
         "test": len(d.test),
         "validation": len(d.validation),
         "structures": d.n_structures,
-        "held out": len(d.held_out),
+        "excluded": len(d.excluded),
+        "checksum": d.checksum,
+    }
+
+
+def _database(d: DatabaseDoc) -> dict[str, Any]:
+    return {
+        "sets": "; ".join(d.expressions),
+        "engine": d.engine,
+        "settings id": d.settings_id,
+        "structures": len(d.members),
         "excluded": len(d.excluded),
         "checksum": d.checksum,
     }
@@ -107,7 +118,10 @@ def _finetune(d: FineTuneDoc) -> dict[str, Any]:
 def _benchmark(d: BenchmarkDoc) -> dict[str, Any]:
     return {
         **_model("model", d.model),
+        "databases": _versions({k: v[:12] for k, v in d.databases.items()}),
+        "engine": d.engine,
         "settings id": d.settings_id,
+        "offsets fitted on": d.offsets_from,
         "bootstrap seed": d.bootstrap_seed,
         "failed": len(d.failed),
     }
@@ -143,6 +157,7 @@ _FACTS: dict[type[Document], Callable[[Any], dict[str, Any]]] = {
     StructuresDoc: _structures,
     LabelDoc: _label,
     DatasetDoc: _dataset,
+    DatabaseDoc: _database,
     FineTuneDoc: _finetune,
     BenchmarkDoc: _benchmark,
     MonteCarloDoc: _montecarlo,

@@ -36,7 +36,7 @@ _MARKS: dict[str, dict[str, Any]] = {
     "foundation model": {"marker": "+", "color": FOUNDATION, "ms": 6, "mew": 1.3},
     "fine-tuned model": {"marker": "x", "color": TUNED, "ms": 5, "mew": 1.3},
 }
-_PARTS = (("training", "o", "none", "#0072B2"), ("held-out", "D", "#D55E00", "white"))
+_DATABASE_MARKS = (("D", "#D55E00", "white"), ("o", "none", "#0072B2"), ("s", "none", "#009E73"))
 
 
 def points_of(benchmark: BenchmarkDoc | None, geometry: Geometry) -> list[ParityPoint]:
@@ -225,8 +225,9 @@ def parity(
             if not points:
                 say_empty(axes, f"no {geometry} energies of the {who} model")
                 continue
-            for part, marker, face, edge in _PARTS:
-                pairs = [pick(p) for p in points if p.part == part]
+            for j, name in enumerate(dict.fromkeys(p.database for p in points)):
+                marker, face, edge = _DATABASE_MARKS[j % len(_DATABASE_MARKS)]
+                pairs = [pick(p) for p in points if p.database == name]
                 xy = np.array(pairs, dtype=float).reshape(-1, 2)
                 xy = xy[np.isfinite(xy).all(axis=1)]
                 if len(xy):
@@ -239,7 +240,7 @@ def parity(
                         mec=edge,
                         ms=6,
                         mew=0.9,
-                        label=f"{part}, n = {len(xy)}: MAE {error:.3g} meV/unit",
+                        label=f"{plain(name)}, n = {len(xy)}: MAE {error:.3g} meV/unit",
                     )
             axes.set(xlabel=f"reference ({unit})", ylabel=f"model ({unit})")
             axes.legend(loc="upper left")

@@ -11,6 +11,7 @@ from jobflow import JobStore
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
+    DatabaseDoc,
     DatasetDoc,
     Document,
     FineTuneDoc,
@@ -28,6 +29,7 @@ KINDS: dict[str, type[Document]] = {
     "structures": StructuresDoc,
     "label": LabelDoc,
     "dataset": DatasetDoc,
+    "database": DatabaseDoc,
     "finetune": FineTuneDoc,
     "benchmark": BenchmarkDoc,
     "montecarlo": MonteCarloDoc,
@@ -142,7 +144,7 @@ def documents(
     kind
         A key of `KINDS`.
     campaign
-        Name of the campaign; default all.
+        Name of the campaign; default all. Labels of another campaign that this one uses count.
     load
         Read the fields in the data store too (trajectories, weights, pages).
     filters
@@ -164,6 +166,12 @@ def documents(
     criteria: dict[str, Any] = {"output.kind": kind}
     if campaign is not None:
         criteria["output.campaign"] = campaign
+    if kind == "label" and campaign is not None:
+        del criteria["output.campaign"]
+        criteria["$or"] = [
+            {"output.campaign": campaign},
+            {"uuid": {"$in": _labels_used(store, campaign)}},
+        ]
     criteria |= {f"output.{k.replace('__', '.')}": v for k, v in filters.items()}
     # A newer run of the same job hides an older one even if the newer does not match.
     found = {(d["uuid"], d["index"]) for d in store.query(criteria, properties=["uuid", "index"])}
@@ -178,6 +186,13 @@ def documents(
     )
     chosen = [_with_uuid(r) for r in rows if (r["uuid"], r["index"]) in set(wanted)]
     return sorted(chosen, key=lambda d: (d.created_at, d.uuid))
+
+
+def _labels_used(store: JobStore, campaign: str) -> list[str]:
+    """Return the uuids of labels that a campaign's datasets and databases hold."""
+    criteria = {"output.campaign": campaign, "output.kind": {"$in": ["dataset", "database"]}}
+    rows = store.query(criteria, properties=["output.labels"])
+    return sorted({uuid for row in rows for uuid in row["output"]["labels"].values()})
 
 
 def _newest(store: JobStore, uuids: list[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     CampaignDoc,
+    DatabaseDoc,
     DatasetDoc,
     Document,
     FineTuneDoc,
@@ -52,6 +53,7 @@ class ReportInputs:
     structures: list[StructuresDoc] = field(default_factory=list)
     labels: list[LabelDoc] = field(default_factory=list)
     datasets: list[DatasetDoc] = field(default_factory=list)
+    databases: list[DatabaseDoc] = field(default_factory=list)
     finetunes: list[FineTuneDoc] = field(default_factory=list)
     benchmarks: list[BenchmarkDoc] = field(default_factory=list)
     montecarlo: list[MonteCarloDoc] = field(default_factory=list)
@@ -67,6 +69,7 @@ class ReportInputs:
             structures=[d for d in pool if isinstance(d, StructuresDoc)],
             labels=[d for d in pool if isinstance(d, LabelDoc)],
             datasets=[d for d in pool if isinstance(d, DatasetDoc)],
+            databases=[d for d in pool if isinstance(d, DatabaseDoc)],
             finetunes=[d for d in pool if isinstance(d, FineTuneDoc)],
             benchmarks=[d for d in pool if isinstance(d, BenchmarkDoc)],
             montecarlo=[d for d in pool if isinstance(d, MonteCarloDoc)],
@@ -81,6 +84,7 @@ class ReportInputs:
             *self.structures,
             *self.labels,
             *self.datasets,
+            *self.databases,
             *self.finetunes,
             *self.benchmarks,
             *self.montecarlo,
@@ -89,8 +93,8 @@ class ReportInputs:
 
     @property
     def alloy(self) -> AlloySpec | None:
-        """The alloy of the newest dataset, or of the newest structure set."""
-        for documents in (self.datasets, self.structures):
+        """The alloy of the newest dataset, database or structure set."""
+        for documents in (self.datasets, self.databases, self.structures):
             if documents:
                 return documents[-1].alloy
         return None
@@ -98,10 +102,14 @@ class ReportInputs:
     def benchmark(self, role: Literal["foundation", "fine-tuned"]) -> BenchmarkDoc | None:
         """Return the newest benchmark of a role; the foundation is the fine-tuned one's parent.
 
+        A model from scratch counts as fine-tuned where there is no other.
+
         Where the fine-tuned model's parent or settings id are known, a foundation benchmark of
         another model or another reference is not taken for it.
         """
         found = [b for b in self.benchmarks if b.role == role]
+        if role == "fine-tuned" and not found:
+            found = [b for b in self.benchmarks if b.role == "from scratch"]
         if role == "foundation" and (tuned := self.benchmark("fine-tuned")):
             found = [b for b in found if b.settings_id == tuned.settings_id]
             if parent := self.parent_of(tuned.model):
@@ -124,9 +132,12 @@ def _same_model(a: ModelSpec, b: ModelSpec) -> bool:
 
 
 def held_out(benchmark: BenchmarkDoc | None, geometry: Geometry) -> BenchmarkTable | None:
-    """Return the row of the held-out part at one geometry, if it has a finite error."""
+    """Return the row at one geometry of the database that headlines speak of, if it has an error.
+
+    It is the first database that is not only what a model was trained on.
+    """
     for table in benchmark.tables if benchmark else []:
-        if (table.part, table.geometry) == ("held-out", geometry) and table.n > 0:
+        if table.geometry == geometry and table.database != "training" and table.n > 0:
             return table if isfinite(table.mixing_mae_mev) else None
     return None
 
@@ -161,8 +172,8 @@ def solid_solution(doc: ThermodynamicsDoc) -> str | None:
 def problems(inputs: ReportInputs) -> list[tuple[str, str, str, str]]:
     """Return structures that are not as planned: (structure id, formula, where, reason)."""
     formulas = {label.structure.structure_id: label.structure.formula for label in inputs.labels}
-    for dataset in inputs.datasets:
-        formulas |= {key: entry.formula for key, entry in dataset.structures.items()}
+    tables = [d.structures for d in inputs.datasets] + [d.structures for d in inputs.databases]
+    formulas |= {key: entry.formula for table in tables for key, entry in table.items()}
     rows = [
         (x.structure.structure_id, x.structure.formula, f"label: {x.state}", x.reason or "")
         for x in inputs.labels
@@ -172,9 +183,14 @@ def problems(inputs: ReportInputs) -> list[tuple[str, str, str, str]]:
         rows += [
             (k, formulas.get(k, ""), "not in the dataset", v) for k, v in dataset.excluded.items()
         ]
+    for database in inputs.databases:
+        rows += [
+            (k, formulas.get(k, ""), f"not in the database {database.name}", v)
+            for k, v in database.excluded.items()
+        ]
     for bench in inputs.benchmarks:
         rows += [
-            (k, formulas.get(k, ""), f"relaxation with the {bench.role} model", v)
+            (k, formulas.get(k, ""), f"relaxation with the {bench.role} model {bench.name}", v)
             for k, v in bench.failed.items()
         ]
     for thermo in inputs.thermodynamics:

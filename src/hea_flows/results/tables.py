@@ -92,7 +92,7 @@ def summary_tables(summary: Mapping[str, Any]) -> list[RichTable]:
 
 
 def benchmark_table(inputs: ReportInputs) -> Table:
-    """Return the errors of every model, geometry and part."""
+    """Return the errors of every model, geometry and database."""
     components = sorted(
         {n for b in inputs.benchmarks for t in b.tables for n in t.by_components}, key=int
     )
@@ -102,14 +102,16 @@ def benchmark_table(inputs: ReportInputs) -> Table:
             low, high = t.mixing_mae_interval_mev
             rows.append(
                 [
+                    bench.name if bench.seed is None else f"{bench.name}, seed {bench.seed}",
                     bench.role,
-                    bench.model.label,
                     t.geometry,
-                    t.part,
-                    str(t.n),
+                    t.database,
+                    f"{t.n} ({t.n_failed} failed)" if t.n_failed else str(t.n),
+                    str(t.n_trained),
                     number(t.total_mae_mev),
                     number(t.mixing_mae_mev),
                     f"{number(low)} to {number(high)}",
+                    number(t.new_mixing_mae_mev),
                     *(number(t.by_components.get(n)) for n in components),
                 ]
             )
@@ -117,18 +119,22 @@ def benchmark_table(inputs: ReportInputs) -> Table:
     references = "".join(f" Mixing energies, {g}: {text}." for g, text in ends.items())
     return Table(
         "Mean absolute errors against the reference labels (meV/unit). Total energies after "
-        "per-element offsets; end points are not counted. Relaxed and fixed energies are not "
-        f"to be compared with each other.{references}",
+        "per-element offsets; the columns after the interval are mixing energies of parts. End "
+        "points are not counted. Relaxed and fixed energies are not "
+        "to be compared with each other. Reference labels: "
+        f"{', '.join(dict.fromkeys(b.engine for b in inputs.benchmarks))}.{references}",
         [
             "model",
-            "potential",
+            "kind",
             "energies",
-            "part",
+            "database",
             "n",
+            "trained on",
             "total",
             "mixing",
             "95 % interval",
-            *(f"mixing, {n} elements" for n in components),
+            "not trained on",
+            *(f"{n} elements" for n in components),
         ],
         rows,
         {0, 1, 2, 3},

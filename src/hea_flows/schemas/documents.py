@@ -99,6 +99,31 @@ class FrameRef(Record):
     step: int
 
 
+class DatabaseDoc(Document):
+    """Structures that models are compared with: first and last labelled frame of each.
+
+    The end points that mixing energies count from are among the trajectories, whether they are
+    members or not.
+    """
+
+    kind: Literal["database"] = "database"
+    name: str
+    expressions: list[str] = Field(description="The sets it holds.")
+    alloy: AlloySpec
+    engine: str = Field(description="What labelled it.")
+    settings_id: str
+    settings: dict[str, Any]
+    members: list[str] = Field(description="Structure ids.")
+    end_points: dict[str, str] = Field(description="Element to structure id.")
+    excluded: dict[str, str] = Field(description="Structure id to why it has no usable label.")
+    trajectories: dict[str, Trajectory] = Field(description="By structure id; in the data store.")
+    labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
+    structures: dict[str, StructureEntry]
+    converged: dict[str, bool] = Field(description="Of the label's relaxation.")
+    relaxed: bool = Field(description="Whether models relax the structures too.")
+    checksum: str = Field(description="sha256 of all labels, end points included.")
+
+
 class DatasetDoc(Document):
     """Frames, how they are split, and which reference they share."""
 
@@ -110,14 +135,11 @@ class DatasetDoc(Document):
     split_by: Literal["frame", "structure"]
     fractions: tuple[float, float, float]
     n_structures: int
-    n_frames: dict[str, int] = Field(
-        description="Structure id to number of frames, of the structures that are split."
-    )
+    n_frames: dict[str, int] = Field(description="Structure id to number of frames.")
     train: list[int] = Field(description="Positions in `frames`.")
     test: list[int]
     validation: list[int]
     end_points: dict[str, str] = Field(description="Element to structure id.")
-    held_out: list[str] = Field(description="Structure ids that no split holds.")
     excluded: dict[str, str] = Field(description="Structure id to why it is not in the dataset.")
     trajectories: dict[str, Trajectory] = Field(description="By structure id; in the data store.")
     labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
@@ -143,6 +165,8 @@ class FineTuneDoc(Document):
     """A trained model, the path it took and what it was trained on."""
 
     kind: Literal["finetune"] = "finetune"
+    name: str = Field(description="The campaign's name of the model.")
+    identity: str = Field(description="Hash of frames, splits, parent and settings.")
     parent: ModelSpec | None = Field(description="None: trained from scratch.")
     model: ModelSpec
     model_file: StoredFile = Field(description="In the data store.")
@@ -157,12 +181,13 @@ class FineTuneDoc(Document):
 
 
 class ParityPoint(Record):
-    """One structure of a benchmark; energies in eV/unit, mixing energies in meV/unit."""
+    """One structure of a database; energies in eV/unit, mixing energies in meV/unit."""
 
     structure_id: str
     formula: str
     n_components: int
-    part: Literal["held-out", "training"]
+    database: str
+    trained: bool = Field(description="Whether the model was trained on this structure.")
     reference_energy: float
     model_energy: float
     reference_mixing_mev: float
@@ -170,26 +195,42 @@ class ParityPoint(Record):
 
 
 class BenchmarkTable(Record):
-    """Errors of one part: MAE of total (after offsets) and mixing energy, meV/unit."""
+    """Errors on one database: MAE of total (after offsets) and mixing energy, meV/unit.
 
-    part: Literal["held-out", "training"]
+    End points, whose mixing energy is zero by definition, are not counted.
+    """
+
+    database: str
     geometry: Literal["fixed", "relaxed"]
     n: int
+    n_trained: int = Field(description="How many of them the model was trained on.")
+    n_failed: int = Field(0, description="Relaxations that failed; they are in no error.")
     total_mae_mev: float
     mixing_mae_mev: float
     mixing_mae_interval_mev: tuple[float, float] = Field(description="95 %, bootstrap.")
+    new_mixing_mae_mev: float | None = Field(
+        description="Of the structures that the model was not trained on."
+    )
     by_components: dict[str, float] = Field(description="Mixing MAE per number of elements.")
     reference: str = Field(description="Which end points the mixing energies take.")
 
 
 class BenchmarkDoc(Document):
-    """One model against the reference."""
+    """A model against the reference, on databases."""
 
     kind: Literal["benchmark"] = "benchmark"
+    name: str = Field(description="The campaign's name of the model.")
+    identity: str = Field(description="Hash of model, databases, offsets and settings.")
     model: ModelSpec
-    role: Literal["foundation", "fine-tuned"]
+    role: Literal["foundation", "fine-tuned", "from scratch"]
+    seed: int | None = Field(None, description="Of the training.")
+    engine: str = Field(description="What labelled the databases.")
     settings_id: str
     offsets: dict[str, float]
+    offsets_from: Literal["training frames", "end points"] = Field(
+        description="What the offsets in total energies were fitted on."
+    )
+    databases: dict[str, str] = Field(description="Name to checksum.")
     tables: list[BenchmarkTable]
     fixed: list[ParityPoint]
     relaxed: list[ParityPoint]

@@ -223,6 +223,19 @@ class ModelSpec(Record):
     path: str | None = Field(None, description="Local checkpoint.")
     sha256: str | None = Field(None, description="Checksum of the checkpoint, verified on load.")
     dtype: Literal["float32", "float64"] = "float32"
+    architecture: dict[str, Any] = Field(
+        default_factory=dict, description="Of a model from scratch: changes to the family's own."
+    )
+
+    @model_validator(mode="after")
+    def _built_or_loaded(self) -> Self:
+        if self.architecture and (self.name or self.path):
+            msg = (
+                f"{self.family}: a model that is loaded has its architecture; leave it out, or "
+                "leave out name and path to train from scratch"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def is_foundation(self) -> bool:

@@ -122,7 +122,7 @@ def start_workers(
 ) -> list[subprocess.Popen[bytes]]:
     """Start workers as processes that outlive this one; `worker_log` names their logs.
 
-    Each gets its share of the cores as threads.
+    Each gets its share of the cores as threads, unless the environment says how many.
 
     Parameters
     ----------
@@ -139,8 +139,8 @@ def start_workers(
         msg = f"{n} workers were asked for; accepted is 1 or more"
         raise ValueError(msg)
     threads = str(max(1, _cores() // n))
-    environment = {**os.environ, **connection.environment()}
-    environment.update(dict.fromkeys(_THREADS, threads))
+    own = {name: os.environ.get("OMP_NUM_THREADS", threads) for name in _THREADS}
+    environment = {**own, **os.environ, **connection.environment()}
     environment.pop("JOBFLOW_JOB_STORE", None)
     command = [sys.executable, "-m", "hea_flows", "worker", "--poll", str(poll)]
     command += ["--idle-exit" if idle_exit else "--stay"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.sets import load_named_sets, parse
+from hea_flows.alloy.sets import set_name
 from hea_flows.results.paper.errors import error_bars, learning_by_size, seed_scatter
 from hea_flows.results.paper.mixing import binary_mixing, component_violins
 from hea_flows.results.paper.parity import parity_by_model, parity_grid
@@ -18,75 +17,23 @@ from hea_flows.results.paper.study import Quantity, Study
 from hea_flows.results.report import Geometry, ReportInputs
 from hea_flows.schemas import (
     AlloySpec,
-    BenchmarkDoc,
-    DatasetDoc,
-    Document,
-    FineTuneDoc,
     LabelDoc,
     StructuresDoc,
 )
 
-D = TypeVar("D", bound=Document)
-
-
-def set_name(expression: str) -> str:
-    """Return the label of the named set that an expression means, else the expression itself."""
-    try:
-        meant = parse(expression).canonical
-    except ValueError:
-        return expression
-    for entry in load_named_sets().values():
-        if entry.label and parse(entry.expression).canonical == meant:
-            return entry.label
-    return expression
-
 
 def studies_of(inputs: ReportInputs) -> list[Study]:
-    """Return a study for every benchmark and every set with alloyed structures in it.
-
-    A fine-tuned model is named after the sets it was trained on, and its parent where these
-    differ; a foundation after itself. A database is a set, named as `set_name` does.
-    """
-    datasets = {d.uuid: d for d in inputs.datasets}
-    tunings = {d.uuid: d for d in inputs.finetunes}
-    parents = {d.parent.label if d.parent else "from scratch" for d in inputs.finetunes}
-    databases: dict[str, frozenset[str]] = {}
-    for document in inputs.structures:
-        ids = frozenset(e.structure_id for e in document.structures if len(e.counts) > 1)
-        name = set_name(document.expression)
-        databases[name] = databases.get(name, frozenset()) | ids
+    """Return a study for every benchmark and every database of it, as the campaign names them."""
+    datasets = {d.checksum: d for d in inputs.datasets}
+    tunings = {d.model.sha256: d for d in inputs.finetunes}
     studies = []
     for bench in inputs.benchmarks:
-        tuning = _first(tunings, bench.sources.get("finetune", []))
-        dataset = _first(datasets, tuning.sources.get("dataset", [])) if tuning else None
-        label = _model_name(bench, tuning, dataset, several_parents=len(parents) > 1)
-        present = {p.structure_id for p in (*bench.fixed, *bench.relaxed)} | set(bench.failed)
+        tuning = tunings.get(bench.model.sha256) if bench.role != "foundation" else None
+        dataset = datasets.get(tuning.dataset_checksum) if tuning else None
         studies += [
-            Study(label, bench, name, ids, tuning, dataset)
-            for name, ids in databases.items()
-            if ids & present
+            Study(bench.name, bench, name, None, tuning, dataset) for name in bench.databases
         ]
     return studies
-
-
-def _first(pool: dict[str, D], uuids: Iterable[str]) -> D | None:
-    return next((pool[u] for u in uuids if u in pool), None)
-
-
-def _model_name(
-    bench: BenchmarkDoc,
-    tuning: FineTuneDoc | None,
-    dataset: DatasetDoc | None,
-    *,
-    several_parents: bool,
-) -> str:
-    if tuning is None or dataset is None:
-        return bench.model.label
-    entries = [dataset.structures[key] for key in dataset.n_frames]
-    origins = dict.fromkeys(e.origin for e in entries if len(e.counts) > 1)
-    name = " + ".join(dict.fromkeys(set_name(o) for o in origins if o)) or bench.model.label
-    parent = tuning.parent.label if tuning.parent else "from scratch"
-    return f"{name}, {parent}" if several_parents or tuning.parent is None else name
 
 
 def _alloy(inputs: ReportInputs) -> AlloySpec:
@@ -142,7 +89,7 @@ def _labels(inputs: ReportInputs, database: str) -> list[LabelDoc]:
     if not inputs.labels:
         msg = "no labels"
         raise ValueError(msg)
-    ids = {
+    ids = {k for d in inputs.databases if d.name == database for k in d.members} or {
         e.structure_id
         for d in inputs.structures
         if set_name(d.expression) == database

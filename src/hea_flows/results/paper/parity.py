@@ -100,7 +100,7 @@ def _panel(
     for j, database in enumerate(databases):
         colour = PALETTE[j % len(PALETTE)]
         rows = [
-            (*energies(p, quantity), s.benchmark.role == "fine-tuned" and p.part == "training")
+            (*energies(p, quantity), p.trained)
             for s in studies
             if s.database == database
             for p in s.points(geometry)

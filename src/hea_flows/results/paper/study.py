@@ -32,9 +32,10 @@ class Study:
     benchmark
         Its parity points.
     database
-        Name of the database.
+        Name of the database; the points are those of the benchmark's database of this name, if it
+        has one.
     structure_ids
-        Structures of the database; None: all of the benchmark.
+        The only structures that count; None: all.
     finetune
         How the model was trained; None for a foundation.
     dataset
@@ -67,7 +68,7 @@ class Study:
             raise ValueError(msg)
 
     def holds(self, structure_id: str) -> bool:
-        """Return whether a structure is of the database."""
+        """Return whether a structure counts."""
         return self.structure_ids is None or structure_id in self.structure_ids
 
     def points(self, geometry: Geometry) -> list[ParityPoint]:
@@ -76,9 +77,13 @@ class Study:
 
     def lost(self, geometry: Geometry) -> int:
         """Return how many structures have no energy: failed relaxations, energies not finite."""
-        points = self._alloyed(geometry)
-        failed = sum(map(self.holds, self.benchmark.failed)) if geometry == "relaxed" else 0
-        return failed + sum(not _finite(p) for p in points)
+        failed = 0
+        if geometry == "relaxed":
+            failed = sum(map(self.holds, self.benchmark.failed))
+            if self._named:
+                tables = (t for t in self.benchmark.tables if t.geometry == geometry)
+                failed = sum(t.n_failed for t in tables if t.database == self.database)
+        return failed + sum(not _finite(p) for p in self._alloyed(geometry))
 
     def n_training_structures(self) -> int:
         """Return the number of alloyed structures in the training set; end points do not count.
@@ -96,7 +101,13 @@ class Study:
 
     def _alloyed(self, geometry: Geometry) -> list[ParityPoint]:
         points = points_of(self.benchmark, geometry)
+        if self._named:
+            points = [p for p in points if p.database == self.database]
         return [p for p in points if p.n_components > 1 and self.holds(p.structure_id)]
+
+    @property
+    def _named(self) -> bool:
+        return self.database in self.benchmark.databases
 
 
 def _finite(p: ParityPoint) -> bool:
@@ -153,13 +164,12 @@ def errors_of(study: Study, geometry: Geometry, quantity: Quantity) -> Errors | 
     rng = np.random.default_rng(study.benchmark.bootstrap_seed)
     interval = mae_interval(model, reference, rng)
     groups = mae_by_group(model, reference, [p.n_components for p in points])
-    trained = study.benchmark.role == "fine-tuned"
     return Errors(
         mae=interval.mae,
         low=interval.low,
         high=interval.high,
         n=len(points),
-        n_training=sum(p.part == "training" for p in points) if trained else 0,
+        n_training=sum(p.trained for p in points),
         lost=study.lost(geometry),
         by_components={n: groups[n] for n in sorted({p.n_components for p in points})},
     )

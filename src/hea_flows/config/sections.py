@@ -1,17 +1,13 @@
-"""The campaign file: the science of a campaign, and nothing of the machine it runs on."""
+"""The sections of a campaign file."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
-from hea_flows.alloy.sets import parse
-from hea_flows.schemas import AlloySpec, ModelSpec, Record, TrainingSettings
+from hea_flows.schemas import ModelSpec, Record
 
 Mode = Literal["fixed lattice", "relaxed"]
 
@@ -44,6 +40,49 @@ class SetSpec(Record):
     set: str = Field(description="Set expression, for example 2(2)+3(3), or a set's name.")
     use: Literal["training", "held-out"] = "training"
     labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
+
+
+class DatabaseSpec(Record):
+    """A set that every model of a campaign is compared with."""
+
+    set: str = Field(description="Set expression, or a set's name.")
+    labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
+    relaxed: bool = Field(True, description="Whether models relax it, where the benchmark does.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+        return {"set": value} if isinstance(value, str) else value
+
+
+class ModelEntry(Record):
+    """A model of a study: what it is trained on, or a foundation as it is."""
+
+    name: str = Field(description="What tables and figures call it.")
+    set: str | None = Field(None, description="Set it is trained on; without, a foundation as is.")
+    labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
+    model: ModelSpec | None = Field(None, description="Its parent. Default: the campaign's model.")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Changes to the campaign's training settings."
+    )
+    seeds: list[int] = Field(
+        default_factory=list, description="A model per seed. Default: the one of its settings."
+    )
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+        return model_from_text(value)
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.set is None and (self.training or self.seeds or self.labels):
+            msg = f"model {self.name!r} has no set, so it is not trained: leave out its training"
+            raise ValueError(msg)
+        if len(set(self.seeds)) < len(self.seeds):
+            msg = f"model {self.name!r}: every seed once, got {self.seeds}"
+            raise ValueError(msg)
+        return self
 
 
 class DatasetSpec(Record):
@@ -110,84 +149,9 @@ class ThermodynamicsSpec(Record):
     max_steps: int = Field(100, ge=1)
 
 
-class Campaign(Record):
-    """A campaign file."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
-    title: str = ""
-    seed: int = Field(0, ge=0)
-    alloy: AlloySpec
-    structures: list[SetSpec] = Field(min_length=1)
-    labels: LabelSpec = Field(default_factory=LabelSpec)
-    dataset: DatasetSpec = Field(default_factory=DatasetSpec)
-    model: ModelSpec | None = Field(
-        None, description="family:name fine-tunes a foundation; a family alone starts from scratch."
-    )
-    training: TrainingSettings = Field(default_factory=TrainingSettings)
-    benchmark: BenchmarkSpec = Field(default_factory=BenchmarkSpec)
-    monte_carlo: MonteCarloSpec | None = None
-    thermodynamics: ThermodynamicsSpec | None = None
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:  # noqa: ANN401
-        return model_from_text(value)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for spec in self.structures:
-            parse(spec.set)
-        if self.model is None and (self.monte_carlo or self.thermodynamics):
-            msg = "monte_carlo and thermodynamics need a model, for example model: chgnet:0.3.0"
-            raise ValueError(msg)
-        return self
-
-
 def model_from_text(value: Any) -> Any:  # noqa: ANN401
     """Read ``family`` or ``family:name`` as a `ModelSpec`'s fields; pass anything else on."""
     if not isinstance(value, str):
         return value
     family, _, name = value.partition(":")
     return {"family": family, "name": name or None}
-
-
-def load_campaign(path: Path) -> tuple[Campaign, str]:
-    """Read a campaign file; return it and its text.
-
-    Every set is built once, so that an impossible one is told before anything runs. A dataset or
-    checkpoint given as a relative path is looked up beside the file first.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not YAML, or a key is unknown, missing or of a wrong value.
-    """
-    if not path.is_file():
-        msg = f"no campaign file at {path}"
-        raise FileNotFoundError(msg)
-    text = path.read_text(encoding="utf-8")
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        msg = f"{path} is not valid YAML: {' '.join(str(error).split())}"
-        raise ValueError(msg) from error
-    if not isinstance(data, dict):
-        msg = f"{path} must hold keys such as name, alloy, structures; found {type(data).__name__}"
-        raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
-    campaign = Campaign.model_validate(data)
-    for spec in campaign.structures:
-        parse(spec.set).build(campaign.alloy.to_alloy(), campaign.seed)
-    for labels in (campaign.labels, *(s.labels for s in campaign.structures if s.labels)):
-        dataset = labels.options.get("dataset")
-        if isinstance(dataset, str) and (path.parent / dataset).is_file():
-            labels.options["dataset"] = str((path.parent / dataset).resolve())
-    if campaign.model and campaign.model.path and (path.parent / campaign.model.path).is_file():
-        campaign.model.path = str((path.parent / campaign.model.path).resolve())
-    return campaign, text
-
-
-def text_sha256(text: str) -> str:
-    """Return the checksum that identifies a campaign file."""
-    return hashlib.sha256(text.encode()).hexdigest()

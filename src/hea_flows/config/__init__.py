@@ -1,0 +1,38 @@
+"""What a campaign file says: the science of a campaign, and nothing of the machine."""
+
+from __future__ import annotations
+
+from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
+from hea_flows.config.plan import Plan, plan
+from hea_flows.config.sections import (
+    BenchmarkSpec,
+    DatabaseSpec,
+    DatasetSpec,
+    LabelSpec,
+    Mode,
+    ModelEntry,
+    MonteCarloSpec,
+    SetSpec,
+    StartSpec,
+    ThermodynamicsSpec,
+    model_from_text,
+)
+
+__all__ = [
+    "BenchmarkSpec",
+    "Campaign",
+    "DatabaseSpec",
+    "DatasetSpec",
+    "LabelSpec",
+    "Mode",
+    "ModelEntry",
+    "MonteCarloSpec",
+    "Plan",
+    "SetSpec",
+    "StartSpec",
+    "ThermodynamicsSpec",
+    "load_campaign",
+    "model_from_text",
+    "plan",
+    "text_sha256",
+]

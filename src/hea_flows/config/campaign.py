@@ -1,0 +1,150 @@
+"""The campaign file: the science of a campaign, and nothing of the machine it runs on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from hea_flows.alloy.sets import parse
+from hea_flows.config.sections import (
+    BenchmarkSpec,
+    DatabaseSpec,
+    DatasetSpec,
+    LabelSpec,
+    ModelEntry,
+    MonteCarloSpec,
+    SetSpec,
+    ThermodynamicsSpec,
+    model_from_text,
+)
+from hea_flows.schemas import AlloySpec, ModelSpec, Record, TrainingSettings
+
+
+class Campaign(Record):
+    """A campaign file.
+
+    `structures` with `model` is one model and what it is compared with; `models` with `databases`
+    a study of several.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
+    title: str = ""
+    seed: int = Field(0, ge=0)
+    alloy: AlloySpec
+    structures: list[SetSpec] = Field(default_factory=list)
+    labels: LabelSpec = Field(default_factory=LabelSpec)
+    databases: dict[str, DatabaseSpec] = Field(
+        default_factory=dict, description="Name to the set that models are compared with."
+    )
+    dataset: DatasetSpec = Field(default_factory=DatasetSpec)
+    model: ModelSpec | None = Field(
+        None, description="family:name fine-tunes a foundation; a family alone starts from scratch."
+    )
+    models: list[ModelEntry] = Field(default_factory=list, description="Models of a study.")
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    benchmark: BenchmarkSpec = Field(default_factory=BenchmarkSpec)
+    monte_carlo: MonteCarloSpec | None = None
+    thermodynamics: ThermodynamicsSpec | None = None
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+        return model_from_text(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.structures or self.databases or self.models):
+            msg = "nothing to do: give structures, or models and databases"
+            raise ValueError(msg)
+        for expression in self.expressions():
+            parse(expression)
+        names = [entry.name for entry in self.models]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            msg = f"models: the name {twice[0]!r} is given twice; use seeds for several of one kind"
+            raise ValueError(msg)
+        for entry in self.models:
+            self._check(entry)
+        if self.model is None and (self.monte_carlo or self.thermodynamics):
+            msg = "monte_carlo and thermodynamics need a model, for example model: chgnet:0.3.0"
+            raise ValueError(msg)
+        if self.models and not self.databases:
+            msg = "models need databases to be compared with, for example Database 2: database-2"
+            raise ValueError(msg)
+        return self
+
+    def _check(self, entry: ModelEntry) -> None:
+        parent = entry.model or self.model
+        if parent is None:
+            msg = f"model {entry.name!r} has no parent: give its model, or one for the campaign"
+            raise ValueError(msg)
+        if entry.set is None and not parent.is_foundation:
+            msg = (
+                f"model {entry.name!r} has no set and {parent.family} alone is untrained; give one"
+            )
+            raise ValueError(msg)
+        self.settings_of(entry)
+
+    def settings_of(self, entry: ModelEntry) -> TrainingSettings:
+        """Return how a model is trained, without its seeds."""
+        changed = self.training.model_dump(exclude_unset=True) | entry.training
+        return TrainingSettings.model_validate(changed)
+
+    def expressions(self) -> list[str]:
+        """Return every set expression of the file."""
+        return [
+            *(s.set for s in self.structures),
+            *(m.set for m in self.models if m.set is not None),
+            *(d.set for d in self.databases.values()),
+        ]
+
+
+def load_campaign(path: Path) -> tuple[Campaign, str]:
+    """Read a campaign file; return it and its text.
+
+    Every set is built once, so that an impossible one is told before anything runs. A dataset or
+    checkpoint given as a relative path is looked up beside the file first.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not YAML, or a key is unknown, missing or of a wrong value.
+    """
+    if not path.is_file():
+        msg = f"no campaign file at {path}"
+        raise FileNotFoundError(msg)
+    text = path.read_text(encoding="utf-8")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        msg = f"{path} is not valid YAML: {' '.join(str(error).split())}"
+        raise ValueError(msg) from error
+    if not isinstance(data, dict):
+        msg = f"{path} must hold keys such as name, alloy, structures; found {type(data).__name__}"
+        raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
+    campaign = Campaign.model_validate(data)
+    for expression in campaign.expressions():
+        parse(expression).build(campaign.alloy.to_alloy(), campaign.seed)
+    own = [
+        *(s.labels for s in campaign.structures),
+        *(m.labels for m in campaign.models),
+        *(d.labels for d in campaign.databases.values()),
+    ]
+    for labels in (campaign.labels, *(spec for spec in own if spec)):
+        dataset = labels.options.get("dataset")
+        if isinstance(dataset, str) and (path.parent / dataset).is_file():
+            labels.options["dataset"] = str((path.parent / dataset).resolve())
+    for model in (campaign.model, *(entry.model for entry in campaign.models)):
+        if model and model.path and (path.parent / model.path).is_file():
+            model.path = str((path.parent / model.path).resolve())
+    return campaign, text
+
+
+def text_sha256(text: str) -> str:
+    """Return the checksum that identifies a campaign file."""
+    return hashlib.sha256(text.encode()).hexdigest()

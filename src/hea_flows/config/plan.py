@@ -1,0 +1,166 @@
+"""What a campaign file asks for, as a list of sets to label, models to train and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hea_flows.alloy.sets import parse, set_name
+from hea_flows.config.campaign import Campaign
+from hea_flows.config.sections import LabelSpec, ModelEntry
+from hea_flows.schemas import ModelSpec, TrainingSettings
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A set of structures, who labels it, and what it is for.
+
+    Parameters
+    ----------
+    expression, labels
+        The set and its labels.
+    uses
+        Names of the models that are trained on it and of the databases it is in.
+    ids
+        Structures, in the order of the set.
+    end_points
+        Whether primitive cells of one element are among them.
+    """
+
+    expression: str
+    labels: LabelSpec
+    uses: list[str]
+    ids: tuple[str, ...]
+    end_points: bool
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model to train; sets are positions in `Plan.sets`."""
+
+    name: str
+    sets: tuple[int, ...]
+    model: ModelSpec
+    settings: TrainingSettings
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One database; sets are positions in `Plan.sets`."""
+
+    name: str
+    sets: tuple[int, ...]
+    relaxed: bool
+
+
+@dataclass
+class Plan:
+    """What a campaign does.
+
+    Parameters
+    ----------
+    sets
+        Sets to label, in this order, each once.
+    trainings
+        Models to train, one per seed.
+    foundations
+        Models that are compared as they are, by name.
+    databases
+        What every model is compared with.
+    """
+
+    sets: list[LabelledSet] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+    foundations: dict[str, ModelSpec] = field(default_factory=dict)
+    databases: list[Comparison] = field(default_factory=list)
+
+    @property
+    def training_sets(self) -> tuple[int, ...]:
+        """The sets that a campaign without models would train on."""
+        return tuple(i for i, s in enumerate(self.sets) if "training" in s.uses)
+
+    def earlier(self, k: int) -> list[int]:
+        """Return the sets before a set that share structures with it, and their labels."""
+        own, ids = self.sets[k], set(self.sets[k].ids)
+        return [
+            i
+            for i, other in enumerate(self.sets[:k])
+            if other.labels == own.labels and ids & set(other.ids)
+        ]
+
+    def providers(self, chosen: Sequence[int], *, end_points: bool = False) -> list[int]:
+        """Return the sets whose labels hold all structures of the chosen ones.
+
+        A structure of several sets with the same labels is labelled with the first of them.
+
+        Parameters
+        ----------
+        chosen
+            Positions in `sets`.
+        end_points
+            Whether labels of the end points are wanted too: those made like the chosen sets'
+            first, else the first there are.
+        """
+        found = {i for k in chosen for i in (*self.earlier(k), k)}
+        if end_points and not any(self.sets[i].end_points for i in found):
+            alike = [s.labels == self.sets[chosen[0]].labels for s in self.sets]
+            pure = [i for i, s in enumerate(self.sets) if s.end_points]
+            found |= set([i for i in pure if alike[i]][:1] or pure[:1])
+        return sorted(found)
+
+
+def plan(campaign: Campaign) -> Plan:
+    """Return what a campaign does."""
+    work = _Planner(campaign)
+    own: dict[str, list[int]] = {"held-out": [], "training": []}
+    for spec in campaign.structures:
+        own[spec.use].append(work.labelled(spec.set, spec.labels, spec.use))
+    if own["training"] and campaign.model is not None:
+        work.single_model(campaign.model, tuple(own["training"]))
+    for entry in campaign.models:
+        work.entry(entry)
+    if work.plan.trainings or work.plan.foundations:
+        work.plan.databases += [Comparison(k, tuple(v), relaxed=True) for k, v in own.items() if v]
+    for name, database in campaign.databases.items():
+        at = work.labelled(database.set, database.labels, name)
+        work.plan.databases.append(Comparison(name, (at,), database.relaxed))
+    return work.plan
+
+
+class _Planner:
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign, self.plan = campaign, Plan()
+        self.alloy = campaign.alloy.to_alloy()
+
+    def labelled(self, expression: str, labels: LabelSpec | None, use: str) -> int:
+        """Return the position of a set that is labelled in a way, added if it is new."""
+        spec = labels or self.campaign.labels
+        for i, known in enumerate(self.plan.sets):
+            if (known.expression, known.labels) == (expression, spec):
+                known.uses.append(use)
+                return i
+        orderings = parse(expression).build(self.alloy, self.campaign.seed)
+        ids, pure = tuple(o.id for o in orderings), any(o.n_sites == 1 for o in orderings)
+        self.plan.sets.append(LabelledSet(expression, spec, [use], ids, pure))
+        return len(self.plan.sets) - 1
+
+    def single_model(self, model: ModelSpec, sets: tuple[int, ...]) -> None:
+        """Add the model of a campaign that trains one, and its foundation beside it."""
+        names = dict.fromkeys(set_name(self.plan.sets[i].expression) for i in sets)
+        self.plan.trainings.append(Training(" + ".join(names), sets, model, self.campaign.training))
+        if model.is_foundation:
+            self.plan.foundations[model.label] = model
+
+    def entry(self, entry: ModelEntry) -> None:
+        """Add a model of a study."""
+        parent = entry.model or self.campaign.model
+        assert parent is not None  # the campaign made sure
+        if entry.set is None:
+            self.plan.foundations[entry.name] = parent
+            return
+        at = self.labelled(entry.set, entry.labels, entry.name)
+        settings = self.campaign.settings_of(entry)
+        self.plan.trainings += [
+            Training(entry.name, (at,), parent, settings.model_copy(update={"seed": seed}))
+            for seed in entry.seeds or [settings.seed]
+        ]
