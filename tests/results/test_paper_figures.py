@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,7 +31,7 @@ from hea_flows.results.paper.structures import (
 )
 from hea_flows.results.paper.study import Study, errors_of, over_seeds
 from hea_flows.results.report import ReportInputs
-from hea_flows.results.style import element_colours
+from hea_flows.results.style import PALETTE, element_colours
 from hea_flows.schemas import (
     AlloySpec,
     Document,
@@ -222,10 +223,57 @@ def test_parity_draws_every_point_once(
     assert drawn(first, "o") == expected
     hollow = [x for x in second.get_lines() if x.get_markerfacecolor() == "none"]
     assert [len(x.get_xdata()) for x in hollow] == [30]
-    texts = [t.get_text() for t in second.get_legend().get_texts()]
-    assert texts == ["all, n = 45: 2.5 meV/unit", "held out, n = 15: 2.5 meV/unit"]
-    assert first.get_ylabel() == f"model ({unit})"
+    # Errors alternate: 23 of 45 are +2.5, and 7 of the 15 held out.
+    texts = [(t.get_text(), t.get_color()) for t in second.texts]
+    assert texts[0][0] == "MAE (bias) in meV/unit; n"
+    signs = np.sign([p.model_energy - p.reference_energy for p in tuned.benchmark.relaxed])
+    held = [p.database == "held-out" for p in tuned.benchmark.relaxed]
+    alloyed = [p.n_components > 1 for p in tuned.benchmark.relaxed]
+    bias = [f"{2.5 * signs[which].mean():+.2f}".replace("-", "−") for which in (alloyed, held)]
+    assert texts[1:] == [
+        (f"2.5 ({bias[0]}); 45", PALETTE[0]),
+        (f"2.5 ({bias[1]}); 15", PALETTE[1]),
+    ]
+    [legend] = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["all", "held out", "open: trained on"]
+    assert (first.get_ylabel(), second.get_ylabel()) == (f"model ({unit})", "")
     assert first.get_xlim() == first.get_ylim() == second.get_xlim()
+    assert [len(a.child_axes) for a in figure.axes] == [int(quantity == "total")] * 2
+    if quantity == "total":
+        steps = second.child_axes[0].patches  # errors of the databases, every structure once
+        counted = [float(np.abs(np.diff(p.get_xy()[:, 1])).sum()) for p in steps]
+        assert [len(steps), counted[0]] == [2, 2 * 45]
+
+
+def test_inset_counts_the_errors_of_total_energies(tuned: Study) -> None:
+    [axes] = parity_by_model([tuned], "relaxed", "total").axes
+    [inset] = axes.child_axes
+    errors = [1e3 * (p.model_energy - p.reference_energy) for p in tuned.points("relaxed")]
+    heights, edges = np.histogram(errors, bins=21)
+    outline = inset.patches[0].get_xy()
+    assert outline[0, 0] == pytest.approx(edges[0])
+    assert outline[:, 0].max() == pytest.approx(edges[-1])
+    assert outline[:, 1].max() == heights.max()
+
+
+def test_seeds_are_told_and_statistics_stand_where_few_points_are(tuned: Study) -> None:
+    low = [with_errors(tuned, "Model 4", "d", 2.0, seed) for seed in (1, 2)]
+    [axes] = parity_by_model(low, "relaxed", "mixing").axes
+    assert {t.get_text().split("; ")[1] for t in axes.texts} == {"n", "30, 2 seeds"}
+    moved = []
+    for sign in (1, -1):
+        points = [
+            p.model_copy(update={"model_mixing_mev": p.reference_mixing_mev + 9.0 * sign})
+            for p in tuned.benchmark.relaxed
+        ]
+        bench = tuned.benchmark.model_copy(update={"relaxed": points})
+        [axes] = parity_by_model([Study("m", bench)], "relaxed", "mixing").axes
+        moved.append([(t.get_text(), t.get_position()[1] > 0.5) for t in axes.texts])
+    # All above the diagonal: below it, the heading on top; and the other way round.
+    assert moved == [
+        [("9 (+9.00); 45", False), ("MAE (bias) in meV/unit; n", False)],
+        [("MAE (bias) in meV/unit; n", True), ("9 (−9.00); 45", True)],
+    ]
 
 
 def test_parity_grid_has_a_panel_per_model_and_database(tuned: Study) -> None:
@@ -235,6 +283,25 @@ def test_parity_grid_has_a_panel_per_model_and_database(tuned: Study) -> None:
     assert counts == {"Model 4: held out": 15, "R1: all": 45}
     empty = [a for a in figure.axes if not a.axison]
     assert [a.texts[0].get_text() for a in empty] == ["no fixed energies"] * 2
+
+
+def test_parity_grid_gathers_kinds_of_models(tuned: Study) -> None:
+    def named(label: str, database: str) -> Study:
+        return with_errors(tuned, label, database, 1.0)
+
+    studies = [named(m, d) for m in ("E(2,4)", "R×1", "E(2,4,6)") for d in ("rand", "enum")]
+    kinds = {"E(2,4)": "enumerated", "E(2,4,6)": "enumerated", "R×1": "random"}
+    figure = parity_grid(studies, "relaxed", "mixing", kinds)
+    titles = [a.get_title(loc="left") for a in figure.axes]
+    assert titles == ["enumerated: rand", "enumerated: enum", "random: rand", "random: enum"]
+    colours = [{x.get_markeredgecolor() for x in a.get_lines()[:-1]} for a in figure.axes]
+    assert colours == [{PALETTE[0], PALETTE[2]}] * 2 + [{PALETTE[1]}] * 2
+    assert [len(drawn(a, "o")) for a in figure.axes] == [30, 30, 15, 15]
+    [legend] = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["E(2,4)", "R×1", "E(2,4,6)"]
+    words = "reference mixing energy (meV/unit)"
+    assert [a.get_xlabel() for a in figure.axes] == ["", "", words, words]
+    assert [a.get_ylabel() for a in figure.axes] == ["model (meV/unit)", ""] * 2
 
 
 def smaller(study: Study, keep: int) -> Study:
@@ -253,7 +320,10 @@ def test_learning_curve_is_ordered_by_the_training_set(tuned: Study) -> None:
     assert (small.n_training_structures(), big.n_training_structures()) == (10, 30)
     figure = learning_by_size([big, small], "relaxed")
     [axes] = figure.axes
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["Model 1 (10)", "Model 4 (30)"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == [
+        "Model 1\n10 / 45",
+        "Model 4\n30 / 105",
+    ]
     lines = {line.get_label(): line for line in axes.get_lines()}
     shown = sorted(n for n in lines if n.endswith("elements"))
     points = big.points("relaxed")
@@ -262,7 +332,8 @@ def test_learning_curve_is_ordered_by_the_training_set(tuned: Study) -> None:
         assert lines[f"{n} elements"].get_ydata() == pytest.approx([4.0 * n, 1.0 * n])
     mean = float(np.mean([p.n_components for p in points]))
     [bars] = axes.containers
-    assert bars.get_label() == "all"
+    assert bars.get_label() == "average"
+    assert axes.get_xlabel() == "structures / frames of the training set"
     assert bars.lines[0].get_ydata() == pytest.approx([4 * mean, mean])
     with pytest.raises(ValueError, match="Model 1 has no dataset document"):
         learning_by_size([Study("Model 1", tuned.benchmark)], "relaxed")
@@ -289,6 +360,8 @@ def test_scatter_draws_a_point_per_seed_and_their_mean(tuned: Study) -> None:
     assert [round(x) for x, _ in points] == [0, 0, 1]
     bars = [line.get_ydata()[0] for line in axes.get_lines() if line.get_ls() == "-"]
     assert bars == pytest.approx([2 * mean, 5 * mean])
+    # Of errors 1 and 3 the standard deviation is √2; a single model has none.
+    assert [t.get_text() for t in axes.texts] == [f"{2 * mean:.2f} ± {np.sqrt(2) * mean:.2f}"]
 
 
 def test_violin_numbers_by_hand() -> None:
@@ -319,6 +392,10 @@ def test_binaries_stand_at_their_concentration(labels: list[LabelDoc]) -> None:
     [axes] = figure.axes
     pairs = [t.get_text() for t in axes.get_legend().get_texts()]
     assert len(pairs) == 10
+    lines = [x for x in axes.get_lines() if x.get_gapcolor() is not None]
+    shown = [(x.get_color(), x.get_gapcolor()) for x in lines]
+    colours = element_colours(ELEMENTS)
+    assert shown == [(colours[a], colours[b]) for a, b in combinations(ELEMENTS, 2)]
     points = drawn(axes, "o")
     assert len(points) == 50  # 10 of two sites, 40 of three
     expected = []
@@ -387,7 +464,7 @@ def test_enumeration_table_has_the_counts_of_the_paper() -> None:
     document = structures("2(2,3,4,5)+3(3,4)+4(4)+5(5)")
     assert counts_per_combination(document.structures, ELEMENTS)[2, 4] == (8, 8)
     assert texts(enumeration_table(document)) == [
-        ["elements", "combinations", "2", "3", "4", "5", "in all"],
+        ["elements", "combinations", "size 2", "size 3", "size 4", "size 5", "in all"],
         ["2", "10", "1", "4", "8", "12", "250"],
         ["3", "10", "–", "3", "18", "–", "210"],
         ["4", "5", "–", "–", "10", "–", "50"],

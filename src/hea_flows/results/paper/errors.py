@@ -90,7 +90,8 @@ def error_bars(studies: Sequence[Study], geometry: Geometry, quantity: Quantity)
 def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
     """Draw the mixing-energy error against the models ordered by the size of their training set.
 
-    A panel per database; a line per number of elements and one for all structures (4a).
+    A panel per database; a line per number of elements and one for the average over all
+    structures (4a). Sizes count alloyed structures, frames those of end points too.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
         If a study has no dataset, one label stands for training sets of different sizes, there
         are no studies, or their references differ in settings.
     """
-    note = f"{study_note(studies, geometry)} {_RANGES} Sizes: alloyed structures trained on."
+    note = f"{study_note(studies, geometry)} {_RANGES}"
     labels, databases = names(studies)
     sizes: dict[str, int] = {}
     for study in studies:
@@ -132,13 +133,22 @@ def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
         mean, low, high = np.array(rows).T
         ends = np.clip([mean - low, high - mean], 0, None)
         axes.errorbar(
-            range(len(labels)), mean, yerr=ends, color="black", lw=2, capsize=3, label="all"
+            range(len(labels)), mean, yerr=ends, color="black", lw=2, capsize=3, label="average"
         )
-        axes.set(title=plain(database), ylabel="MAE of the mixing energy (meV/unit)")
+        axes.set(title=plain(database), xlabel="structures / frames of the training set")
         axes.set_ylim(bottom=0)
-        _model_ticks(axes, [f"{label} ({sizes[label]})" for label in labels])
+        ticks = [f"{label}\n{sizes[label]} / {_n_frames(studies, label)}" for label in labels]
+        _model_ticks(axes, ticks)
         axes.legend(loc="upper right")
+    panels[0].set_ylabel("MAE of the mixing energy (meV/unit)")
     return figure
+
+
+def _n_frames(studies: Sequence[Study], label: str) -> str:
+    """Return the number of frames a model was trained on, or the least and greatest of several."""
+    pool = [s.dataset for s in studies if s.label == label]
+    numbers = sorted({sum(d.n_frames.values()) for d in pool if d is not None})
+    return "–".join(dict.fromkeys(map(str, (numbers[0], numbers[-1]))))
 
 
 @styled
@@ -157,7 +167,7 @@ def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
     ValueError
         If there are no studies or their references differ in settings.
     """
-    note = f"{study_note(studies, geometry)} A point per model; bar: mean."
+    note = f"{study_note(studies, geometry)} A point per model; bar: mean ± standard deviation."
     labels, databases = names(studies)
     figure = new_figure(max(5.0, 1.5 + 0.9 * len(labels) * len(databases)), 4.0, note)
     axes = figure.subplots()
@@ -173,6 +183,12 @@ def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
             axes.plot(at + spread, [e.mae for e in found], "o", ms=5, color=colour, alpha=0.8)
             mean = over_seeds(found)[0]
             axes.plot([at - 0.4 * width, at + 0.4 * width], [mean, mean], color=colour, lw=2.2)
+            if len(found) > 1:
+                scatter = float(np.std([e.mae for e in found], ddof=1))
+                text = f"{mean:.2f} ± {scatter:.2f}"
+                where = (at, max(e.mae for e in found))
+                away: Any = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
+                axes.annotate(text, where, color=colour, fontsize=8, **away)
     handles = [
         Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(databases)
     ]
@@ -195,7 +211,7 @@ def _errors(
 
 
 def _model_ticks(axes: Axes, labels: Sequence[str]) -> None:
-    steep = sum(map(len, labels)) > 60
+    steep = sum(max(map(len, x.split("\n"))) for x in labels) > 60
     axes.set_xticks(
         range(len(labels)),
         [plain(x) for x in labels],

@@ -157,15 +157,17 @@ def binary_mixing(labels: Sequence[LabelDoc], elements: Sequence[str]) -> Figure
         means = [float(np.mean(groups[x])) for x in xs]
         points = np.array([(x, v) for x in xs for v in groups[x]])
         marker: dict[str, Any] = pair_marker(a, b, colours, 6)
-        axes.plot([0, *xs, 1], [0, *means, 0], color=colours[a], lw=1, alpha=0.6, zorder=2)
+        # Both elements' colours in turn, so that a line too tells its pair.
+        line: dict[str, Any] = {"color": colours[a], "gapcolor": colours[b], "ls": (0, (5, 5))}
+        axes.plot([0, *xs, 1], [0, *means, 0], lw=1.3, zorder=2, **line)
         axes.plot(*points.T, ls="none", zorder=3, **marker)
-        handles.append(Line2D([], [], ls="none", label=f"{a}–{b}", **marker))
+        handles.append(Line2D([], [], lw=1.3, label=f"{a}–{b}", **line, **marker))
     axes.set(
         xlim=(-0.03, 1.03),
         xlabel="fraction of the second element",
         ylabel="mixing energy (meV/unit)",
     )
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.1)
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=2.4)
     return figure
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.sets import set_name
+from hea_flows.alloy.sets import parse, set_name
 from hea_flows.results.paper.errors import error_bars, learning_by_size, seed_scatter
 from hea_flows.results.paper.mixing import binary_mixing, component_violins
 from hea_flows.results.paper.parity import parity_by_model, parity_grid
@@ -129,7 +129,26 @@ def _parity(studies: list[Study], quantity: Quantity) -> Figure:
 
 
 def _grid(studies: list[Study]) -> Figure:
-    return parity_grid(studies, _geometry(studies), "mixing")
+    return parity_grid(studies, _geometry(studies), "mixing", _kinds(studies))
+
+
+def _kinds(studies: list[Study]) -> dict[str, str] | None:
+    """Return which models were trained on random and which on enumerated structures, if both."""
+    kinds = {}
+    for study in studies:
+        assert study.dataset is not None
+        entries = study.dataset.structures.values()
+        origins = {e.origin for e in entries if len(e.counts) > 1}
+        kinds[study.label] = "random" if any(map(_drawn, origins)) else "enumerated"
+    return kinds if len(set(kinds.values())) > 1 else None
+
+
+def _drawn(expression: str) -> bool:
+    """Return whether structures of a set are drawn at random; sets of other notations are not."""
+    try:
+        return "random(" in parse(expression).canonical
+    except ValueError:
+        return False
 
 
 def _learning(studies: list[Study]) -> Figure:
@@ -141,7 +160,12 @@ def _scatter(studies: list[Study]) -> Figure:
 
 
 def _enumeration(inputs: ReportInputs) -> Figure:
-    return enumeration_table(max(_sets(inputs).values(), key=lambda d: len(d.structures)))
+    documents = list(_sets(inputs).values())
+    entries = {e.structure_id: e for d in documents for e in d.structures}
+    enumerated = [e for e in entries.values() if not _drawn(e.origin)]
+    expression = " + ".join(d.expression for d in documents if not _drawn(d.expression))
+    update = {"structures": enumerated, "expression": expression, "n_structures": len(enumerated)}
+    return enumeration_table(documents[0].model_copy(update=update))
 
 
 #: Panel of the paper to what draws it; each raises a `ValueError` that says what is missing.

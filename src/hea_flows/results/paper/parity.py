@@ -1,12 +1,16 @@
-"""Parity plots: a panel per model (2c-d, 5c), or per model and database (3c)."""
+"""Parity plots: a panel per model (2c-d, 5c), or per kind of model and database (3c)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from hea_flows.results.paper.study import (
     QUANTITY_WORDS,
@@ -21,12 +25,38 @@ from hea_flows.results.style import PALETTE, new_figure, plain, say_empty, style
 
 _UNITS: dict[Quantity, str] = {"total": "eV/unit", "mixing": "meV/unit"}
 _COLUMNS = 4
+_HEAD = "MAE (bias) in meV/unit; n"
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """Points of one colour in one panel; of several seeds all points."""
+
+    colour: str
+    reference: NDArray[np.float64]
+    model: NDArray[np.float64]
+    trained: NDArray[np.bool_]
+    n_models: int
+
+    def errors_mev(self, quantity: Quantity) -> NDArray[np.float64]:
+        """Return model minus reference (meV/unit)."""
+        return (self.model - self.reference) * (1e3 if quantity == "total" else 1.0)
+
+    def statistics(self, quantity: Quantity) -> str:
+        """Return mean absolute error, bias (mean error) and number of points."""
+        errors = self.errors_mev(quantity)
+        seeds = f", {self.n_models} seeds" if self.n_models > 1 else ""
+        bias = f"{errors.mean():+.2f}".replace("-", "−")
+        return f"{np.abs(errors).mean():.3g} ({bias}); {len(errors)}{seeds}"
 
 
 @styled
 def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> Figure:
     """Draw model against reference energies, a panel per model, a colour per database (2c-d, 5c).
 
+    Panels tell mean absolute error, bias and number of points. Since all total energies look
+    alike, an inset shows how their errors are distributed.
+
     Parameters
     ----------
     studies
@@ -41,30 +71,38 @@ def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quan
     """
     note = _note(studies, geometry, quantity)
     labels, databases = names(studies)
-    columns = min(_COLUMNS, len(labels))
-    rows = -(-len(labels) // columns)
-    figure = new_figure(max(5.0, 3.1 * columns), 0.8 + 3.2 * rows, note)
+    rows = -(-len(labels) // _COLUMNS)
+    columns = -(-len(labels) // rows)
+    figure = new_figure(max(5.0, 3.1 * columns), 1.2 + 3.1 * rows, note)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes, label in zip(panels.flat, labels, strict=False):
-        chosen = [s for s in studies if s.label == label]
-        _panel(axes, chosen, databases, geometry, quantity)
+        groups = [[s for s in studies if (s.label, s.database) == (label, d)] for d in databases]
+        _panel(axes, groups, geometry, quantity)
         axes.set_title(plain(label))
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
-    _finish(list(panels.flat), quantity)
+    _finish(figure, panels, databases, quantity)
     return figure
 
 
 @styled
-def parity_grid(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> Figure:
-    """Draw model against reference energies, a row per model and a column per database (3c).
+def parity_grid(
+    studies: Sequence[Study],
+    geometry: Geometry,
+    quantity: Quantity,
+    kinds: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw model against reference energies, a row per kind of model, a column per database (3c).
 
     Parameters
     ----------
     studies
-        Models and databases.
+        Models and databases; a colour per model.
     geometry, quantity
         Which energies.
+    kinds
+        Label of a model to its kind, for example ``enumerated`` or ``random``; a model that is
+        not in it, and every model without it, is a kind of its own.
 
     Raises
     ------
@@ -73,75 +111,108 @@ def parity_grid(studies: Sequence[Study], geometry: Geometry, quantity: Quantity
     """
     note = _note(studies, geometry, quantity)
     labels, databases = names(studies)
-    figure = new_figure(max(5.0, 3.1 * len(databases)), 0.8 + 3.2 * len(labels), note)
-    panels = figure.subplots(len(labels), len(databases), squeeze=False)
-    for row, label in zip(panels, labels, strict=True):
-        for axes, database in zip(row, databases, strict=True):
-            chosen = [s for s in studies if (s.label, s.database) == (label, database)]
-            _panel(axes, chosen, databases, geometry, quantity)
-            axes.set_title(plain(f"{label}: {database}"))
-    _finish(list(panels.flat), quantity)
+    kind_of = {label: (kinds or {}).get(label, label) for label in labels}
+    rows = list(dict.fromkeys(kind_of.values()))
+    figure = new_figure(max(5.0, 3.1 * len(databases)), 1.2 + 3.1 * len(rows), note)
+    panels = figure.subplots(len(rows), len(databases), squeeze=False)
+    for line, kind in zip(panels, rows, strict=True):
+        for axes, database in zip(line, databases, strict=True):
+            groups = [
+                [s for s in studies if (s.label, s.database) == (label, database)]
+                if kind_of[label] == kind
+                else []
+                for label in labels
+            ]
+            _panel(axes, groups, geometry, quantity)
+            axes.set_title(plain(f"{kind}: {database}"))
+    _finish(figure, panels, labels, quantity)
     return figure
 
 
 def _note(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> str:
-    offsets = " Per-element offsets removed." if quantity == "total" else ""
-    return f"{study_note(studies, geometry)} Open marks: structures trained on.{offsets}"
+    insets = " Per-element offsets removed. Insets: model − reference (meV/unit)."
+    return study_note(studies, geometry) + (insets if quantity == "total" else "")
 
 
 def _panel(
-    axes: Axes,
-    studies: Sequence[Study],
-    databases: Sequence[str],
-    geometry: Geometry,
-    quantity: Quantity,
+    axes: Axes, groups: Sequence[Sequence[Study]], geometry: Geometry, quantity: Quantity
 ) -> None:
-    """Draw the points of one panel; of several seeds all points."""
-    for j, database in enumerate(databases):
-        colour = PALETTE[j % len(PALETTE)]
-        rows = [
-            (*energies(p, quantity), p.trained)
-            for s in studies
-            if s.database == database
-            for p in s.points(geometry)
-        ]
-        if not rows:
-            continue
-        x, y, trained = np.array(rows, dtype=float).T
-        error = float(np.abs(y - x).mean()) * (1e3 if quantity == "total" else 1.0)
-        text = plain(f"{database}, n = {len(x)}: {error:.3g} meV/unit")
-        for which, face in ((trained == 0, colour), (trained == 1, "none")):
-            if which.any():
-                axes.plot(x[which], y[which], "o", ms=4, mfc=face, mec=colour, mew=0.9, label=text)
-                text = "_again"  # one line of the legend per database
-    if not axes.get_lines():
+    """Draw a cloud for each group of studies that has points, and its statistics."""
+    clouds = []
+    for j, group in enumerate(groups):
+        rows = [(*energies(p, quantity), p.trained) for s in group for p in s.points(geometry)]
+        if rows:
+            x, y, trained = np.array(rows, dtype=np.float64).T
+            colour = PALETTE[j % len(PALETTE)]
+            clouds.append(_Cloud(colour, x, y, trained == 1, len(group)))
+    if not clouds:
         say_empty(axes, f"no {geometry} energies")
+        return
+    for c in clouds:
+        for which, face in ((~c.trained, c.colour), (c.trained, "none")):
+            if which.any():
+                style: dict[str, Any] = {"ms": 3.6, "mfc": face, "mec": c.colour, "mew": 0.8}
+                axes.plot(c.reference[which], c.model[which], "o", **style)
+    # Above the diagonal or below it: where fewer points are in the way.
+    above = sum(int((c.model > c.reference).sum()) for c in clouds)
+    top = quantity == "total" or above <= sum(len(c.model) for c in clouds) / 2
+    texts = [(_HEAD, "#444444"), *((c.statistics(quantity), c.colour) for c in clouds)]
+    for i, (text, colour) in enumerate(texts if top else texts[::-1]):
+        axes.text(
+            0.03 if top else 0.97,
+            0.97 - 0.065 * i if top else 0.03 + 0.065 * i,
+            text,
+            transform=axes.transAxes,
+            ha="left" if top else "right",
+            va="top" if top else "bottom",
+            color=colour,
+            fontsize=7,
+            zorder=6,
+            bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.8},
+        )
+    if quantity == "total":
+        _inset(axes, clouds)
 
 
-def _finish(panels: Sequence[Axes], quantity: Quantity) -> None:
-    """Give all panels one square window, the diagonal, labels with units and a legend."""
-    shown = [axes for axes in panels if axes.axison]
+def _inset(axes: Axes, clouds: Sequence[_Cloud]) -> None:
+    """Draw histograms of the errors of total energies into the lower right corner."""
+    inset = axes.inset_axes((0.56, 0.1, 0.42, 0.3))
+    errors = [c.errors_mev("total") for c in clouds]
+    edges = np.histogram_bin_edges(np.concatenate(errors), bins=21)
+    for c, values in zip(clouds, errors, strict=True):
+        inset.hist(values, bins=edges.tolist(), histtype="step", color=c.colour, lw=1)
+    inset.axvline(0, color="#888888", lw=0.7)
+    inset.set(yticks=[])
+    inset.tick_params(labelsize=6.5, length=2, pad=1.5)
+    inset.grid(visible=False)
+    inset.patch.set_alpha(0.8)
+
+
+def _finish(
+    figure: Figure, panels: NDArray[Any], legend: Sequence[str], quantity: Quantity
+) -> None:
+    """Give all panels one square window, the diagonal and, at the outside, labels with units."""
+    shown = [axes for axes in panels.flat if axes.axison]
     if not shown:
         return
     values = [v for a in shown for v in (*a.get_xlim(), *a.get_ylim())]
     ends = (min(values), max(values))
     words, unit = QUANTITY_WORDS[quantity], _UNITS[quantity]
-    for axes in shown:
-        axes.legend(
-            loc="upper left",
-            title="MAE",
-            fontsize=7,
-            title_fontsize=7,
-            alignment="left",
-            frameon=True,
-            framealpha=0.8,
-            edgecolor="none",
-        )
+    for (i, j), axes in np.ndenumerate(panels):
+        if not axes.axison:
+            continue
         axes.axline((ends[0], ends[0]), slope=1, color="#888888", lw=0.8, zorder=0)
-        axes.set(
-            xlim=ends,
-            ylim=ends,
-            aspect="equal",
-            xlabel=f"reference {words} ({unit})",
-            ylabel=f"model ({unit})",
-        )
+        axes.set(xlim=ends, ylim=ends, aspect="equal")
+        if not any(a.axison for a in panels[i + 1 :, j]):
+            axes.set_xlabel(f"reference {words} ({unit})")
+        if not any(a.axison for a in panels[i, :j]):
+            axes.set_ylabel(f"model ({unit})")
+    dots: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 5}
+    handles = [
+        Line2D([], [], color=PALETTE[j % len(PALETTE)], label=plain(name), **dots)
+        for j, name in enumerate(legend)
+    ]
+    if any(x.get_markerfacecolor() == "none" for a in shown for x in a.get_lines()):
+        open_mark: dict[str, Any] = {**dots, "mfc": "none", "mec": "#444444"}
+        handles.append(Line2D([], [], label="open: trained on", **open_mark))
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)))

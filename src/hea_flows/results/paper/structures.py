@@ -138,8 +138,9 @@ def enumeration_table(document: StructuresDoc) -> Figure:
     totals = Counter(len(e.counts) for e in document.structures)
     sizes = sorted({size for _, size in table})
     note = (
-        f"Structures per combination of {', '.join(elements)} and cell size (alloyed sites); "
-        f"set {document.expression}, {document.n_structures} structures."
+        f"Structures per combination of {', '.join(elements)} and cell size (alloyed sites; tinted "
+        f"where it is the number of elements). Set {document.expression}, "
+        f"{document.n_structures} structures."
     )
     rows, tints = [], []
     for n in sorted(totals):
@@ -147,7 +148,7 @@ def enumeration_table(document: StructuresDoc) -> Figure:
         texts = [_NONE if r is None else _range(*r) for r in ranges]
         rows.append([f"{n}", str(comb(len(elements), n)), *texts, str(totals[n])])
         tints.append([_PLAIN, _PLAIN, *(_DIAGONAL if s == n else _PLAIN for s in sizes), _PLAIN])
-    heads = ["elements", "combinations", *map(str, sizes), "in all"]
+    heads = ["elements", "combinations", *(f"size {s}" for s in sizes), "in all"]
     return _table_figure(heads, rows, tints, note, {})
 
 

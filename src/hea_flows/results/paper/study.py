@@ -208,6 +208,7 @@ def study_note(studies: Sequence[Study], geometry: Geometry) -> str:
         msg = f"references of different settings are not compared; found {', '.join(found)}"
         raise ValueError(msg)
     note = energy_note([s.benchmark for s in studies], geometry) + f" Reference labels: {found[0]}."
-    if lost := sum(s.lost(geometry) for s in studies):
+    named = {(s.benchmark.uuid, s.database): s for s in studies}
+    if lost := sum(s.lost(geometry) for s in named.values()):
         note += f" Without an energy, and in no error: {lost} (failed relaxations)."
     return note
