@@ -22,6 +22,7 @@ from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.campaign import CampaignFileMaker
+from hea_flows.jobs.committee import CommitteeMaker
 from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
@@ -36,6 +37,7 @@ MAKERS = [
     BenchmarkMaker,
     CampaignFileMaker,
     CampaignMaker,
+    CommitteeMaker,
     DatabaseMaker,
     DatasetMaker,
     FineTuneMaker,

@@ -14,6 +14,7 @@ from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.campaign import CampaignFileMaker
+from hea_flows.jobs.committee import CommitteeMaker
 from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
@@ -43,6 +44,8 @@ class CampaignMaker(Maker):
         One Maker per model; none stops after the labels.
     foundations
         Models that are compared as they are, and what compares them.
+    committee
+        Judges models of which there are several seeds.
     sampling
         With the first model; None leaves sampling out.
     report
@@ -56,6 +59,7 @@ class CampaignMaker(Maker):
     databases: list[DatabaseMaker] = field(default_factory=list)
     learning: list[LearningMaker] = field(default_factory=list)
     foundations: list[BenchmarkMaker] = field(default_factory=list)
+    committee: CommitteeMaker = field(default_factory=CommitteeMaker)
     sampling: SamplingMaker | None = None
     report: ReportMaker = field(default_factory=ReportMaker)
 
@@ -108,6 +112,7 @@ class CampaignMaker(Maker):
                 )
                 for t in work.trainings
             ],
+            committee=CommitteeMaker(seed=seed),
             foundations=[replace(benchmark, title=name) for name in work.foundations],
             sampling=sampling,
         )
@@ -134,6 +139,7 @@ class CampaignMaker(Maker):
             "databases": databases,
             "finetunes": [x["finetune"] for x in learned],
             "benchmarks": benchmarks,
+            "committees": made.judge(self.committee, learned),
         }
         if self.sampling is not None:
             family_name = self.learning[0].finetune.model.family
@@ -212,6 +218,20 @@ class _Made:
             flow: Any = maker.make(self.dataset(dataset, spec.sets), databases)
             self.parts.append(flow)
             found.append(flow.output)
+        return found
+
+    def judge(self, maker: CommitteeMaker, learned: list[Any]) -> list[Any]:
+        """Judge the committees of models with several seeds."""
+        named: dict[str, list[Any]] = {}
+        for spec, output in zip(self.plan.trainings, learned, strict=True):
+            named.setdefault(spec.name, []).append(output["benchmark"])
+        found = []
+        for name, benchmarks in named.items():
+            if len(benchmarks) > 1 and self.plan.databases:
+                job: Any = maker.make(benchmarks)
+                job.append_name(f" {name}", dynamic=False)
+                self.parts.append(route(job, CPU))
+                found.append(job.output)
         return found
 
     def compare(self, makers: list[BenchmarkMaker], databases: list[Any]) -> list[Any]:

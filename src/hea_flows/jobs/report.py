@@ -12,6 +12,7 @@ from hea_flows.results.report import ReportInputs, summary
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
+    CommitteeDoc,
     DatabaseDoc,
     DatasetDoc,
     FineTuneDoc,
@@ -41,6 +42,7 @@ class ReportMaker(Maker):
         databases: list[DatabaseDoc | None] | None = None,
         finetunes: list[FineTuneDoc | None] | None = None,
         benchmarks: list[BenchmarkDoc | None] | None = None,
+        committees: list[CommitteeDoc | None] | None = None,
         montecarlo: list[MonteCarloDoc | None] | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
     ) -> ReportDoc:
@@ -52,6 +54,7 @@ class ReportMaker(Maker):
             "databases": databases or [],
             "finetunes": finetunes or [],
             "benchmarks": benchmarks or [],
+            "committees": committees or [],
             "montecarlo": montecarlo or [],
             "thermodynamics": [thermodynamics],
         }

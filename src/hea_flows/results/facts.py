@@ -9,6 +9,7 @@ from typing import Any
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
+    CommitteeDoc,
     DatabaseDoc,
     DatasetDoc,
     Document,
@@ -25,7 +26,7 @@ from hea_flows.schemas import (
 def name_of(document: Document) -> str:
     """Return a document's short name, for example a formula or a model's label."""
     match document:
-        case CampaignDoc() | DatabaseDoc():
+        case CampaignDoc() | CommitteeDoc() | DatabaseDoc():
             return document.name
         case StructuresDoc():
             return document.expression
@@ -127,6 +128,15 @@ def _benchmark(d: BenchmarkDoc) -> dict[str, Any]:
     }
 
 
+def _committee(d: CommitteeDoc) -> dict[str, Any]:
+    return {
+        "seeds": ", ".join(map(str, d.seeds)),
+        "engine": d.engine,
+        "settings id": d.settings_id,
+        "bootstrap seed": d.bootstrap_seed,
+    }
+
+
 def _montecarlo(d: MonteCarloDoc) -> dict[str, Any]:
     return {
         **_model("model", d.model),
@@ -160,6 +170,7 @@ _FACTS: dict[type[Document], Callable[[Any], dict[str, Any]]] = {
     DatabaseDoc: _database,
     FineTuneDoc: _finetune,
     BenchmarkDoc: _benchmark,
+    CommitteeDoc: _committee,
     MonteCarloDoc: _montecarlo,
     ThermodynamicsDoc: _thermodynamics,
     ReportDoc: _report,

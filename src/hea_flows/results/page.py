@@ -19,11 +19,13 @@ from hea_flows.results.report import (
     headline_thermodynamics,
     summary,
 )
+from hea_flows.results.study_pictures import is_study, study_figures
 from hea_flows.results.style import anion_tail, data_uri
 from hea_flows.results.tables import (
     NONE,
     Table,
     benchmark_table,
+    committee_table,
     number,
     order_tables,
     problem_table,
@@ -175,6 +177,15 @@ def sections(inputs: ReportInputs) -> list[Section]:
         shown: Geometry = geometry or ("relaxed" if inputs.benchmarks[-1].relaxed else "fixed")
         section.pictures = list(_accuracy(inputs, shown))
         parts.append(section)
+    if is_study(inputs):
+        study = Section("study", "Comparison of models")
+        study.pictures = [
+            Picture(data_uri(figure), f"{name}: {caption}", caption)
+            for name, caption, figure in study_figures(inputs)
+        ]
+        if inputs.committees:
+            study.tables = [committee_table(inputs)]
+        parts.append(study)
     if inputs.finetunes:
         parts.append(
             Section(

@@ -11,6 +11,7 @@ from jobflow import JobStore
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
+    CommitteeDoc,
     DatabaseDoc,
     DatasetDoc,
     Document,
@@ -32,6 +33,7 @@ KINDS: dict[str, type[Document]] = {
     "database": DatabaseDoc,
     "finetune": FineTuneDoc,
     "benchmark": BenchmarkDoc,
+    "committee": CommitteeDoc,
     "montecarlo": MonteCarloDoc,
     "thermodynamics": ThermodynamicsDoc,
     "report": ReportDoc,

@@ -12,6 +12,7 @@ from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     CampaignDoc,
+    CommitteeDoc,
     DatabaseDoc,
     DatasetDoc,
     Document,
@@ -56,6 +57,7 @@ class ReportInputs:
     databases: list[DatabaseDoc] = field(default_factory=list)
     finetunes: list[FineTuneDoc] = field(default_factory=list)
     benchmarks: list[BenchmarkDoc] = field(default_factory=list)
+    committees: list[CommitteeDoc] = field(default_factory=list)
     montecarlo: list[MonteCarloDoc] = field(default_factory=list)
     thermodynamics: list[ThermodynamicsDoc] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class ReportInputs:
             databases=[d for d in pool if isinstance(d, DatabaseDoc)],
             finetunes=[d for d in pool if isinstance(d, FineTuneDoc)],
             benchmarks=[d for d in pool if isinstance(d, BenchmarkDoc)],
+            committees=[d for d in pool if isinstance(d, CommitteeDoc)],
             montecarlo=[d for d in pool if isinstance(d, MonteCarloDoc)],
             thermodynamics=[d for d in pool if isinstance(d, ThermodynamicsDoc)],
         )
@@ -87,6 +90,7 @@ class ReportInputs:
             *self.databases,
             *self.finetunes,
             *self.benchmarks,
+            *self.committees,
             *self.montecarlo,
             *self.thermodynamics,
         ]

@@ -141,6 +141,52 @@ def benchmark_table(inputs: ReportInputs) -> Table:
     )
 
 
+def committee_table(inputs: ReportInputs) -> Table:
+    """Return what the spread over seeds tells of the error, per model and database."""
+    rows = []
+    for doc in inputs.committees:
+        for t in doc.tables:
+            low, high = t.spearman_interval or (None, None)
+            rows.append(
+                [
+                    f"{doc.name}, {len(doc.seeds)} seeds",
+                    t.geometry,
+                    t.database,
+                    str(t.n),
+                    number(t.mixing_mae_mev),
+                    number(t.spread_mev),
+                    number(t.spearman),
+                    f"{number(low)} to {number(high)}",
+                    number(t.scale),
+                    number(t.miscalibration_area),
+                    number(t.alarm_auc),
+                ]
+            )
+    levels = ", ".join(dict.fromkeys(f"{d.alarm_mev:g}" for d in inputs.committees))
+    return Table(
+        "Committees over seeds: mixing energies (meV/unit). Error: MAE of the members' mean. "
+        "Rank correlation of spread and error with its 95 % interval. Scale: what the spread must "
+        "be multiplied with to fit the errors (1 is calibrated). Area between observed and "
+        "nominal coverage (0 is calibrated). Alarm: how well the spread finds errors above "
+        f"{levels} meV/unit (1 always, 0.5 by chance).",
+        [
+            "model",
+            "energies",
+            "database",
+            "n",
+            "error",
+            "spread",
+            "correlation",
+            "interval",
+            "scale",
+            "area",
+            "alarm",
+        ],
+        rows,
+        {0, 1, 2},
+    )
+
+
 def training_table(inputs: ReportInputs) -> Table:
     """Return the errors of every trained model on its own splits."""
     rows = []

@@ -238,6 +238,43 @@ class BenchmarkDoc(Document):
     bootstrap_seed: int = 0
 
 
+class CommitteeTable(Record):
+    """A committee on one database: mixing energies, meV/unit; None where it cannot be told."""
+
+    database: str
+    geometry: Literal["fixed", "relaxed"]
+    n: int
+    n_dropped: int = Field(description="Structures without the values of two members.")
+    mixing_mae_mev: float = Field(description="Of the members' mean.")
+    spread_mev: float = Field(description="Root mean square standard deviation of the members.")
+    spearman: float | None = Field(None, description="Rank correlation of spread and error.")
+    spearman_interval: tuple[float, float] | None = Field(None, description="95 %, bootstrap.")
+    scale: float | None = Field(None, description="Factor that makes the spread fit the errors.")
+    scale_interval: tuple[float, float] | None = Field(None, description="95 %, bootstrap.")
+    miscalibration_area: float | None = Field(
+        None, description="Between observed and nominal coverage; 0 is calibrated, 1/2 the worst."
+    )
+    too_sure: float | None = Field(
+        None, description="Nominal minus observed coverage, mean; positive: too sure."
+    )
+    alarm_auc: float | None = Field(
+        None, description="How well the spread finds large errors: 1 always, 1/2 by chance."
+    )
+
+
+class CommitteeDoc(Document):
+    """Whether the spread of models of several seeds predicts the error of their mean."""
+
+    kind: Literal["committee"] = "committee"
+    name: str = Field(description="The campaign's name of the model.")
+    seeds: list[int]
+    engine: str = Field(description="What labelled the databases.")
+    settings_id: str
+    alarm_mev: float = Field(description="Error that counts as large (meV/unit).")
+    tables: list[CommitteeTable]
+    bootstrap_seed: int
+
+
 class MonteCarloDoc(Document):
     """One canonical Monte Carlo chain."""
 

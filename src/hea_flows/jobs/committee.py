@@ -1,0 +1,96 @@
+"""Committee: models that differ in their seed, and whether their spread predicts the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jobflow import Maker, job
+
+from hea_flows.alloy.calibration import reliability, scale_factor
+from hea_flows.alloy.committee import Committee, alarm, spread_and_error
+from hea_flows.results.committees import members_on
+from hea_flows.results.report import Geometry
+from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, CommitteeTable
+from hea_flows.stamp import stamp
+
+
+@dataclass
+class CommitteeMaker(Maker):
+    """Compare the spread of models of several seeds with the error of their mean.
+
+    Parameters
+    ----------
+    name
+        Job name.
+    seed
+        Seed of the bootstraps.
+    alarm_mev
+        Error (meV/unit) that the spread is asked to find.
+    """
+
+    name: str = "committee"
+    seed: int = 0
+    alarm_mev: float = 5.0
+
+    @job(output_schema=CommitteeDoc)
+    def make(self, benchmarks: list[BenchmarkDoc]) -> CommitteeDoc:
+        """Judge the committee of benchmarks of one model, one per seed.
+
+        Raises
+        ------
+        ValueError
+            For fewer than two benchmarks, or benchmarks of different databases.
+        """
+        if len(benchmarks) < 2:
+            msg = f"a committee needs the benchmarks of two seeds at least, got {len(benchmarks)}"
+            raise ValueError(msg)
+        first = benchmarks[0]
+        if any(b.databases != first.databases for b in benchmarks):
+            msg = f"the models of {first.name} were compared with different databases"
+            raise ValueError(msg)
+        geometries: tuple[Geometry, ...] = ("fixed", "relaxed")
+        return CommitteeDoc(
+            **stamp(benchmarks=benchmarks),
+            name=first.name,
+            seeds=[b.seed for b in benchmarks if b.seed is not None],
+            engine=first.engine,
+            settings_id=first.settings_id,
+            alarm_mev=self.alarm_mev,
+            bootstrap_seed=self.seed,
+            tables=[
+                self._table(found, database, geometry)
+                for geometry in geometries
+                for database in first.databases
+                if (found := members_on(benchmarks, database, geometry)) is not None
+            ],
+        )
+
+    def _table(self, found: Committee, database: str, geometry: Geometry) -> CommitteeTable:
+        rng = np.random.default_rng(self.seed)
+        error = np.abs(found.error)
+        wanted = error > self.alarm_mev
+        told: dict[str, Any] = {}
+        if found.spread.all() and len(error) > 2:
+            linked, scale = spread_and_error(found, rng), scale_factor(found, rng)
+            judged = reliability(found)
+            told = {
+                "spearman": linked.spearman,
+                "spearman_interval": linked.spearman_interval,
+                "scale": scale.value,
+                "scale_interval": (scale.low, scale.high),
+                "miscalibration_area": judged.area,
+                "too_sure": judged.excess,
+            }
+            if 0 < wanted.sum() < len(wanted):
+                told["alarm_auc"] = alarm(found.spread, wanted, rng).auc
+        return CommitteeTable(
+            database=database,
+            geometry=geometry,
+            n=len(error),
+            n_dropped=found.n_dropped,
+            mixing_mae_mev=float(error.mean()),
+            spread_mev=float(np.sqrt((found.spread**2).mean())),
+            **told,
+        )
