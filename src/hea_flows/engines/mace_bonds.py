@@ -126,8 +126,8 @@ class Features:
 
     Parameters
     ----------
-    vectors
-        Å, (U, 3).
+    vectors, directions
+        Å, and of length 1, (U, 3).
     radial
         Radial basis, envelope included or as its last column, (U, F).
     radial_slope
@@ -139,6 +139,7 @@ class Features:
     """
 
     vectors: Any
+    directions: Any
     radial: Any
     radial_slope: Any
     angular: Any
@@ -179,6 +180,7 @@ def features(module: Any, vectors: Any, attributes: Any, ends: Any) -> Features:
         angular = module.spherical_harmonics(angles)
     return Features(
         vectors,
+        vectors / lengths.detach(),
         radial.detach(),
         _slopes(radial, lengths)[:, 0],
         angular.detach(),

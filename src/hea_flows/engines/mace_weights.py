@@ -55,7 +55,24 @@ def linear(module: Any) -> list[Any]:  # noqa: ANN401
     ]
 
 
-def by_species(module: Any) -> list[Any]:  # noqa: ANN401
+def dense(network: Any) -> list[Any]:  # noqa: ANN401
+    """Return the matrices (in, out) of a `FullyConnectedNet`; activations need no more factors."""
+    matrices, before = [], 1.0
+    for layer in network.children():
+        weight = layer.base.weight + layer.scaling * layer.compute_delta() if (
+            hasattr(layer, "compute_delta")  # mace.modules.lora.LoRAFCLayer
+        ) else layer.weight
+        plain = getattr(layer, "base", layer)
+        factor = before / (plain.h_in * plain.var_in) ** 0.5
+        if plain.act is None:
+            factor *= plain.var_out**0.5
+        else:
+            before = plain.act.cst * plain.var_out**0.5
+        matrices.append(factor * weight)
+    return matrices
+
+
+def of_species(module: Any) -> list[Any]:  # noqa: ANN401
     """Return the tensors (in, elements, out) of a `FullyConnectedTensorProduct` with species."""
     paths = module.instructions
     sizes = [p.path_shape[0] * p.path_shape[1] * p.path_shape[2] for p in paths]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from jobflow import CURRENT_JOB, Maker, job
+from jobflow import CURRENT_JOB, Maker, OutputReference, Response, job
 from numpy.typing import NDArray
 
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
 from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
+from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.dataset import split_atoms
 from hea_flows.schemas import DatasetDoc, FineTuneDoc, ModelSpec, StoredFile, TrainingSettings
 from hea_flows.settings import get_settings
@@ -44,8 +45,17 @@ class FineTuneMaker(Maker):
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @job(data=["model_file"], output_schema=FineTuneDoc)
-    def make(self, dataset: DatasetDoc) -> FineTuneDoc:
+    def make(self, dataset: DatasetDoc) -> FineTuneDoc | Response[FineTuneDoc]:
         """Train; an interrupted job goes on from its last epoch."""
+        try:
+            return self._train(dataset)
+        except OutOfTimeError:
+            # jobflow adds to the name what it added to this job's, and its place in the queue. The
+            # dataset goes along as a reference: it would not fit into a job.
+            bare = replace(self, name=type(self).name)
+            return Response(replace=bare.make(OutputReference(dataset.uuid)))
+
+    def _train(self, dataset: DatasetDoc) -> FineTuneDoc:
         engine = family(self.model.family)
         parent = self.model if self.model.is_foundation else None
         device = get_settings().device
@@ -53,6 +63,11 @@ class FineTuneMaker(Maker):
             "train": split_atoms(dataset, dataset.train),
             "validation": split_atoms(dataset, dataset.validation),
             "test": split_atoms(dataset, dataset.test),
+            "held-out": [
+                frame
+                for key in dataset.held_out
+                for frame in dataset.trajectories[key].to_frames(structure_id=key)
+            ],
         }
         offsets = element_offsets(parent, splits["train"])
         shifted = {k: without_offsets(v, offsets) for k, v in splits.items()}
@@ -64,6 +79,7 @@ class FineTuneMaker(Maker):
             shifted["test"],
             self.training,
             get_settings().data_dir / "training" / job_uuid,
+            held_out=shifted["held-out"],
             device=device,
         )
         return FineTuneDoc(
@@ -74,7 +90,7 @@ class FineTuneMaker(Maker):
             model_file=StoredFile.from_bytes(
                 "model.pt", Path(result.model.path or "").read_bytes()
             ),
-            settings=self.training,
+            settings=result.settings,
             offsets=offsets,
             dataset_checksum=dataset.checksum,
             curve=result.curve,
