@@ -19,10 +19,14 @@ from hea_flows.engines import model_files, training  # noqa: E402
 from hea_flows.engines.loss import BatchTarget, collate_targets, loss  # noqa: E402
 from hea_flows.engines.model_files import Checkpoint  # noqa: E402
 from hea_flows.engines.potential import Batch, Output, evaluate, periodic, predict  # noqa: E402
+from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved  # noqa: E402
 from hea_flows.engines.targets import target, with_energies  # noqa: E402
+from hea_flows.engines.walltime import OutOfTimeError  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
 
-SETTINGS = TrainingSettings(epochs=6, batch_size=3, learning_rate=0.02, seed=3, threads=1)
+SETTINGS = TrainingSettings(
+    epochs=6, batch_size=3, patience=0, learning_rate=0.02, seed=3, threads=1
+)
 
 
 class PairPotential:
@@ -193,11 +197,11 @@ def test_forces_and_stress_are_derivatives_of_the_energy(split: tuple[list[Atoms
 
 def test_learning_rate_is_half_a_cosine() -> None:
     settings = TrainingSettings(epochs=5, learning_rate=1e-2, final_learning_rate=2e-3)
-    rates = [training.learning_rate(settings, e) for e in range(1, 6)]
+    rates = [learning_rate(settings, e) for e in range(1, 6)]
     middle = 2e-3 + 4e-3
     bend = 4e-3 / math.sqrt(2)
     assert rates == pytest.approx([1e-2, middle + bend, middle, middle - bend, 2e-3])
-    assert training.learning_rate(TrainingSettings(epochs=1, learning_rate=0.3), 1) == 0.3
+    assert learning_rate(TrainingSettings(epochs=1, learning_rate=0.3), 1) == 0.3
 
 
 def test_batches_depend_on_seed_and_epoch_only() -> None:
@@ -250,11 +254,11 @@ def test_errors_are_those_of_the_file(split: tuple[list[Atoms], ...], tmp_path: 
         errors = result.errors[name]
         assert errors.n_frames == len(part)
         for value, difference in (
-            (errors.energy_mev, np.array(energy)),
-            (errors.forces_mev, forces),
-            (errors.stress_mev, stress),
+            (errors.energy_mev / 1000, np.array(energy)),
+            (errors.forces_mev / 1000, forces),
+            (errors.stress, stress),
         ):
-            assert value == pytest.approx(1000 * np.sqrt(np.mean(difference**2)), rel=1e-9)
+            assert value == pytest.approx(np.sqrt(np.mean(difference**2)), rel=1e-9)
 
 
 def test_the_best_validation_epoch_is_kept(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
@@ -268,13 +272,14 @@ def test_the_best_validation_epoch_is_kept(split: tuple[list[Atoms], ...], tmp_p
         )
         own.append(copy)
     result = run(start, (split[0], own, []), tmp_path)
-    judged = [
-        100 * e.validation_energy_mev**2
-        + 10 * e.validation_forces_mev**2
-        + e.validation_stress_mev**2
+    losses = [
+        100 * (e.validation_energy_mev / 1000) ** 2
+        + 10 * (e.validation_forces_mev / 1000) ** 2
+        + e.validation_stress**2
         for e in result.curve
     ]
-    assert result.best_epoch == 1 + int(np.argmin(judged)) == 1
+    assert losses == pytest.approx([e.validation_loss for e in result.curve], rel=1e-12)
+    assert result.best_epoch == 1 + int(np.argmin(losses)) == 1
     assert set(result.errors) == {"train", "validation"}
     assert result.errors["validation"].forces_mev == pytest.approx(
         result.curve[0].validation_forces_mev
@@ -412,3 +417,120 @@ def test_labels_are_joined_in_order(split: tuple[list[Atoms], ...]) -> None:
     assert labels.energies.dtype == torch.float32
     assert labels.forces.shape == (5, 3)
     assert torch.equal(labels.forces[1:], torch.tensor(split[0][1].get_forces()).float())
+
+
+def test_batch_epochs_and_patience_by_the_size_of_the_set() -> None:
+    found = {n: resolved(TrainingSettings(), n) for n in (1, 44, 101, 1000, 4000, 100_000)}
+    assert [s.batch_size for s in found.values()] == [2, 4, 4, 16, 32, 32]
+    # 4000 steps: 11, 26, 63, 125 and 3125 steps make an epoch
+    assert [s.epochs for s in found.values()] == [200, 200, 154, 64, 32, 20]
+    assert [s.patience for s in found.values()] == [67, 67, 52, 22, 20, 20]
+    given = resolved(TrainingSettings(epochs=7, batch_size=5, patience=0), 1000)
+    assert (given.epochs, given.batch_size, given.patience) == (7, 5, 0)
+    assert resolved(TrainingSettings(batch_size=10), 1000).epochs == 40
+
+
+def test_a_lucky_epoch_is_not_the_best() -> None:
+    losses = [5.0, 4.0, 1.0, 4.0, 3.0, 2.0, 2.0, 9.0]
+    scores = [judged(losses[: i + 1]) for i in range(len(losses))]
+    assert scores == [5.0, 5.0, 4.0, 4.0, 3.0, 3.0, 2.0, 9.0]
+
+
+def test_training_ends_when_patience_does() -> None:
+    settings = TrainingSettings(epochs=9, patience=3)
+    assert [is_over(settings, e, 2) for e in (2, 4, 5, 6)] == [False, False, True, True]
+    assert is_over(settings, 9, 9)
+    assert not is_over(settings.model_copy(update={"patience": 0}), 8, 1)
+
+
+def test_an_early_stop_keeps_the_best_epoch_also_when_interrupted(
+    split: tuple[list[Atoms], ...], tmp_path: Path
+) -> None:
+    def start() -> tuple[PairPotential, list[Atoms]]:
+        potential = PairPotential(dropout=0.0)
+        told = evaluate(potential, split[1])
+        own = [f.copy() for f in split[1]]
+        for copy, x in zip(own, told, strict=True):
+            copy.calc = SinglePointCalculator(
+                copy, energy=x.energy, forces=x.forces, stress=x.stress
+            )
+        return potential, own
+
+    settings = SETTINGS.model_copy(update={"patience": 2})
+    potential, own = start()
+    whole = run(potential, (split[0], own, []), tmp_path / "whole", settings)
+    assert [e.epoch for e in whole.curve] == [1, 2, 3]
+    assert whole.best_epoch == 1
+    assert whole.settings.patience == 2
+
+    def stop(epoch: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(start()[0], (split[0], own, []), tmp_path / "broken", settings, on_epoch=stop)
+    again = run(start()[0], (split[0], own, []), tmp_path / "broken", settings)
+    assert again.model.sha256 == whole.model.sha256
+    assert len(again.curve) == 3
+
+
+def test_held_out_frames_change_nothing_but_are_measured(
+    split: tuple[list[Atoms], ...], tmp_path: Path
+) -> None:
+    plain = run(PairPotential(), split, tmp_path / "plain")
+    outside = frames(2, 9)
+    result = run(PairPotential(), split, tmp_path / "more", held_out=outside)
+    assert result.model.sha256 == plain.model.sha256
+    assert {k: v for k, v in result.errors.items() if k != "held-out"} == plain.errors
+    fresh = PairPotential()
+    loaded = model_files.load(Path(result.model.path), "pair", result.model.sha256)
+    fresh.module.load_state_dict(loaded.state)
+    off = [
+        (p.energy - f.get_potential_energy()) / len(f)
+        for p, f in zip(evaluate(fresh, outside), outside, strict=True)
+    ]
+    told = result.errors["held-out"]
+    assert told.n_frames == 2
+    assert told.energy_mev == pytest.approx(1000 * np.sqrt(np.mean(np.square(off))), rel=1e-9)
+
+
+def test_the_curve_holds_every_split(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 8, "learning_rate": 1e-12})
+    result = run(PairPotential(dropout=0.0), split, tmp_path, settings)
+    [epoch] = result.curve  # one batch and nearly no step: before and after are the same
+    for name in ("train", "validation", "test"):
+        summary = result.errors[name]
+        for quantity in ("energy_mev", "forces_mev", "stress"):
+            told = getattr(epoch, f"{name}_{quantity}")
+            assert told == pytest.approx(getattr(summary, quantity), rel=1e-6)
+
+
+def test_training_stops_before_the_batch_job_ends(
+    split: tuple[list[Atoms], ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(PairPotential(), split, tmp_path / "whole")
+    left = {"seconds": 1000.0}
+    monkeypatch.setattr(training, "seconds_left", lambda: left["seconds"])
+
+    def passes(epoch: Any) -> None:
+        if epoch.epoch == 2:
+            left["seconds"] = 29.0
+
+    folder = tmp_path / "parts"
+    with pytest.raises(OutOfTimeError, match=r"29 s are left .* goes on after epoch 2"):
+        run(PairPotential(), split, folder, on_epoch=passes)
+    with pytest.raises(OutOfTimeError, match="after epoch 2"):  # not even one more in this job
+        run(PairPotential(), split, folder)
+    left["seconds"] = 1000.0
+    done: list[int] = []
+    result = run(PairPotential(), split, folder, on_epoch=lambda e: done.append(e.epoch))
+    assert done == [3, 4, 5, 6]
+    assert result.model.sha256 == whole.model.sha256
+
+
+def test_what_a_killed_writer_left_is_removed(
+    split: tuple[list[Atoms], ...], tmp_path: Path
+) -> None:
+    left = tmp_path / f".{training.STATE_FILE}.abc123"
+    left.write_bytes(b"half")
+    run(PairPotential(), split, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.pt", "training.pt"]

@@ -108,13 +108,22 @@ class CHGNetFamily:
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
+        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
         start = self.fresh(settings.seed, device) if parent is None else self.load(parent, device)
         parent = None if parent is None else self.resolve(parent)
         return training.train(
-            start, train, validation, test, settings, directory, parent=parent, on_epoch=on_epoch
+            start,
+            train,
+            validation,
+            test,
+            settings,
+            directory,
+            parent=parent,
+            held_out=held_out,
+            on_epoch=on_epoch,
         )
 
     def fresh(self, seed: int, device: str = "cpu") -> CHGNetPotential:

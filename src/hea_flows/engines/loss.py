@@ -55,19 +55,13 @@ class SquaredErrors:
                 total = total + weight * getattr(self, name) / max(getattr(self, f"n_{name}"), 1)
         return total
 
-    def rmse_mev(self) -> tuple[float, float, float]:
-        """Return the root mean squared errors (meV/atom, meV/Å, meV/Å³); NaN without numbers."""
-        return (
-            _rmse(self.energy, self.n_energy),
-            _rmse(self.forces, self.n_forces),
-            _rmse(self.stress, self.n_stress),
-        )
-
     def summary(self) -> ErrorSummary:
-        """Return the errors as a document holds them."""
-        energy, forces, stress = self.rmse_mev()
+        """Return root mean squares as a document holds them; NaN where there are no numbers."""
         return ErrorSummary(
-            n_frames=self.n_energy, energy_mev=energy, forces_mev=forces, stress_mev=stress
+            n_frames=self.n_energy,
+            energy_mev=1000.0 * _rms(self.energy, self.n_energy),
+            forces_mev=1000.0 * _rms(self.forces, self.n_forces),
+            stress=_rms(self.stress, self.n_stress),
         )
 
 
@@ -106,8 +100,8 @@ def collate_targets(targets: Sequence[Target], like: Any) -> BatchTarget:  # noq
     )
 
 
-def _rmse(total: Any, n: int) -> float:  # noqa: ANN401
-    return 1000.0 * math.sqrt(_float(total) / n) if n else math.nan
+def _rms(total: Any, n: int) -> float:  # noqa: ANN401
+    return math.sqrt(_float(total) / n) if n else math.nan
 
 
 def _float(value: Any) -> float:  # noqa: ANN401

@@ -14,8 +14,9 @@ from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from hea_flows.engines import mace_models, model_files, potential, training
+from hea_flows.engines import mace_layers, mace_models, model_files, potential, training
 from hea_flows.engines.mace_foundations import locate
+from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, PotentialCalculator
 from hea_flows.engines.registry import Prediction, TrainingResult
@@ -90,6 +91,7 @@ class MACEFamily:
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
+        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
@@ -98,8 +100,17 @@ class MACEFamily:
             start = self.fresh(train, settings.seed, device, elements=elements)
         else:
             start, parent = self.load(parent, device), self.resolve(parent)
+        quick = mace_layers.supported(start.module)
         return training.train(
-            start, train, validation, test, settings, directory, parent=parent, on_epoch=on_epoch
+            ScalarMACE(start) if quick else start,
+            train,
+            validation,
+            test,
+            settings,
+            directory,
+            parent=parent,
+            held_out=held_out,
+            on_epoch=on_epoch,
         )
 
     def fresh(

@@ -169,6 +169,12 @@ def write_bytes(path: Path, raw: bytes) -> None:
         raise
 
 
+def clear_partial(path: Path) -> None:
+    """Remove what writers of a file left beside it when they were killed; none may be at work."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+
+
 def digest(content: Any) -> str:  # noqa: ANN401
     """Return the sha256 of plain containers and tensors as `write_plain` would write them."""
     buffer = io.BytesIO()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -77,6 +77,17 @@ class Potential(Protocol):
         ...
 
 
+@runtime_checkable
+class SelfDerived(Protocol):
+    """A potential that knows a shorter way to its derivatives than by positions and strains."""
+
+    def derivatives(
+        self, batch: Batch, *, forces: bool, stress: bool, create_graph: bool
+    ) -> Output:
+        """Return what `predict` does."""
+        ...
+
+
 def predict(
     potential: Potential,
     batch: Batch,
@@ -98,6 +109,8 @@ def predict(
     create_graph
         Keep the graph of the derivatives, for a loss on them.
     """
+    if isinstance(potential, SelfDerived):
+        return potential.derivatives(batch, forces=forces, stress=stress, create_graph=create_graph)
     positions = batch.positions.detach().clone().requires_grad_(forces)
     n = len(batch.n_atoms)
     strains = torch.zeros((n, 3, 3), dtype=positions.dtype, device=positions.device)

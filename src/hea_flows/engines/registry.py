@@ -50,9 +50,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained model, the epoch that it comes from, and the errors of that epoch per split."""
+    """A trained model, the epoch that it comes from, and the errors of that epoch per split.
+
+    `settings` are those that were given, with numbers for what the size of the set decides.
+    """
 
     model: ModelSpec
+    settings: TrainingSettings
     best_epoch: int
     curve: list[Epoch]
     errors: dict[str, ErrorSummary]
@@ -101,6 +105,7 @@ class Family(Protocol):
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
+        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Train on labelled frames; going on where an interrupted run in `directory` ended.
@@ -120,6 +125,17 @@ class Family(Protocol):
             Holds the state of the run and then ``model.pt``.
         on_epoch
             Called after every epoch, when its state is safe on disk.
+        held_out
+            Frames of structures that no split holds, offsets removed; only their errors at the
+            end are wanted.
+        device
+            Where the model runs.
+
+        Raises
+        ------
+        OutOfTimeError
+            If the batch job ends before another epoch would; `directory` holds what is needed to
+            go on in the next one.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,23 +18,20 @@ from hea_flows.engines import model_files
 from hea_flows.engines.loss import SquaredErrors, squared_errors
 from hea_flows.engines.potential import Potential, predict
 from hea_flows.engines.registry import TrainingResult
+from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved
 from hea_flows.engines.training_data import Split, batches, fingerprint
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
 
 #: State of a run, and the model that it ends with, in the run's directory.
 STATE_FILE = "training.pt"
 MODEL_FILE = "model.pt"
 
-_STATE_FORMAT = "hea-flows training 1"
+_STATE_FORMAT = "hea-flows training 2"
 
-
-def learning_rate(settings: TrainingSettings, epoch: int) -> float:
-    """Return the learning rate of an epoch (from 1): half a cosine, first to final rate."""
-    if settings.epochs == 1:
-        return settings.learning_rate
-    turn = math.cos(math.pi * (epoch - 1) / (settings.epochs - 1))
-    low = min(settings.final_learning_rate, settings.learning_rate)
-    return low + 0.5 * (settings.learning_rate - low) * (1.0 + turn)
+#: An epoch is begun only if so many of the usual ones, and some seconds, fit in before the limit.
+_MARGIN = 1.5
+_RESERVE = 30.0
 
 
 def train(
@@ -45,13 +43,15 @@ def train(
     directory: Path,
     *,
     parent: ModelSpec | None = None,
+    held_out: Sequence[Atoms] = (),
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainingResult:
-    """Train all weights with Adam; keep the epoch with the smallest validation loss.
+    """Train all weights with Adam; keep the best epoch.
 
-    The state is written after every epoch, at once or not at all. A run that was killed goes on
-    from there and ends with the file that an uninterrupted run writes, on the same machine with
-    the same number of threads. Without validation frames the last epoch is kept.
+    The best epoch is the one with the smallest validation loss as `schedule.judged` sees it;
+    without validation frames the last one. The state is written after every epoch, at once or not
+    at all. A run that was killed goes on from there and ends with the file that an uninterrupted
+    run writes, on the same machine with the same number of threads.
 
     Parameters
     ----------
@@ -60,11 +60,13 @@ def train(
     train_frames, validation, test
         Frames with results, offsets already removed; see `hea_flows.engines.registry.Family`.
     settings
-        How to train.
+        How to train; what is None follows from the number of training frames.
     directory
         Folder of this run; a state of another run in it is refused.
     parent
         What the model starts from, for the record.
+    held_out
+        Frames of structures that no split holds; their errors are measured at the end.
     on_epoch
         Called after each epoch, when its state is on disk.
 
@@ -74,7 +76,13 @@ def train(
         Without training frames, for frames without labels, or if `directory` holds another run.
     ArithmeticError
         If the loss is no longer finite.
+    OutOfTimeError
+        If the batch job ends before another epoch would.
     """
+    if not train_frames:
+        msg = "there are no training frames"
+        raise ValueError(msg)
+    settings = resolved(settings, len(train_frames))
     directory.mkdir(parents=True, exist_ok=True)
     with _threads(settings.threads):
         split = {
@@ -82,16 +90,15 @@ def train(
             "validation": Split.of(potential, validation, settings),
             "test": Split.of(potential, test, settings),
         }
-        if not split["train"].targets:
-            msg = "there are no training frames"
-            raise ValueError(msg)
+        outside = Split.of(potential, held_out, settings)
         run = _Run(potential, settings, directory, fingerprint(potential, split, settings))
         run.resume()
-        while run.epoch < settings.epochs:
+        while not is_over(settings, run.epoch, run.best_epoch):
+            run.check_time()
             record = run.advance(split)
             if on_epoch is not None:
                 on_epoch(record)
-        return run.finish(split, parent)
+        return run.finish(split | {"held-out": outside}, parent)
 
 
 @dataclass
@@ -111,12 +118,16 @@ class _Run:
     def __post_init__(self) -> None:
         self.parameters = [p for p in self.potential.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(
-            self.parameters, lr=self.settings.learning_rate, amsgrad=self.settings.amsgrad
+            self.parameters,
+            lr=self.settings.learning_rate,
+            amsgrad=self.settings.amsgrad,
+            fused=True,
         )
 
     def resume(self) -> None:
         """Go back to the last epoch on disk, if there is one."""
         path = self.directory / STATE_FILE
+        model_files.clear_partial(path)
         if not path.exists():
             return
         state = model_files.load_plain(path)
@@ -128,6 +139,17 @@ class _Run:
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
         self.best_loss, self.best = state["best_loss"], state["best"]
         self.curve = [Epoch(**e) for e in state["curve"]]
+
+    def check_time(self) -> None:
+        """Stop where the batch job ends before another epoch would."""
+        left = seconds_left()
+        usual = statistics.median(e.seconds for e in self.curve) if self.curve else 0.0
+        if left is not None and left < _MARGIN * usual + _RESERVE:
+            msg = (
+                f"{left:.0f} s are left and an epoch takes {usual:.0f} s; the next job goes on "
+                f"after epoch {self.epoch}"
+            )
+            raise OutOfTimeError(msg)
 
     def advance(self, split: dict[str, Split]) -> Epoch:
         """Run one epoch and write the state."""
@@ -143,19 +165,21 @@ class _Run:
             torch.manual_seed(settings.seed * 1_000_003 + self.epoch)  # dropout, where there is any
             for chosen in batches(len(split["train"].targets), settings, self.epoch):
                 errors.add(self._step(*split["train"].batch(self.potential, chosen)))
-        checked = split["validation"].errors(self.potential, settings.batch_size)
-        judged = checked.loss(settings.weights) if checked.n_energy else -math.inf
-        if judged < self.best_loss or not checked.n_energy:
-            self.best_epoch, self.best_loss = self.epoch, judged
+        checked, tested = (
+            split[name].errors(self.potential, settings.batch_size or 1)
+            for name in ("validation", "test")
+        )
+        loss = checked.loss(settings.weights) if checked.n_energy else math.nan
+        score = judged([*(e.validation_loss for e in self.curve), loss])
+        if not checked.n_energy or score < self.best_loss:
+            self.best_epoch, self.best_loss = self.epoch, score
             self.best = {k: v.clone() for k, v in self.potential.module.state_dict().items()}
-        energy, forces, stress = checked.rmse_mev()
         record = Epoch(
             epoch=self.epoch,
             learning_rate=rate,
             train_loss=errors.loss(settings.weights),
-            validation_energy_mev=energy,
-            validation_forces_mev=forces,
-            validation_stress_mev=stress,
+            validation_loss=loss,
+            **_columns(train=errors, validation=checked, test=tested),
             seconds=time.perf_counter() - clock,
         )
         self.curve.append(record)
@@ -207,7 +231,7 @@ class _Run:
         module = self.potential.module
         module.load_state_dict(self.best)
         errors: dict[str, ErrorSummary] = {
-            name: part.errors(self.potential, self.settings.batch_size).summary()
+            name: part.errors(self.potential, self.settings.batch_size or 1).summary()
             for name, part in split.items()
             if part.targets
         }
@@ -226,7 +250,16 @@ class _Run:
             dtype=dtype,
         )
         seconds = sum(e.seconds for e in self.curve)
-        return TrainingResult(model, self.best_epoch, self.curve, errors, seconds)
+        return TrainingResult(model, self.settings, self.best_epoch, self.curve, errors, seconds)
+
+
+def _columns(**splits: SquaredErrors) -> dict[str, float]:
+    """Return root mean squares under the names that `Epoch` gives them."""
+    return {
+        f"{name}_{quantity}": value
+        for name, errors in splits.items()
+        for quantity, value in errors.summary().model_dump(exclude={"n_frames"}).items()
+    }
 
 
 @contextmanager

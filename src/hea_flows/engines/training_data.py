@@ -19,10 +19,13 @@ from hea_flows.schemas import TrainingSettings
 
 
 def batches(n_frames: int, settings: TrainingSettings, epoch: int) -> list[list[int]]:
-    """Return the frames of each batch of an epoch, a function of seed and epoch alone."""
+    """Return the frames of each batch of an epoch, a function of seed and epoch alone.
+
+    `settings` are resolved ones, see `hea_flows.engines.schedule`.
+    """
     rng = np.random.default_rng([settings.seed, epoch])
     order = rng.permutation(n_frames).tolist()
-    size = settings.batch_size
+    size = settings.batch_size or n_frames
     return [order[i : i + size] for i in range(0, n_frames, size)]
 
 

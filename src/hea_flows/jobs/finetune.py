@@ -8,17 +8,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from jobflow import CURRENT_JOB, JobConfig, Maker, job
+from jobflow import CURRENT_JOB, Flow, JobConfig, Maker, Response, job
 from numpy.typing import NDArray
 
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
 from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
+from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.dataset import split_atoms
-from hea_flows.jobs.identity import found_again, identity
+from hea_flows.jobs.identity import found_again, identity, stored_output
 from hea_flows.schemas import DatasetDoc, FineTuneDoc, ModelSpec, StoredFile, TrainingSettings
 from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
@@ -53,8 +55,23 @@ class FineTuneMaker(Maker):
     reuse: bool = True
 
     @job(data=["model_file"], output_schema=FineTuneDoc, config=JobConfig(expose_store=True))
-    def make(self, dataset: DatasetDoc) -> FineTuneDoc:
+    def make(self, dataset: DatasetDoc) -> FineTuneDoc | Response[FineTuneDoc]:
         """Train; an interrupted job goes on from its last epoch."""
+        try:
+            return self._train(dataset)
+        except OutOfTimeError:
+            return Response(replace=self._again(dataset.uuid))
+
+    def _again(self, dataset_uuid: str) -> Flow:
+        """Return the jobs that go on; the dataset itself would not fit into a Firework."""
+        current: Any = CURRENT_JOB.job
+        data: Any = stored_output(dataset_uuid)
+        more: Any = self.make(data.output)
+        for one in (data, more):
+            one.config.manager_config = dict(current.config.manager_config)
+        return Flow([data, more], output=more.output, name=self.name)
+
+    def _train(self, dataset: DatasetDoc) -> FineTuneDoc:
         engine = family(self.model.family)
         parent = None
         if self.model.is_foundation:
@@ -83,14 +100,13 @@ class FineTuneMaker(Maker):
         }
         offsets = element_offsets(parent, splits["train"])
         shifted = {k: without_offsets(v, offsets) for k, v in splits.items()}
-        job_uuid = CURRENT_JOB.job.uuid if CURRENT_JOB.job else f"seed-{self.training.seed}"
         result = engine.train(
             parent,
             shifted["train"],
             shifted["validation"],
             shifted["test"],
             self.training,
-            get_settings().data_dir / "training" / job_uuid,
+            get_settings().data_dir / "training" / key,
             device=device,
         )
         return FineTuneDoc(
@@ -103,7 +119,7 @@ class FineTuneMaker(Maker):
             model_file=StoredFile.from_bytes(
                 "model.pt", Path(result.model.path or "").read_bytes()
             ),
-            settings=self.training,
+            settings=result.settings,
             offsets=offsets,
             dataset_checksum=dataset.checksum,
             curve=result.curve,

@@ -203,13 +203,13 @@ def training_table(inputs: ReportInputs) -> Table:
                     str(e.n_frames),
                     number(e.energy_mev),
                     number(e.forces_mev),
-                    number(e.stress_mev),
+                    number(e.stress, 5),
                     number(doc.seconds, 0),
                 ]
             )
     return Table(
         "Root mean square errors of the trained models, offsets removed: energy (meV/atom), "
-        "forces (meV/Å), stress (meV/Å³).",
+        "forces (meV/Å), stress (eV/Å³).",
         [
             "model",
             "parent",

@@ -170,12 +170,14 @@ class FineTuneDoc(Document):
     parent: ModelSpec | None = Field(description="None: trained from scratch.")
     model: ModelSpec
     model_file: StoredFile = Field(description="In the data store.")
-    settings: TrainingSettings
+    settings: TrainingSettings = Field(description="With what the size of the set decided.")
     offsets: dict[str, float] = Field(description="Per element, reference minus parent (eV/atom).")
     dataset_checksum: str
     curve: list[Epoch]
     best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
-    errors: dict[Literal["train", "test", "validation"], ErrorSummary]
+    errors: dict[Literal["train", "test", "validation", "held-out"], ErrorSummary] = Field(
+        description="Of the kept epoch; held-out: frames of structures that no split holds."
+    )
     seconds: float
     hardware: dict[str, str] = Field(default_factory=dict)
 

@@ -257,10 +257,21 @@ class LossWeights(Record):
 
 
 class TrainingSettings(Record):
-    """How a model is trained; the same for every family."""
+    """How a model is trained; the same for every family.
 
-    epochs: int = Field(30, ge=1)
-    batch_size: int = Field(4, ge=1)
+    What is None follows from the number of training frames, see `hea_flows.engines.schedule`.
+    """
+
+    epochs: int | None = Field(None, ge=1, description="Default: about 4000 steps, 20 to 200.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Frames per step; default √frames / 2 as a power of two, 2 to 32."
+    )
+    patience: int | None = Field(
+        None,
+        ge=0,
+        description="Epochs without a better validation loss that end training; 0: none do. "
+        "Default a third of the epochs, at least 20.",
+    )
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0, description="End of the cosine schedule.")
     weights: LossWeights = Field(default_factory=LossWeights)
@@ -270,22 +281,33 @@ class TrainingSettings(Record):
     threads: int | None = Field(None, ge=1, description="Torch threads; default the worker's.")
 
 
-class Epoch(Record):
-    """Errors after one epoch: loss, and RMSE per split in meV/atom, meV/Å, meV/Å³."""
-
-    epoch: int
-    learning_rate: float
-    train_loss: float
-    validation_energy_mev: float
-    validation_forces_mev: float
-    validation_stress_mev: float
-    seconds: float
-
-
 class ErrorSummary(Record):
-    """RMSE of one split: energy (meV/atom), forces (meV/Å), stress (meV/Å³)."""
+    """RMSE of one split: energy (meV/atom), forces (meV/Å), stress (eV/Å³)."""
 
     n_frames: int
     energy_mev: float
     forces_mev: float
-    stress_mev: float
+    stress: float
+
+
+class Epoch(Record):
+    """Losses of one epoch, and RMSE per split as in `ErrorSummary`.
+
+    Those of the training frames are met on the way, each before the step it leads to; the others
+    are those of the epoch's end. Without frames they are NaN.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_energy_mev: float
+    train_forces_mev: float
+    train_stress: float
+    validation_loss: float
+    validation_energy_mev: float
+    validation_forces_mev: float
+    validation_stress: float
+    test_energy_mev: float
+    test_forces_mev: float
+    test_stress: float
+    seconds: float

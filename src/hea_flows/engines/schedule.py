@@ -1,0 +1,80 @@
+"""What training settings mean for a set of a given size: batch, epochs, patience, rates, stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from hea_flows.schemas import TrainingSettings
+
+#: Steps of the optimizer that a run makes where the bounds on epochs allow it.
+STEPS = 4000
+EPOCHS = (20, 200)
+BATCHES = (2, 32)
+#: A third of the epochs, and no fewer than this, may pass without a better one.
+PATIENCE = 20
+#: Epochs whose losses are looked at together, see `judged`.
+WINDOW = 3
+
+
+def resolved(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
+    """Return settings with numbers for whatever was left to the size of the training set.
+
+    The batch is the power of two nearest to half the square root of the number of frames, from 2
+    to 32; epochs make about 4000 steps, from 20 to 200; patience is a third of the epochs, at
+    least 20. So 44 frames get batches of 4 and 200 epochs, 1000 frames 16 and 64, 4000 frames 32
+    and 32.
+
+    Parameters
+    ----------
+    settings
+        As given; numbers in it are kept.
+    n_frames
+        Training frames.
+    """
+    size = settings.batch_size
+    if size is None:
+        half = max(0.5 * math.sqrt(n_frames), 1.0)
+        size = min(max(2 ** round(math.log2(half)), BATCHES[0]), BATCHES[1])
+    epochs = settings.epochs
+    if epochs is None:
+        steps = max(math.ceil(n_frames / size), 1)
+        epochs = min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1])
+    patience = settings.patience
+    if patience is None:
+        patience = max(PATIENCE, math.ceil(epochs / 3))
+    return settings.model_copy(update={"batch_size": size, "epochs": epochs, "patience": patience})
+
+
+def learning_rate(settings: TrainingSettings, epoch: int) -> float:
+    """Return the learning rate of an epoch (from 1): half a cosine, first to final rate.
+
+    `settings` are `resolved` ones.
+    """
+    epochs = settings.epochs or 1
+    if epochs == 1:
+        return settings.learning_rate
+    turn = math.cos(math.pi * (epoch - 1) / (epochs - 1))
+    low = min(settings.final_learning_rate, settings.learning_rate)
+    return low + 0.5 * (settings.learning_rate - low) * (1.0 + turn)
+
+
+def judged(losses: Sequence[float]) -> float:
+    """Return by what the last of some validation losses is compared with those of other epochs.
+
+    The larger of the loss itself and the median of the last three: validation sets are small, and
+    one lucky epoch among worse ones is not the one to keep.
+    """
+    last = sorted(losses[-WINDOW:])
+    return max(losses[-1], last[len(last) // 2])
+
+
+def is_over(settings: TrainingSettings, epoch: int, best_epoch: int) -> bool:
+    """Say whether training ends after an epoch: it was the last, or none was better for long.
+
+    `settings` are `resolved` ones; a patience of 0 is endless.
+    """
+    waited = epoch - best_epoch
+    return epoch >= (settings.epochs or 1) or bool(
+        settings.patience and waited >= settings.patience
+    )
