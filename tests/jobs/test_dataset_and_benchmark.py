@@ -21,6 +21,7 @@ from hea_flows.engines.registry import Prediction
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker, split_atoms
+from hea_flows.jobs.evaluation import Evaluation
 from hea_flows.jobs.montecarlo import mean_lattice_constant
 from hea_flows.schemas import (
     AlloySpec,
@@ -270,3 +271,22 @@ def test_benchmark_gives_the_known_errors() -> None:
 
 def test_lattice_constant_is_that_of_the_relaxed_end_points() -> None:
     assert mean_lattice_constant(dataset(labels("1(1)"))) == pytest.approx(3.2)
+
+
+def test_new_frames_are_those_of_structures_that_were_not_trained_on() -> None:
+    pool = labels("1(1)+2(2)+3(3)")
+    tuned = {o.id for o in parse("1(1)+2(2)").build(SPEC.to_alloy(), 0)}
+    everything = database(pool, "2(2)+3(3)")
+    run = Evaluation(ModelSpec(family="toy", name="t"), [everything], None, tuned)
+    run.fixed()
+    found = run.new_frames(everything)
+    assert found is not None
+    assert found.n_frames == 6  # three ternaries, first and last frame of each
+    # 30 meV per cell of nine atoms; the toy's forces are those of the labels.
+    assert found.energy_mev == pytest.approx(30 / 9)
+    assert found.forces_mev == 0
+    known = Evaluation(
+        ModelSpec(family="toy", name="t"), [everything], None, set(everything.members)
+    )
+    known.fixed()
+    assert known.new_frames(everything) is None

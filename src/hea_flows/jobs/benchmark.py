@@ -7,26 +7,24 @@ from math import nan
 from typing import Any, Literal
 
 import numpy as np
-from ase import Atoms
 from jobflow import JobConfig, Maker, job
 
 from hea_flows.alloy.metrics import mae, mae_by_group, mae_interval
-from hea_flows.alloy.mixing import apply_offsets, count_matrix, mixing_energies
 from hea_flows.config import BenchmarkSpec
-from hea_flows.engines.batched_relaxation import evaluator, relax_many
 from hea_flows.engines.registry import family
-from hea_flows.jobs.finetune import local_model, offsets_between
+from hea_flows.jobs.evaluation import Evaluation
+from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.identity import found_again, identity
 from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     DatabaseDoc,
     DatasetDoc,
+    ErrorSummary,
     FineTuneDoc,
     ModelSpec,
     ParityPoint,
 )
-from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
 
 _END_POINTS = {
@@ -116,7 +114,7 @@ class BenchmarkMaker(Maker):
         if self.reuse and (known := found_again(BenchmarkDoc, "benchmark", key)):
             own = stamp(databases=databases, finetune=finetune, dataset=dataset, reused=known)
             return known.model_copy(update=own | {"versions": known.versions, "name": title})
-        run = _Run(model, databases, finetune.offsets if finetune else None, trained)
+        run = Evaluation(model, databases, finetune.offsets if finetune else None, trained)
         fixed = run.fixed()
         relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
         role: Literal["foundation", "fine-tuned", "from scratch"] = "foundation"
@@ -138,7 +136,7 @@ class BenchmarkMaker(Maker):
                 table
                 for d in databases
                 for table in (
-                    self._table(d, fixed, "fixed", {}),
+                    self._table(d, fixed, "fixed", {}, run.new_frames(d)),
                     self._table(d, relaxed, "relaxed", failed),
                 )
                 if table is not None
@@ -155,6 +153,7 @@ class BenchmarkMaker(Maker):
         points: list[ParityPoint],
         geometry: Literal["fixed", "relaxed"],
         failed: dict[str, str],
+        new_frames: ErrorSummary | None = None,
     ) -> BenchmarkTable | None:
         chosen = [p for p in points if p.database == database.name and p.n_components > 1]
         n_failed = len(failed.keys() & set(database.members))
@@ -165,6 +164,7 @@ class BenchmarkMaker(Maker):
             "geometry": geometry,
             "n_failed": n_failed,
             "reference": _END_POINTS[geometry],
+            "new_frames": new_frames,
         }
         if not chosen:
             return BenchmarkTable(
@@ -197,108 +197,3 @@ class BenchmarkMaker(Maker):
             else None,
             by_components={str(k): v for k, v in sorted(groups.items(), key=str)},
         )
-
-
-@dataclass
-class _Run:
-    """One model on all databases; a label of a structure counts once, whoever holds it."""
-
-    model: ModelSpec
-    databases: list[DatabaseDoc]
-    known_offsets: dict[str, float] | None
-    trained: set[str]
-    offsets: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.device = get_settings().device
-        self.frames: dict[tuple[str, str], list[Atoms]] = {}
-        for d in self.databases:
-            for k, trajectory in d.trajectories.items():
-                if (k, d.labels[k]) not in self.frames:
-                    self.frames[k, d.labels[k]] = trajectory.to_frames()
-
-    def fixed(self) -> list[ParityPoint]:
-        """Evaluate the last frame of every label."""
-        last = {key: frames[-1] for key, frames in self.frames.items()}
-        told = family(self.model.family).evaluate(
-            self.model, list(last.values()), device=self.device
-        )
-        predicted = dict(zip(last, (p.energy for p in told), strict=True))
-        self.offsets = self.known_offsets or self._of_end_points(last, predicted)
-        return [point for d in self.databases for point in self._points(d, predicted)]
-
-    def relaxed(self, spec: BenchmarkSpec) -> tuple[list[ParityPoint], dict[str, str]]:
-        """Relax every structure whose reference converged; return points and failures."""
-        chosen = [d for d in self.databases if d.relaxed]
-        wanted = {
-            (k, d.labels[k]): d.converged[k] and len(self.frames[k, d.labels[k]]) > 1
-            for d in chosen
-            for k in (*d.members, *d.end_points.values())
-        }
-        ends = {(k, d.labels[k]) for d in chosen for k in d.end_points.values()}
-        keys = [key for key, moves in wanted.items() if moves or key in ends]
-        outcomes = relax_many(
-            evaluator(self.model, device=self.device),
-            [self.frames[key][0] for key in keys],
-            fmax=spec.fmax,
-            max_steps=spec.max_steps,
-        )
-        energies = {
-            key: float(o.atoms.get_potential_energy())
-            for key, o in zip(keys, outcomes, strict=True)
-            if o.converged
-        }
-        failed = {k[0]: o.reason for k, o in zip(keys, outcomes, strict=True) if not o.converged}
-        points: list[ParityPoint] = []
-        for d in chosen:
-            if lost := [e for e, k in d.end_points.items() if k in failed]:
-                # Without its end points no mixing energy can be told; the fixed part stands.
-                why = f"end point of {', '.join(lost)} did not relax"
-                failed |= {k: why for k in d.members if (k, d.labels[k]) in energies}
-            else:
-                points += self._points(d, energies)
-        return points, failed
-
-    def _of_end_points(
-        self, last: dict[tuple[str, str], Atoms], predicted: dict[tuple[str, str], float]
-    ) -> dict[str, float]:
-        d = self.databases[0]
-        keys = [(k, d.labels[k]) for k in d.end_points.values()]
-        return offsets_between([last[k] for k in keys], [predicted[k] for k in keys])
-
-    def _points(self, d: DatabaseDoc, predicted: dict[tuple[str, str], float]) -> list[ParityPoint]:
-        """Return one point per member that has an energy; offsets go to total energies."""
-        keys = [k for k in d.members if (k, d.labels[k]) in predicted]
-        if not keys:
-            return []
-
-        def reference(k: str) -> float:
-            return float(self.frames[k, d.labels[k]][-1].calc.results["energy"])
-
-        def energy(k: str) -> float:
-            return predicted[k, d.labels[k]]
-
-        counts = [d.structures[k].counts for k in keys]
-        pure = {e: reference(k) for e, k in d.end_points.items()}
-        model_pure = {e: energy(k) for e, k in d.end_points.items()}
-        mixing = 1e3 * mixing_energies([reference(k) for k in keys], counts, pure)
-        model_mixing = 1e3 * mixing_energies([energy(k) for k in keys], counts, model_pure)
-        elements = sorted(self.offsets)
-        atoms = [{e: d.trajectories[k].symbols.count(e) for e in elements} for k in keys]
-        total = apply_offsets(
-            [energy(k) for k in keys], count_matrix(atoms, elements), elements, self.offsets
-        )
-        return [
-            ParityPoint(
-                structure_id=k,
-                formula=d.structures[k].formula,
-                n_components=len(d.structures[k].counts),
-                database=d.name,
-                trained=k in self.trained,
-                reference_energy=reference(k) / len(d.structures[k].species),
-                model_energy=float(total[i]) / len(d.structures[k].species),
-                reference_mixing_mev=float(mixing[i]),
-                model_mixing_mev=float(model_mixing[i]),
-            )
-            for i, k in enumerate(keys)
-        ]

@@ -214,6 +214,11 @@ class BenchmarkTable(Record):
         description="Of the structures that the model was not trained on."
     )
     by_components: dict[str, float] = Field(description="Mixing MAE per number of elements.")
+    new_frames: ErrorSummary | None = Field(
+        None,
+        description="At fixed geometry: RMSE over first and last frames of structures that the "
+        "model was not trained on, offsets removed.",
+    )
     reference: str = Field(description="Which end points the mixing energies take.")
 
 
