@@ -6,13 +6,12 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from jobflow import CURRENT_JOB, Flow, JobConfig, Maker, Response, job
+from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
 from numpy.typing import NDArray
 
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
@@ -20,7 +19,7 @@ from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.dataset import split_atoms
-from hea_flows.jobs.identity import found_again, identity, stored_output
+from hea_flows.jobs.identity import found_again, identity
 from hea_flows.schemas import DatasetDoc, FineTuneDoc, ModelSpec, StoredFile, TrainingSettings
 from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
@@ -55,21 +54,23 @@ class FineTuneMaker(Maker):
     reuse: bool = True
 
     @job(data=["model_file"], output_schema=FineTuneDoc, config=JobConfig(expose_store=True))
-    def make(self, dataset: DatasetDoc) -> FineTuneDoc | Response[FineTuneDoc]:
-        """Train; an interrupted job goes on from its last epoch."""
+    def make(self, dataset: DatasetDoc | str) -> FineTuneDoc | Response[FineTuneDoc]:
+        """Train; an interrupted job goes on from its last epoch.
+
+        Parameters
+        ----------
+        dataset
+            What to train on, or the uuid of the job that collected it: a job that goes on after a
+            time limit is added while another runs, and may not refer to jobs of elsewhere.
+        """
+        if isinstance(dataset, str):
+            dataset = DatasetDoc.model_validate(CURRENT_JOB.store.get_output(dataset, load=True))
         try:
             return self._train(dataset)
         except OutOfTimeError:
-            return Response(replace=self._again(dataset.uuid))
-
-    def _again(self, dataset_uuid: str) -> Flow:
-        """Return the jobs that go on; the dataset itself would not fit into a Firework."""
-        current: Any = CURRENT_JOB.job
-        data: Any = stored_output(dataset_uuid)
-        more: Any = self.make(data.output)
-        for one in (data, more):
-            one.config.manager_config = dict(current.config.manager_config)
-        return Flow([data, more], output=more.output, name=self.name)
+            # jobflow adds to the name what it added to this job's, and its place in the queue.
+            bare = replace(self, name=type(self).name)
+            return Response(replace=bare.make(dataset.uuid))
 
     def _train(self, dataset: DatasetDoc) -> FineTuneDoc:
         engine = family(self.model.family)

@@ -7,7 +7,7 @@ import json
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from jobflow import CURRENT_JOB, OutputReference, job
+from jobflow import CURRENT_JOB
 from monty.json import MontyEncoder
 
 from hea_flows.schemas import Document
@@ -48,12 +48,6 @@ def found_again(cls: type[D], kind: str, key: str) -> D | None:
         return None
     output = CURRENT_JOB.store.get_output(uuids[-1], load=True)
     return cls.model_validate(output if isinstance(output, dict) else output.model_dump())
-
-
-@job
-def stored_output(uuid: str) -> OutputReference:
-    """Stand for the output of a job of elsewhere, in a flow that a job adds and that needs it."""
-    return OutputReference(uuid)
 
 
 def _science(value: Any) -> Any:  # noqa: ANN401
