@@ -17,6 +17,7 @@ from hea_flows.config import load_campaign
 from hea_flows.engines.archive import ArchiveMaker
 from hea_flows.engines.gpaw import GPAWMaker
 from hea_flows.flows.campaign import CampaignMaker
+from hea_flows.flows.growth import GrowthMaker, GrowthStepMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
@@ -26,6 +27,7 @@ from hea_flows.jobs.committee import CommitteeMaker
 from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows.jobs.growth import DecisionMaker
 from hea_flows.jobs.labels import LabelsMaker, StartMaker
 from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.report import ReportMaker
@@ -40,8 +42,11 @@ MAKERS = [
     CommitteeMaker,
     DatabaseMaker,
     DatasetMaker,
+    DecisionMaker,
     FineTuneMaker,
     GPAWMaker,
+    GrowthMaker,
+    GrowthStepMaker,
     LabellingMaker,
     LabelsMaker,
     LearningMaker,

@@ -116,6 +116,7 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
 
 def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from hea_flows.cli.output import console
+    from hea_flows.results.growth import growth_table, growth_verdict
     from hea_flows.results.query import documents
     from hea_flows.results.report import ReportInputs
     from hea_flows.results.tables import benchmark_table, order_tables, summary_tables
@@ -131,17 +132,20 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
     uuids = {uuid for group in report.sources.values() for uuid in group}
     inputs = ReportInputs.from_documents(
         d
-        for kind in ("benchmark", "montecarlo")
+        for kind in ("benchmark", "growth", "montecarlo")
         for d in documents(store, kind, name)
         if d.uuid in uuids
     )
     tables = summary_tables(report.summary)
     if inputs.benchmarks:
         tables.append(benchmark_table(inputs).to_rich())
+    tables += [growth_table(doc).to_rich() for doc in inputs.growth]
     tables += [table.to_rich() for table in order_tables(inputs.montecarlo)]
     screen = console()
     for table in tables:
         screen.print(table)
+    for doc in inputs.growth:
+        screen.print(growth_verdict(doc), highlight=False, markup=False)
     for line in (
         f"report:   {path}",
         f"query:    hea-flows query --kind benchmark --campaign {name}",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
-from hea_flows.config.plan import Plan, plan
+from hea_flows.config.plan import GrowthPlan, Plan, plan
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatabaseSpec,
     DatasetSpec,
+    GrowthSpec,
     LabelSpec,
     Mode,
     ModelEntry,
@@ -23,6 +24,8 @@ __all__ = [
     "Campaign",
     "DatabaseSpec",
     "DatasetSpec",
+    "GrowthPlan",
+    "GrowthSpec",
     "LabelSpec",
     "Mode",
     "ModelEntry",

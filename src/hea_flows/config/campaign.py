@@ -14,6 +14,7 @@ from hea_flows.config.sections import (
     BenchmarkSpec,
     DatabaseSpec,
     DatasetSpec,
+    GrowthSpec,
     LabelSpec,
     ModelEntry,
     MonteCarloSpec,
@@ -45,6 +46,9 @@ class Campaign(Record):
         None, description="family:name fine-tunes a foundation; a family alone starts from scratch."
     )
     models: list[ModelEntry] = Field(default_factory=list, description="Models of a study.")
+    grow: GrowthSpec | None = Field(
+        None, description="Training sets that are tried until they do not help any more."
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     benchmark: BenchmarkSpec = Field(default_factory=BenchmarkSpec)
     monte_carlo: MonteCarloSpec | None = None
@@ -74,7 +78,27 @@ class Campaign(Record):
         if self.models and not self.databases:
             msg = "models need databases to be compared with, for example Database 2: database-2"
             raise ValueError(msg)
+        if self.grow is not None:
+            self._check_growth(self.grow)
         return self
+
+    def _check_growth(self, grow: GrowthSpec) -> None:
+        if self.model is None:
+            msg = "grow needs a model to train, for example model: chgnet:0.3.0"
+            raise ValueError(msg)
+        if grow.database not in self.databases:
+            msg = (
+                f"grow: no database {grow.database!r}; this campaign's databases: "
+                f"{', '.join(self.databases) or 'none'}"
+            )
+            raise ValueError(msg)
+        relaxes = self.benchmark.relaxed and self.databases[grow.database].relaxed
+        if grow.geometry == "relaxed" and not relaxes:
+            msg = (
+                f"grow: models do not relax {grow.database!r}; write geometry: fixed, or let the "
+                "benchmark and the database be relaxed"
+            )
+            raise ValueError(msg)
 
     def _check(self, entry: ModelEntry) -> None:
         parent = entry.model or self.model
@@ -99,6 +123,7 @@ class Campaign(Record):
             *(s.set for s in self.structures),
             *(m.set for m in self.models if m.set is not None),
             *(d.set for d in self.databases.values()),
+            *(self.grow.sets if self.grow else ()),
         ]
 
 
@@ -134,6 +159,7 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
         *(s.labels for s in campaign.structures),
         *(m.labels for m in campaign.models),
         *(d.labels for d in campaign.databases.values()),
+        campaign.grow and campaign.grow.labels,
     ]
     for labels in (campaign.labels, *(spec for spec in own if spec)):
         dataset = labels.options.get("dataset")

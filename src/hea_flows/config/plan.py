@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hea_flows.alloy.sets import parse, set_name
 from hea_flows.config.campaign import Campaign
-from hea_flows.config.sections import LabelSpec, ModelEntry
+from hea_flows.config.sections import GrowthSpec, LabelSpec, ModelEntry
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 
@@ -53,6 +53,29 @@ class Comparison:
     relaxed: bool
 
 
+@dataclass(frozen=True)
+class GrowthPlan:
+    """Training sets that are tried in their order; numbers are positions in the plan's lists.
+
+    Parameters
+    ----------
+    sets
+        The set of every step. The first one is in `Plan.sets` too; the others are labelled only
+        when their turn comes.
+    first
+        The first one's position among the sets.
+    beside
+        Other sets that are labelled in the same way and share structures with one of these.
+    database
+        The database that decides.
+    """
+
+    sets: list[LabelledSet]
+    first: int
+    beside: tuple[int, ...]
+    database: int
+
+
 @dataclass
 class Plan:
     """What a campaign does.
@@ -67,12 +90,15 @@ class Plan:
         Models that are compared as they are, by name.
     databases
         What every model is compared with.
+    growth
+        A training set that grows.
     """
 
     sets: list[LabelledSet] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     foundations: dict[str, ModelSpec] = field(default_factory=dict)
     databases: list[Comparison] = field(default_factory=list)
+    growth: GrowthPlan | None = None
 
     @property
     def training_sets(self) -> tuple[int, ...]:
@@ -110,7 +136,14 @@ class Plan:
 
 
 def plan(campaign: Campaign) -> Plan:
-    """Return what a campaign does."""
+    """Return what a campaign does.
+
+    Raises
+    ------
+    ValueError
+        If a training set that grows cannot: its first set has no end points, a set adds nothing,
+        or the database that decides holds nothing but training structures.
+    """
     work = _Planner(campaign)
     own: dict[str, list[int]] = {"held-out": [], "training": []}
     for spec in campaign.structures:
@@ -119,11 +152,15 @@ def plan(campaign: Campaign) -> Plan:
         work.single_model(campaign.model, tuple(own["training"]))
     for entry in campaign.models:
         work.entry(entry)
+    if campaign.grow is not None:
+        work.labelled(campaign.grow.sets[0], campaign.grow.labels, "grow, step 1")
     if work.plan.trainings or work.plan.foundations:
         work.plan.databases += [Comparison(k, tuple(v), relaxed=True) for k, v in own.items() if v]
     for name, database in campaign.databases.items():
         at = work.labelled(database.set, database.labels, name)
         work.plan.databases.append(Comparison(name, (at,), database.relaxed))
+    if campaign.grow is not None:
+        work.growth(campaign.grow)
     return work.plan
 
 
@@ -137,12 +174,17 @@ class _Planner:
         spec = labels or self.campaign.labels
         for i, known in enumerate(self.plan.sets):
             if (known.expression, known.labels) == (expression, spec):
-                known.uses.append(use)
+                if use not in known.uses:
+                    known.uses.append(use)
                 return i
+        self.plan.sets.append(self.built(expression, spec, use))
+        return len(self.plan.sets) - 1
+
+    def built(self, expression: str, labels: LabelSpec, use: str) -> LabelledSet:
+        """Return a set of the campaign's alloy."""
         orderings = parse(expression).build(self.alloy, self.campaign.seed)
         ids, pure = tuple(o.id for o in orderings), any(o.n_sites == 1 for o in orderings)
-        self.plan.sets.append(LabelledSet(expression, spec, [use], ids, pure))
-        return len(self.plan.sets) - 1
+        return LabelledSet(expression, labels, [use], ids, pure)
 
     def single_model(self, model: ModelSpec, sets: tuple[int, ...]) -> None:
         """Add the model of a campaign that trains one, and its foundation beside it."""
@@ -164,3 +206,36 @@ class _Planner:
             Training(entry.name, (at,), parent, settings.model_copy(update={"seed": seed}))
             for seed in entry.seeds or [settings.seed]
         ]
+
+    def growth(self, spec: GrowthSpec) -> None:
+        """Add a training set that grows; its first set and its database are there already."""
+        labels = spec.labels or self.campaign.labels
+        sets = [self.built(s, labels, f"grow, step {k}") for k, s in enumerate(spec.sets, 1)]
+        if not sets[0].end_points:
+            msg = (
+                f"grow: the first set, {spec.sets[0]}, has no end points, which mixing energies "
+                "need; begin it with 1(1)+"
+            )
+            raise ValueError(msg)
+        every: set[str] = set()
+        for one in sets:
+            if not set(one.ids) - every:
+                msg = f"grow: {one.expression} adds no structure to the sets before it"
+                raise ValueError(msg)
+            every |= set(one.ids)
+        names = [d.name for d in self.plan.databases]
+        at = len(names) - 1 - names[::-1].index(spec.database)  # those of `databases` come last
+        [held] = self.plan.databases[at].sets
+        if set(self.plan.sets[held].ids) <= every:
+            msg = (
+                f"grow: every structure of {spec.database!r} is in the training sets, so that it "
+                "tells no error; choose a database of other structures"
+            )
+            raise ValueError(msg)
+        first = self.labelled(spec.sets[0], spec.labels, "grow, step 1")
+        beside = (
+            i
+            for i, s in enumerate(self.plan.sets)
+            if i != first and s.labels == labels and every & set(s.ids)
+        )
+        self.plan.growth = GrowthPlan(sets, first, tuple(beside), at)

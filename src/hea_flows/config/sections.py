@@ -85,6 +85,35 @@ class ModelEntry(Record):
         return self
 
 
+class GrowthSpec(Record):
+    """Training sets that are tried in their order until they do not help any more.
+
+    Each step trains on its set and all before it. It is compared with the step before on the
+    structures of one database that neither was trained on.
+    """
+
+    sets: list[str] = Field(description="Set expressions, in the order they are tried.")
+    database: str = Field(description="Name of the campaign's database that decides.")
+    seeds: list[int] = Field(
+        default_factory=lambda: [0, 1], description="A model per seed at each step."
+    )
+    labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
+    geometry: Literal["fixed", "relaxed"] = Field(
+        "fixed", description="Which errors decide; relaxed leaves out what does not relax."
+    )
+    tolerance: float = Field(0.0, ge=0, description="A smaller improvement is none (meV/unit).")
+
+    @model_validator(mode="after")
+    def _decides(self) -> Self:
+        if len(self.sets) < 2:
+            msg = f"grow needs two sets or more to compare, got {self.sets}"
+            raise ValueError(msg)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            msg = f"grow needs seeds, every one once, got {self.seeds}"
+            raise ValueError(msg)
+        return self
+
+
 class DatasetSpec(Record):
     """How frames become training, test and validation data."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jobflow import Flow, Maker, OnMissing
+from jobflow import Flow, Maker
 
 from hea_flows.config import Campaign, Plan, plan, text_sha256
 from hea_flows.engines.registry import family
+from hea_flows.flows.growth import GrowthMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
@@ -19,7 +20,7 @@ from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.report import ReportMaker
-from hea_flows.jobs.routing import CPU, route
+from hea_flows.jobs.routing import CPU, despite_missing_labels, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.schemas import ModelSpec
 
@@ -46,6 +47,8 @@ class CampaignMaker(Maker):
         Models that are compared as they are, and what compares them.
     committee
         Judges models of which there are several seeds.
+    growth
+        Lets a training set grow; None leaves it out.
     sampling
         With the first model; None leaves sampling out.
     report
@@ -60,6 +63,7 @@ class CampaignMaker(Maker):
     learning: list[LearningMaker] = field(default_factory=list)
     foundations: list[BenchmarkMaker] = field(default_factory=list)
     committee: CommitteeMaker = field(default_factory=CommitteeMaker)
+    growth: GrowthMaker | None = None
     sampling: SamplingMaker | None = None
     report: ReportMaker = field(default_factory=ReportMaker)
 
@@ -88,7 +92,19 @@ class CampaignMaker(Maker):
             if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
                 check(campaign.alloy)
         benchmark = BenchmarkMaker(benchmark=campaign.benchmark, seed=seed, reuse=reuse)
-        sampling = None
+        dataset = DatasetMaker(dataset=campaign.dataset, seed=seed)
+        growth = sampling = None
+        if campaign.grow is not None and campaign.model is not None:
+            growth = GrowthMaker.from_spec(
+                campaign.grow,
+                labels=campaign.labels,
+                dataset=dataset,
+                model=_checked(campaign.model),
+                training=campaign.training,
+                benchmark=benchmark,
+                seed=seed,
+                reuse=reuse,
+            )
         if campaign.monte_carlo or campaign.thermodynamics:
             spec = campaign.thermodynamics
             sampling = SamplingMaker(
@@ -101,7 +117,7 @@ class CampaignMaker(Maker):
         return cls(
             name=campaign.name,
             labelling=labelling,
-            dataset=DatasetMaker(dataset=campaign.dataset, seed=seed),
+            dataset=dataset,
             databases=[DatabaseMaker(database=d.name, relaxed=d.relaxed) for d in work.databases],
             learning=[
                 LearningMaker(
@@ -114,6 +130,7 @@ class CampaignMaker(Maker):
             ],
             committee=CommitteeMaker(seed=seed),
             foundations=[replace(benchmark, title=name) for name in work.foundations],
+            growth=growth,
             sampling=sampling,
         )
 
@@ -141,6 +158,8 @@ class CampaignMaker(Maker):
             "benchmarks": benchmarks,
             "committees": made.judge(self.committee, learned),
         }
+        if self.growth is not None:
+            found["grown"] = made.grow(self.growth, file.output, databases)
         if self.sampling is not None:
             family_name = self.learning[0].finetune.model.family
             sampling = self.sampling.make(
@@ -149,7 +168,7 @@ class CampaignMaker(Maker):
             made.parts.append(sampling)
             found |= sampling.output
         report: Any = self.report.make(file.output, made.structures, made.labels, **found)
-        _despite_missing_labels(report)
+        despite_missing_labels(report)
         made.parts.append(report)
         whole = Flow(made.parts, output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign.name, text))
@@ -184,7 +203,7 @@ class _Made:
     def _collect(self, maker: Any, sets: tuple[int, ...], *, end_points: bool = False) -> Any:  # noqa: ANN401
         labels = [self.labels[k] for k in self.plan.providers(sets, end_points=end_points)]
         job = maker.make(self.campaign.alloy, labels, [self.structures[k] for k in sets])
-        _despite_missing_labels(job)
+        despite_missing_labels(job)
         self.parts.append(job)
         return job
 
@@ -244,17 +263,26 @@ class _Made:
             found.append(job.output)
         return found
 
+    def grow(self, maker: GrowthMaker, source: Any, databases: list[Any]) -> Any:  # noqa: ANN401
+        """Let a training set grow; return everything that its steps make, by role."""
+        spec = self.plan.growth
+        assert spec is not None  # a Maker of a campaign with such a section
+        flow: Any = maker.make(
+            self.campaign.alloy,
+            source,
+            self.structures[spec.first],
+            self.labels[spec.first],
+            databases[spec.database],
+            [(self.structures[i], self.labels[i]) for i in spec.beside],
+        )
+        self.parts.append(flow)
+        return flow.output
+
 
 def _checked(model: ModelSpec) -> ModelSpec:
     """Return a model after making sure that its family, and its file if one is given, are there."""
     engine = family(model.family)
     return engine.resolve(model) if model.path is not None else model
-
-
-def _despite_missing_labels(job: Any) -> None:  # noqa: ANN401  Job is untyped
-    """Route a job that takes lists of labels; one whose job failed is None there."""
-    job.config.on_missing_references = OnMissing.NONE
-    route(job, CPU, _allow_fizzled_parents=False)  # what it takes beside labels must be there
 
 
 def campaign_metadata(name: str, text: str) -> dict[str, str]:

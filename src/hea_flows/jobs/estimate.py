@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.sets import parse
 from hea_flows.config import Campaign, LabelSpec, plan
 from hea_flows.engines.cost import LabelCost
@@ -46,6 +47,8 @@ class SetEstimate:
 def estimate(campaign: Campaign) -> list[SetEstimate]:
     """Return what the labels of each set of a campaign cost, in the order of the file.
 
+    Last come the sets of a growth, which are labelled only if their turn comes.
+
     An engine takes part by a method ``estimate(ordering, *, symmetric)`` of its Maker that returns
     a `LabelCost`.
 
@@ -57,17 +60,16 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
     alloy = campaign.alloy.to_alloy()
     estimates = []
     labelled: list[tuple[LabelSpec, set[str]]] = []
-    for spec in plan(campaign).sets:
+    work = plan(campaign)
+    for spec in (*work.sets, *(work.growth.sets[1:] if work.growth else ())):
         labels = spec.labels
-        engine = LabelsMaker(labels=labels, seed=campaign.seed).engine()
+        maker = LabelsMaker(labels=labels, seed=campaign.seed)
         known = {key for other, ids in labelled if other == labels for key in ids}
         orderings = parse(spec.expression).build(alloy, campaign.seed)
         orderings = [ordering for ordering in orderings if ordering.id not in known]
         labelled.append((labels, set(spec.ids)))
-        symmetric = labels.start is None or not labels.start.rattle
-        costs = gigabytes = None
-        if of_one := getattr(engine, "estimate", None):
-            costs = [of_one(ordering, symmetric=symmetric) for ordering in orderings]
+        costs, gigabytes = label_costs(maker, orderings), None
+        if costs is not None:
             gigabytes = max((cost.gigabytes for cost in costs), default=0.0)
             if get_settings().gpaw_command is None:
                 gigabytes += _WORKER + (_POTENTIAL if labels.start is not None else 0.0)
@@ -78,6 +80,22 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
             )
         )
     return estimates
+
+
+def label_costs(maker: LabelsMaker, orderings: Iterable[Ordering]) -> list[LabelCost] | None:
+    """Return what a Maker's labels of structures cost; None where its engine offers no estimate.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the engine is not installed.
+    """
+    of_one = getattr(maker.engine(), "estimate", None)
+    if of_one is None:
+        return None
+    start = maker.labels.start
+    symmetric = start is None or not start.rattle
+    return [of_one(ordering, symmetric=symmetric) for ordering in orderings]
 
 
 def hours(costs: Iterable[LabelCost], workers: int) -> float:

@@ -45,20 +45,26 @@ class ReportMaker(Maker):
         committees: list[CommitteeDoc | None] | None = None,
         montecarlo: list[MonteCarloDoc | None] | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
+        grown: dict[str, list[Any]] | None = None,
     ) -> ReportDoc:
-        """Write the report from the documents of a campaign; a job that failed left None."""
+        """Write the report from the documents of a campaign; a job that failed left None.
+
+        Documents of a training set that grew come in `grown`, by role.
+        """
         made: dict[str, list[Any]] = {
-            "structures": structures,
+            "structures": list(structures),
             "labels": [label for group in labels for label in group],
-            "datasets": datasets or [],
+            "datasets": list(datasets or []),
             "databases": databases or [],
-            "finetunes": finetunes or [],
-            "benchmarks": benchmarks or [],
-            "committees": committees or [],
+            "finetunes": list(finetunes or []),
+            "benchmarks": list(benchmarks or []),
             "montecarlo": montecarlo or [],
             "thermodynamics": [thermodynamics],
+            "growth": [],
         }
-        made = {role: [d for d in found if d is not None] for role, found in made.items()}
+        for role, more in (grown or {}).items():
+            made[role] += [d for group in more for d in group] if role == "labels" else more
+        made = {role: _each_once(found) for role, found in made.items()}
         inputs = ReportInputs.from_documents([campaign, *(d for f in made.values() for d in f)])
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
@@ -67,3 +73,12 @@ class ReportMaker(Maker):
             summary=summary(inputs),
             html=html,
         )
+
+
+def _each_once(documents: list[Any]) -> list[Any]:
+    """Return documents without those that are missing or there already."""
+    known: dict[str, Any] = {}
+    for document in documents:
+        if document is not None:
+            known.setdefault(document.uuid or f"{len(known)}", document)
+    return list(known.values())

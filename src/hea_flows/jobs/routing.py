@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobflow import OnMissing
+
 #: Category of jobs that neither label nor load a potential. The others carry the name of their
 #: reference engine (``vasp``, ``gpaw``) or of their model family (``mace``, ``chgnet``).
 CPU = "cpu"
@@ -29,3 +31,10 @@ def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN40
         "_category": category,
     }
     return job
+
+
+def despite_missing_labels(job: Any) -> Any:  # noqa: ANN401  Job is untyped
+    """Route a job that takes lists of labels, and return it; a label whose job failed is None."""
+    job.config.on_missing_references = OnMissing.NONE
+    # What it takes beside labels must be there.
+    return route(job, CPU, _allow_fizzled_parents=False)

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from hea_flows.results.averages import order_rows
 from hea_flows.results.figures import learning_curve, mixing_by_composition, parity
+from hea_flows.results.growth import growth_curve, growth_table, growth_verdict
 from hea_flows.results.phase_figures import gibbs_energy, order_parameters, random_energies
 from hea_flows.results.report import (
     Geometry,
@@ -177,6 +178,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
         shown: Geometry = geometry or ("relaxed" if inputs.benchmarks[-1].relaxed else "fixed")
         section.pictures = list(_accuracy(inputs, shown))
         parts.append(section)
+<<<<<<< HEAD
     if is_study(inputs):
         study = Section("study", "Comparison of models")
         study.pictures = [
@@ -186,6 +188,19 @@ def sections(inputs: ReportInputs) -> list[Section]:
         if inputs.committees:
             study.tables = [committee_table(inputs)]
         parts.append(study)
+=======
+    if inputs.growth:
+        grown = inputs.growth[-1]
+        said = growth_verdict(grown)
+        curve = Picture(
+            data_uri(growth_curve(grown)),
+            f"Error against the number of structures trained on, step by step. {said}",
+            "Error of every step with its 95 % interval (dashes: single seeds); the ring marks the "
+            "recommended step.",
+        )
+        title = "How large the training set has to be"
+        parts.append(Section("growth", title, [curve], [growth_table(grown)], said))
+>>>>>>> 2b0ba6f (wip: growth)
     if inputs.finetunes:
         parts.append(
             Section(

@@ -16,6 +16,7 @@ from hea_flows.schemas import (
     DatasetDoc,
     Document,
     FineTuneDoc,
+    GrowthDoc,
     LabelDoc,
     MonteCarloDoc,
     ReportDoc,
@@ -33,7 +34,11 @@ KINDS: dict[str, type[Document]] = {
     "database": DatabaseDoc,
     "finetune": FineTuneDoc,
     "benchmark": BenchmarkDoc,
+<<<<<<< HEAD
     "committee": CommitteeDoc,
+=======
+    "growth": GrowthDoc,
+>>>>>>> 2b0ba6f (wip: growth)
     "montecarlo": MonteCarloDoc,
     "thermodynamics": ThermodynamicsDoc,
     "report": ReportDoc,

@@ -21,6 +21,13 @@ from hea_flows.schemas.documents import (
     StructuresDoc,
     ThermodynamicsDoc,
 )
+from hea_flows.schemas.growth import (
+    GrowthDoc,
+    GrowthInputs,
+    GrowthSources,
+    GrowthStep,
+    NextPoint,
+)
 from hea_flows.schemas.records import (
     AlloySpec,
     Epoch,
@@ -48,10 +55,15 @@ __all__ = [
     "ErrorSummary",
     "FineTuneDoc",
     "FrameRef",
+    "GrowthDoc",
+    "GrowthInputs",
+    "GrowthSources",
+    "GrowthStep",
     "LabelDoc",
     "LossWeights",
     "ModelSpec",
     "MonteCarloDoc",
+    "NextPoint",
     "ParityPoint",
     "PhaseSet",
     "Record",
