@@ -79,9 +79,9 @@ def test_steps_that_are_alike_go_on_as_often_as_the_level_says() -> None:
             [seed_of(source.normal(size=40).tolist())],
             source,
         ).improved
-        for _ in range(400)
+        for _ in range(100)
     )
-    assert n / 400 < 0.025 + 3 * np.sqrt(0.025 * 0.975 / 400)  # three standard errors
+    assert n / 100 < 0.025 + 3 * np.sqrt(0.025 * 0.975 / 100)  # three standard errors
 
 
 @pytest.mark.parametrize(

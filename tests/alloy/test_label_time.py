@@ -23,8 +23,10 @@ def test_labels_of_one_size_take_their_mean() -> None:
     told = label_time([6, 6, 6], [10.0, 20.0, 60.0], [6, 6], rng())
     assert told.seconds == pytest.approx(2 * 30)
     assert told.exponent is None
-    assert 20 <= told.low < 60 < told.high <= 120
-    with pytest.raises(ValueError, match="3 timed labels have 6 atoms, which tells nothing of .* 9"):
+    assert told.low < 60 < told.high
+    with pytest.raises(
+        ValueError, match="3 timed labels have 6 atoms, which tells nothing of .* 9"
+    ):
         label_time([6, 6, 6], [10.0, 20.0, 60.0], [6, 9], rng())
 
 

@@ -92,27 +92,34 @@ def label_time(
         )
         raise ValueError(msg)
     want = np.asarray(planned, dtype=np.float64)
-    exponent, times, scatter = _fit(n, t, want)
-    pool = np.empty(n_resamples)
-    for i in range(n_resamples):
-        drawn = rng.integers(n.size, size=n.size)
-        if told and np.ptp(n[drawn]) == 0:
-            drawn = np.arange(n.size)  # a resample of one size has no exponent
-        _, again, _ = _fit(n[drawn], t[drawn], want)
-        pool[i] = (again * rng.choice(scatter, size=want.size)).sum()
+    (exponent,), (times,), (scatter,) = _fit(n[None], t[None], want)
+    drawn = rng.integers(n.size, size=(n_resamples, n.size))
+    if told:  # a resample of one size has no exponent
+        drawn[np.ptp(n[drawn], axis=1) == 0] = np.arange(n.size)
+    _, again, _ = _fit(n[drawn], t[drawn], want)
+    pool = (again * rng.choice(scatter, size=again.shape)).sum(axis=1)
     low, high = np.quantile(pool, interval_quantiles(level))
     return LabelTime(
-        float(times.sum()), float(low), float(high), exponent if told else None, n.size, sizes
+        seconds=float(times.sum()),
+        low=float(low),
+        high=float(high),
+        exponent=float(exponent) if told else None,
+        n=n.size,
+        sizes=sizes,
     )
 
 
-def _fit(n: Floats, t: Floats, planned: Floats) -> tuple[float, Floats, Floats]:
-    """Return the exponent, the mean times of planned labels, and t over its fit, of mean 1."""
+def _fit(n: Floats, t: Floats, planned: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return, row by row, the exponent, the mean times of planned labels, and t over its fit.
+
+    Shapes (B,), (B, planned) and (B, labels); t over its fit has a mean of 1.
+    """
     x, y = np.log(n), np.log(t)
-    shifted = x - x.mean()
-    spread = float(shifted @ shifted)
-    exponent = float(shifted @ y) / spread if spread > 0 else 0.0
-    residuals = np.exp(y - y.mean() - exponent * shifted)
-    mean = residuals.mean()
-    times = mean * np.exp(y.mean() + exponent * (np.log(planned) - x.mean()))
+    x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
+    shifted = x - x_mean
+    spread = (shifted**2).sum(axis=1)
+    exponent = (shifted * y).sum(axis=1) / np.where(spread > 0, spread, 1.0)
+    residuals = np.exp(y - y_mean - exponent[:, None] * shifted)
+    mean = residuals.mean(axis=1, keepdims=True)
+    times = mean * np.exp(y_mean + exponent[:, None] * (np.log(planned) - x_mean))
     return exponent, times, residuals / mean

@@ -1,0 +1,230 @@
+"""A training set that grows, with errors that say where it must stop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobflow import JobStore, run_locally
+from maggma.stores import MemoryStore
+
+from hea_flows.alloy.sets import parse
+from hea_flows.config import load_campaign
+from hea_flows.engines import registry
+from hea_flows.flows import launch
+from hea_flows.flows.campaign import CampaignMaker
+from hea_flows.jobs.estimate import estimate
+from hea_flows.results.query import documents
+from hea_flows.schemas import AlloySpec, GrowthDoc, LabelDoc, ReportDoc
+from hea_flows.services.connection import Connection
+from hea_flows.services.workers import worker_loop
+
+ALLOY = AlloySpec(elements=("Mo", "W", "Nb")).to_alloy()
+#: Errors of 10, 2 and 2 meV/unit of seed 0, 1.1 times as large of seed 1.
+FOUR = '["1(1)+2(2)", "3(3)", "2(3)", "3(4)"]'
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "importable"))
+    monkeypatch.setattr(registry, "_REGISTERED", {"model": {}, "reference": {}})
+    registry.register_reference_engine("known", "growth_engine:KnownMaker")
+    registry.register_family("known", "growth_engine:KnownFamily")
+
+
+def campaign(
+    folder: Path, sets: str = FOUR, database: str = "2(3)+2(4)", more: str = "", **options: Any
+) -> Path:
+    path = folder / "grow.yaml"
+    path.write_text(
+        "name: growing\n"
+        "seed: 3\n"
+        "alloy: {elements: [Mo, W, Nb]}\n"
+        f"labels: {{engine: known, options: {options}}}\n"
+        f'databases: {{"Database": "{database}"}}\n'
+        "model: known\n"
+        "benchmark: {relaxed: false}\n"
+        "dataset: {split_by: structure}\n"
+        f"grow: {{sets: {sets}, database: Database{more}}}\n"
+    )
+    return path
+
+
+def ids(expression: str) -> set[str]:
+    return {o.id for o in parse(expression).build(ALLOY, 3)}
+
+
+def run(path: Path) -> JobStore:
+    """Run a campaign in this process."""
+    text = load_campaign(path)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    flow: Any = CampaignMaker.from_campaign(text[0]).make(*text)
+    folder = path.parent / "run"
+    run_locally(flow, store=store, log=False, ensure_success=True, root_dir=folder)
+    return store
+
+
+def grown(store: JobStore) -> GrowthDoc:
+    [document] = documents(store, "growth", "growing", load=True)
+    assert isinstance(document, GrowthDoc)
+    return document
+
+
+def check_four(store: JobStore) -> GrowthDoc:
+    """Check what a growth over the four sets must leave in a store."""
+    document = grown(store)
+    one, two, three = document.steps
+    assert document.stopped_because == "no improvement beyond its error"
+    assert document.recommended == 1
+    assert [s.expression for s in document.steps] == ["1(1)+2(2)", "3(3)", "2(3)"]
+    assert [s.n_new for s in document.steps] == [6, 3, 12]
+    assert [s.n_structures for s in document.steps] == [6, 9, 21]
+    assert [s.n_frames for s in document.steps] == [12, 18, 42]
+    # The last step was trained on the third of the database that is 2(3).
+    assert [s.n_compared for s in document.steps] == [36, 36, 24]
+    assert [s.mae_mev for s in document.steps] == pytest.approx([10.5, 2.1, 2.1])
+    assert one.mae_by_seed_mev == pytest.approx([10, 11])
+    assert one.mae_interval_mev == pytest.approx((10, 11))
+    assert one.change_mev is None
+    assert two.change_mev == pytest.approx(-8.4)
+    # Seeds are drawn with their errors of 2, 2.2 and 10, 11, not the structures.
+    assert two.change_interval_mev == pytest.approx((2 - 11, 2.2 - 10))
+    assert two.improved
+    assert two.p_value == pytest.approx(1 / 4001)
+    assert three.change_mev == pytest.approx(0, abs=1e-9)
+    assert three.change_interval_mev == pytest.approx((-0.2, 0.2))
+    assert not three.improved
+    assert three.p_value > 0.5
+    # 10 n² seconds for n atoms, of which 3 in the cell of one metal.
+    assert one.label_hours == pytest.approx((3 * 90 + 3 * 360) / 3600)
+    assert two.label_hours == pytest.approx(3 * 810 / 3600)
+    # The third set is in the database, labelled with it and not again.
+    assert three.label_hours == pytest.approx(12 * 810 / 3600)
+    assert [s.n_timed for s in document.steps] == [6, 3, 12]
+    point = document.next_point
+    assert point is not None
+    assert point.expression == "3(4)"
+    assert point.n_structures == len(ids("3(4)"))
+    assert point.hours == pytest.approx(point.n_structures * 1440 / 3600)
+    assert point.hours_interval == pytest.approx((point.hours, point.hours))
+    assert point.basis == "measured: 45 labels of 3 to 12 atoms, time ∝ atoms^2.00"
+
+    labels = documents(store, "label", "growing")
+    once = Counter(x.structure.structure_id for x in labels if isinstance(x, LabelDoc))
+    assert once == Counter(ids("1(1)+2(2)+3(3)+2(3)+2(4)"))  # none twice, none of the fourth set
+    assert not ids("3(4)") & once.keys()
+    assert not list(store.query({"name": {"$regex": "3\\(4\\)"}}))
+    assert {x.campaign for x in labels} == {"growing"}
+    models = documents(store, "finetune", "growing")
+    assert sorted(m.name for m in models) == sorted(
+        2 * ["step 1: 1(1)+2(2)", "step 2: + 3(3)", "step 3: + 2(3)"]
+    )
+    assert {m.uuid for m in models} == {u for s in document.steps for u in s.sources.finetunes}
+
+    [report] = documents(store, "report", "growing", load=True)
+    assert isinstance(report, ReportDoc)
+    page = report.html.read().decode()
+    assert "Stopped after 3 steps: no improvement beyond its error" in page
+    assert f"whose labels would take {point.hours:.2f} hours" in page
+    assert report.summary["labels"] == 45
+    assert len(report.sources["benchmarks"]) == 6
+    assert report.sources["growth"] == [document.uuid]
+    return document
+
+
+@pytest.mark.usefixtures("machine")
+def test_it_stops_where_the_error_does_and_labels_no_further_set(tmp_path: Path) -> None:
+    store = run(campaign(tmp_path))
+    document = check_four(store)
+    # The decision is one job, run three times: its document told how far it had come.
+    rows = list(store.query({"uuid": document.uuid}, sort={"index": 1}))
+    assert [row["index"] for row in rows] == [1, 2, 3]
+    assert [len(row["output"]["steps"]) for row in rows] == [1, 2, 3]
+    assert [row["output"]["stopped_because"] for row in rows[:2]] == [None, None]
+    assert [row["output"]["next_point"]["expression"] for row in rows] == ["3(3)", "2(3)", "3(4)"]
+    # At first no label of 9 atoms was timed but those of the database.
+    assert rows[0]["output"]["next_point"]["hours"] == pytest.approx(3 * 810 / 3600)
+
+
+@pytest.mark.usefixtures("machine")
+def test_it_ends_with_its_sets(tmp_path: Path) -> None:
+    document = grown(run(campaign(tmp_path, '["1(1)+2(2)", "3(3)"]', "2(3)", timed=False)))
+    assert document.stopped_because == "sets exhausted"
+    assert (document.recommended, document.next_point) == (1, None)
+    assert [s.label_hours for s in document.steps] == [None, None]
+    assert document.seeds == [0, 1]
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_tolerance_stops_earlier_and_no_hours_are_made_up(tmp_path: Path) -> None:
+    more = ", tolerance: 13, seeds: [5]"
+    document = grown(run(campaign(tmp_path, FOUR, "2(4)", more, timed=False)))
+    assert document.stopped_because == "no improvement beyond its error"
+    assert [s.mae_mev for s in document.steps] == pytest.approx([15, 3])
+    assert document.steps[1].change_mev == pytest.approx(-12)
+    assert not document.steps[1].improved
+    assert document.recommended == 0
+    point = document.next_point
+    assert point is not None
+    assert (point.expression, point.n_structures, point.hours) == ("2(3)", 12, None)
+    assert point.basis == "known offers no estimate; no label tells its time"
+
+
+def test_a_campaign_that_cannot_grow_is_told_so(tmp_path: Path) -> None:
+    def said(*arguments: str, replace: tuple[str, str] = ("", "")) -> str:
+        path = campaign(tmp_path, *arguments)
+        path.write_text(path.read_text().replace(*replace))
+        with pytest.raises(ValueError) as error:  # noqa: PT011
+            CampaignMaker.from_campaign(load_campaign(path)[0])
+        return str(error.value)
+
+    assert "grow needs two sets or more to compare, got ['1(1)']" in said('["1(1)"]')
+    assert "grow needs two sets or more to compare, got []" in said("[]")
+    assert "grow: the first set, 2(2), has no end points" in said('["2(2)", "1(1)+3(3)"]')
+    assert "grow: 2(2) adds no structure to the sets before it" in said('["1(1)+2(2)", "2(2)"]')
+    assert "grow: every structure of 'Database' is in the training sets" in said(FOUR, "2(2)+3(3)")
+    assert "grow needs seeds, every one once, got [1, 1]" in said(FOUR, "2(4)", ", seeds: [1, 1]")
+    no_model = said(replace=("model: known\n", ""))
+    assert "grow needs a model to train, for example model: chgnet:0.3.0" in no_model
+    other = said(replace=("database: Database", "database: Other"))
+    assert "grow: no database 'Other'; this campaign's databases: Database" in other
+    relaxed = said(FOUR, "2(4)", ", geometry: relaxed")
+    assert "grow: models do not relax 'Database'; write geometry: fixed" in relaxed
+    assert "position" in said('["1(1)+2(2)", "3(3"]')
+
+
+@pytest.mark.usefixtures("machine")
+def test_an_estimate_names_the_sets_that_may_come(tmp_path: Path) -> None:
+    found = estimate(load_campaign(campaign(tmp_path))[0])
+    assert [(e.expression, e.use, len(e.atoms)) for e in found] == [
+        ("1(1)+2(2)", "grow, step 1", 6),
+        ("2(3)+2(4)", "Database", 36),
+        ("3(3)", "grow, step 2", 3),
+        ("2(3)", "grow, step 3", 0),
+        ("3(4)", "grow, step 4", len(ids("3(4)"))),
+    ]
+
+
+@pytest.mark.slow
+def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> None:
+    text = load_campaign(campaign(tmp_path))
+    launch.submit(*text, connection)
+    worker_loop(connection, poll=0.1)
+    database = connection.database()
+    assert set(database.fireworks.distinct("state")) == {"COMPLETED"}
+    with connection.job_store() as store:
+        document = check_four(store)
+    specs = list(database.fireworks.find({}, {"name": 1, "spec": 1}))
+    assert {s["spec"]["campaign"] for s in specs} == {"growing"}
+    categories: dict[str, set[str]] = {}
+    for s in specs:
+        categories.setdefault(s["name"].split(" ")[0], set()).add(s["spec"]["_category"])
+    assert categories["known"] == {"known", "cpu"}  # labels, and what stands for known documents
+    own = {"fine-tune": "known", "benchmark": "known"}
+    for name, found in categories.items():
+        assert found == {own.get(name, "cpu")} or name == "known"
+    # Submitted again, it is there; after a new start it takes labels and models from the store.
+    assert launch.submit(*text, connection).found
+    assert document.campaign == "growing"
