@@ -176,7 +176,7 @@ def test_a_campaign_that_cannot_grow_is_told_so(tmp_path: Path) -> None:
     def said(*arguments: str, replace: tuple[str, str] = ("", "")) -> str:
         path = campaign(tmp_path, *arguments)
         path.write_text(path.read_text().replace(*replace))
-        with pytest.raises(ValueError) as error:  # noqa: PT011
+        with pytest.raises(ValueError) as error:
             CampaignMaker.from_campaign(load_campaign(path)[0])
         return str(error.value)
 

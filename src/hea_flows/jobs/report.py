@@ -58,6 +58,7 @@ class ReportMaker(Maker):
             "databases": databases or [],
             "finetunes": list(finetunes or []),
             "benchmarks": list(benchmarks or []),
+            "committees": committees or [],
             "montecarlo": montecarlo or [],
             "thermodynamics": [thermodynamics],
             "growth": [],

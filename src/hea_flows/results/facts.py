@@ -27,11 +27,7 @@ from hea_flows.schemas import (
 def name_of(document: Document) -> str:
     """Return a document's short name, for example a formula or a model's label."""
     match document:
-<<<<<<< HEAD
-        case CampaignDoc() | CommitteeDoc() | DatabaseDoc():
-=======
-        case CampaignDoc() | DatabaseDoc() | GrowthDoc():
->>>>>>> 2b0ba6f (wip: growth)
+        case CampaignDoc() | CommitteeDoc() | DatabaseDoc() | GrowthDoc():
             return document.name
         case StructuresDoc():
             return document.expression
@@ -133,13 +129,15 @@ def _benchmark(d: BenchmarkDoc) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
 def _committee(d: CommitteeDoc) -> dict[str, Any]:
     return {
         "seeds": ", ".join(map(str, d.seeds)),
         "engine": d.engine,
         "settings id": d.settings_id,
-=======
+        "bootstrap seed": d.bootstrap_seed,
+    }
+
+
 def _growth(d: GrowthDoc) -> dict[str, Any]:
     return {
         "sets": "; ".join(step.expression for step in d.steps),
@@ -148,7 +146,6 @@ def _growth(d: GrowthDoc) -> dict[str, Any]:
         "recommended step": d.recommended + 1,
         "training seeds": ", ".join(map(str, d.seeds)),
         "tolerance (meV/unit)": d.tolerance_mev,
->>>>>>> 2b0ba6f (wip: growth)
         "bootstrap seed": d.bootstrap_seed,
     }
 
@@ -186,11 +183,8 @@ _FACTS: dict[type[Document], Callable[[Any], dict[str, Any]]] = {
     DatabaseDoc: _database,
     FineTuneDoc: _finetune,
     BenchmarkDoc: _benchmark,
-<<<<<<< HEAD
     CommitteeDoc: _committee,
-=======
     GrowthDoc: _growth,
->>>>>>> 2b0ba6f (wip: growth)
     MonteCarloDoc: _montecarlo,
     ThermodynamicsDoc: _thermodynamics,
     ReportDoc: _report,

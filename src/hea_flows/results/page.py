@@ -34,7 +34,7 @@ from hea_flows.results.tables import (
     thermodynamics_tables,
     training_table,
 )
-from hea_flows.schemas import MonteCarloDoc
+from hea_flows.schemas import GrowthDoc, MonteCarloDoc
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,18 @@ def _order_picture(inputs: ReportInputs, chains: list[MonteCarloDoc]) -> Picture
     )
 
 
+def _growth(document: GrowthDoc) -> Section:
+    said = growth_verdict(document)
+    curve = Picture(
+        data_uri(growth_curve(document)),
+        f"Error against the number of structures trained on, step by step. {said}",
+        "Error of every step with its 95 % interval (dashes: single seeds); the ring marks the "
+        "recommended step.",
+    )
+    title = "How large the training set has to be"
+    return Section("growth", title, [curve], [growth_table(document)], said)
+
+
 def sections(inputs: ReportInputs) -> list[Section]:
     """Return the page's sections; those without a document are left out."""
     parts = []
@@ -178,7 +190,6 @@ def sections(inputs: ReportInputs) -> list[Section]:
         shown: Geometry = geometry or ("relaxed" if inputs.benchmarks[-1].relaxed else "fixed")
         section.pictures = list(_accuracy(inputs, shown))
         parts.append(section)
-<<<<<<< HEAD
     if is_study(inputs):
         study = Section("study", "Comparison of models")
         study.pictures = [
@@ -188,19 +199,8 @@ def sections(inputs: ReportInputs) -> list[Section]:
         if inputs.committees:
             study.tables = [committee_table(inputs)]
         parts.append(study)
-=======
     if inputs.growth:
-        grown = inputs.growth[-1]
-        said = growth_verdict(grown)
-        curve = Picture(
-            data_uri(growth_curve(grown)),
-            f"Error against the number of structures trained on, step by step. {said}",
-            "Error of every step with its 95 % interval (dashes: single seeds); the ring marks the "
-            "recommended step.",
-        )
-        title = "How large the training set has to be"
-        parts.append(Section("growth", title, [curve], [growth_table(grown)], said))
->>>>>>> 2b0ba6f (wip: growth)
+        parts.append(_growth(inputs.growth[-1]))
     if inputs.finetunes:
         parts.append(
             Section(

@@ -34,11 +34,8 @@ KINDS: dict[str, type[Document]] = {
     "database": DatabaseDoc,
     "finetune": FineTuneDoc,
     "benchmark": BenchmarkDoc,
-<<<<<<< HEAD
     "committee": CommitteeDoc,
-=======
     "growth": GrowthDoc,
->>>>>>> 2b0ba6f (wip: growth)
     "montecarlo": MonteCarloDoc,
     "thermodynamics": ThermodynamicsDoc,
     "report": ReportDoc,

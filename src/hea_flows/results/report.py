@@ -58,11 +58,8 @@ class ReportInputs:
     databases: list[DatabaseDoc] = field(default_factory=list)
     finetunes: list[FineTuneDoc] = field(default_factory=list)
     benchmarks: list[BenchmarkDoc] = field(default_factory=list)
-<<<<<<< HEAD
     committees: list[CommitteeDoc] = field(default_factory=list)
-=======
     growth: list[GrowthDoc] = field(default_factory=list)
->>>>>>> 2b0ba6f (wip: growth)
     montecarlo: list[MonteCarloDoc] = field(default_factory=list)
     thermodynamics: list[ThermodynamicsDoc] = field(default_factory=list)
 
@@ -79,11 +76,8 @@ class ReportInputs:
             databases=[d for d in pool if isinstance(d, DatabaseDoc)],
             finetunes=[d for d in pool if isinstance(d, FineTuneDoc)],
             benchmarks=[d for d in pool if isinstance(d, BenchmarkDoc)],
-<<<<<<< HEAD
             committees=[d for d in pool if isinstance(d, CommitteeDoc)],
-=======
             growth=[d for d in pool if isinstance(d, GrowthDoc)],
->>>>>>> 2b0ba6f (wip: growth)
             montecarlo=[d for d in pool if isinstance(d, MonteCarloDoc)],
             thermodynamics=[d for d in pool if isinstance(d, ThermodynamicsDoc)],
         )
@@ -99,11 +93,8 @@ class ReportInputs:
             *self.databases,
             *self.finetunes,
             *self.benchmarks,
-<<<<<<< HEAD
             *self.committees,
-=======
             *self.growth,
->>>>>>> 2b0ba6f (wip: growth)
             *self.montecarlo,
             *self.thermodynamics,
         ]
