@@ -32,6 +32,8 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_REGISTERED", {"model": {}, "reference": {}})
     registry.register_reference_engine("known", "growth_engine:KnownMaker")
     registry.register_family("known", "growth_engine:KnownFamily")
+    # Figures are drawn but not rendered, which takes most of the time.
+    monkeypatch.setattr("hea_flows.results.page.data_uri", lambda figure: "data:,")
 
 
 def campaign(
@@ -150,7 +152,7 @@ def test_it_stops_where_the_error_does_and_labels_no_further_set(tmp_path: Path)
 
 @pytest.mark.usefixtures("machine")
 def test_it_ends_with_its_sets(tmp_path: Path) -> None:
-    document = grown(run(campaign(tmp_path, '["1(1)+2(2)", "3(3)"]', "2(3)", timed=False)))
+    document = grown(run(campaign(tmp_path, '["1(1)+2(2)", "3(3)"]', "2(3)[Mo,W]", timed=False)))
     assert document.stopped_because == "sets exhausted"
     assert (document.recommended, document.next_point) == (1, None)
     assert [s.label_hours for s in document.steps] == [None, None]
@@ -160,7 +162,7 @@ def test_it_ends_with_its_sets(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("machine")
 def test_a_tolerance_stops_earlier_and_no_hours_are_made_up(tmp_path: Path) -> None:
     more = ", tolerance: 13, seeds: [5]"
-    document = grown(run(campaign(tmp_path, FOUR, "2(4)", more, timed=False)))
+    document = grown(run(campaign(tmp_path, FOUR, "2(4)[Mo,W]", more, timed=False)))
     assert document.stopped_because == "no improvement beyond its error"
     assert [s.mae_mev for s in document.steps] == pytest.approx([15, 3])
     assert document.steps[1].change_mev == pytest.approx(-12)

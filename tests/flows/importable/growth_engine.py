@@ -115,6 +115,5 @@ class KnownFamily:
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "model.pt"
         path.write_text(f"{error} {checksum(frames)}")
-        return TrainingResult(
-            ModelSpec(family="known", path=str(path), sha256="70" * 32), 1, [], {}, 0.0
-        )
+        model = ModelSpec(family="known", path=str(path), sha256="70" * 32)
+        return TrainingResult(model, settings, 1, [], {}, 0.0)
