@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -129,7 +130,7 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
     campaign = Campaign.model_validate(data)
     for expression in campaign.expressions():
-        parse(expression).build(campaign.alloy.to_alloy(), campaign.seed)
+        structures_of(expression, campaign.alloy, campaign.seed)
     own = [
         *(s.labels for s in campaign.structures),
         *(m.labels for m in campaign.models),
@@ -143,6 +144,17 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
         if model and model.path and (path.parent / model.path).is_file():
             model.path = str((path.parent / model.path).resolve())
     return campaign, text
+
+
+def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:
+    """Return id and number of sites of the structures of a set; built once in this process."""
+    return _structures_of(expression, alloy.model_dump_json(), seed)
+
+
+@lru_cache(maxsize=256)
+def _structures_of(expression: str, alloy: str, seed: int) -> tuple[tuple[str, int], ...]:
+    host = AlloySpec.model_validate_json(alloy).to_alloy()
+    return tuple((o.id, o.n_sites) for o in parse(expression).build(host, seed))
 
 
 def text_sha256(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hea_flows.alloy.sets import parse, set_name
-from hea_flows.config.campaign import Campaign
+from hea_flows.alloy.sets import set_name
+from hea_flows.config.campaign import Campaign, structures_of
 from hea_flows.config.sections import LabelSpec, ModelEntry
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -130,7 +130,6 @@ def plan(campaign: Campaign) -> Plan:
 class _Planner:
     def __init__(self, campaign: Campaign) -> None:
         self.campaign, self.plan = campaign, Plan()
-        self.alloy = campaign.alloy.to_alloy()
 
     def labelled(self, expression: str, labels: LabelSpec | None, use: str) -> int:
         """Return the position of a set that is labelled in a way, added if it is new."""
@@ -139,8 +138,8 @@ class _Planner:
             if (known.expression, known.labels) == (expression, spec):
                 known.uses.append(use)
                 return i
-        orderings = parse(expression).build(self.alloy, self.campaign.seed)
-        ids, pure = tuple(o.id for o in orderings), any(o.n_sites == 1 for o in orderings)
+        found = structures_of(expression, self.campaign.alloy, self.campaign.seed)
+        ids, pure = tuple(key for key, _ in found), any(n == 1 for _, n in found)
         self.plan.sets.append(LabelledSet(expression, spec, [use], ids, pure))
         return len(self.plan.sets) - 1
 
