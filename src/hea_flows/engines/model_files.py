@@ -155,6 +155,22 @@ def load(path: Path | str, family: str, sha256: str | None = None) -> Checkpoint
     return as_checkpoint(load_plain(path, sha256), family, path)
 
 
+def fill(module: Any, state: Mapping[str, Any], path: Path | str) -> None:  # noqa: ANN401
+    """Give a module the weights of a file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file has other weights than the module.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:200]
+        msg = f"{path}: {said}"
+        raise ModelFileError(msg) from None
+
+
 def save(path: Path, checkpoint: Checkpoint) -> str:
     """Write a checkpoint at once or not at all; equal checkpoints are equal files.
 

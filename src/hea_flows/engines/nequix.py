@@ -79,7 +79,7 @@ class NequixFamily:
             checkpoint = model_files.load(path, self.name, known)
             config, state = dict(checkpoint.config), dict(checkpoint.state)
         module = nequix_model.Nequix(config)
-        module.load_state_dict(state)
+        model_files.fill(module, state, path)
         return NequixPotential(module, config, spec.dtype, device)
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:

@@ -155,6 +155,10 @@ _BUILT_IN: Mapping[Kind, Mapping[str, _Row]] = {
             "hea_flows.engines.mattersim:MatterSimFamily",
             install="see requirements/mattersim.txt (docs/models.md)",
         ),
+        "nequip": _Row(
+            "hea_flows.engines.nequip:NequIPFamily",
+            install="in an environment without mace-torch (docs/models.md)",
+        ),
         "nequix": _Row("hea_flows.engines.nequix:NequixFamily", "nequix"),
     },
     "reference": {
