@@ -1,7 +1,7 @@
 # make run    run the quickstart campaign, from nothing to its report
 # make test   every check: lint, types, floors, tests
 # make gpaw   build GPAW into .venv, if what it is compiled against is installed; `make test` does
-# make mattersim  install MatterSim into .venv beside MACE; `make test` does
+# make mattersim   install MatterSim into .venv beside MACE; `make test` does
 # The first of them makes .venv and installs into it (a few minutes); later ones start at once.
 #
 # Variables (make run PYTHON=/opt/python3.11/bin/python3.11):

@@ -215,13 +215,10 @@ class Convolution(torch.nn.Module):  # type: ignore[misc]
                 torch.einsum("abc,eb->eac", getattr(self, f"coupling_{k}"), harmonics[j])
                 for k, j in ((k, self.paths[k][1]) for k in chosen)
             ]
-            widths = [block.shape[2] for block in blocks]
-            messages = torch.split(sent @ torch.cat(blocks, dim=2), widths, dim=2)
-            for k, message in zip(chosen, messages, strict=True):
+            for k, block in zip(chosen, blocks, strict=True):
+                message = (sent * per_path[k][:, :, None]) @ block
                 shape = (len(features[source]), *message.shape[1:])
-                sums[k] = message.new_zeros(shape).index_add(
-                    0, receivers, message * per_path[k][:, :, None]
-                )
+                sums[k] = message.new_zeros(shape).index_add(0, receivers, message)
         return {
             target: torch.cat(
                 [sums[k] for k, path in enumerate(self.paths) if path[2] == target], 1
