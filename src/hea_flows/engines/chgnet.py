@@ -78,7 +78,7 @@ class CHGNetFamily:
             msg = f"{path} is neither a CHGNet checkpoint of hea-flows nor of CHGNet itself"
             raise ModelFileError(msg)
         module = _build(config)
-        module.load_state_dict(state)
+        model_files.fill(module, state, path)
         return CHGNetPotential(module, config, spec.dtype, device)
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:

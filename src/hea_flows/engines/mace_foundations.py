@@ -7,8 +7,10 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from hea_flows.engines import mace_models, model_files
+from hea_flows.engines import foundations, mace_models
 from hea_flows.schemas import ModelSpec
+
+_FAMILY = "MACE"
 
 #: sha256 of foundations that others published and agree on. Any other one is recorded when it is
 #: first used, beside the downloaded file, and compared from then on.
@@ -31,30 +33,13 @@ def locate(spec: ModelSpec) -> tuple[Path, str | None]:
     """
     if spec.path is not None:
         return Path(spec.path), spec.sha256
-    foundations = mace_models.foundations_models
-    if spec.name is None or spec.name not in foundations.mace_mp_urls:
-        names = ", ".join(foundations.mace_mp_urls)
-        msg = f"unknown MACE model {spec.name!r}; accepted: {names}, or a path"
-        raise ValueError(msg)
+    theirs = mace_models.foundations_models
+    if spec.name is None or spec.name not in theirs.mace_mp_urls:
+        raise foundations.unknown(_FAMILY, spec.name, theirs.mace_mp_urls)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            path = Path(foundations.download_mace_mp_checkpoint(spec.name))
+            path = Path(theirs.download_mace_mp_checkpoint(spec.name))
     except (OSError, RuntimeError) as error:
-        msg = (
-            f"MACE model {spec.name!r} is not in the cache and could not be downloaded ({error}); "
-            f"get {foundations.mace_mp_urls[spec.name]} and give its path and sha256"
-        )
-        raise FileNotFoundError(msg) from None
-    return path, _foundation_sha256(path, spec)
-
-
-def _foundation_sha256(path: Path, spec: ModelSpec) -> str:
-    """Return the checksum a foundation must have: promised, published, or recorded at first use."""
-    record = path.with_name(f"{path.name}.sha256")
-    if spec.sha256 is not None:
-        return spec.sha256
-    if spec.name is not None and spec.name in KNOWN:
-        return KNOWN[spec.name]
-    if not record.exists():
-        model_files.write_bytes(record, model_files.verify(path, None).encode())
-    return record.read_text().strip()
+        url = theirs.mace_mp_urls[spec.name]
+        raise foundations.unavailable(_FAMILY, spec.name, url, error) from None
+    return path, foundations.checksum(path, spec, KNOWN.get(spec.name))

@@ -144,12 +144,22 @@ class Family(Protocol):
 class _Row:
     target: str | type
     extra: str | None = None
+    install: str | None = None  # where one pip command does not do
 
 
 _BUILT_IN: Mapping[Kind, Mapping[str, _Row]] = {
     "model": {
         "chgnet": _Row("hea_flows.engines.chgnet:CHGNetFamily", "chgnet"),
         "mace": _Row("hea_flows.engines.mace:MACEFamily", "mace"),
+        "mattersim": _Row(
+            "hea_flows.engines.mattersim:MatterSimFamily",
+            install="see requirements/mattersim.txt (docs/models.md)",
+        ),
+        "nequip": _Row(
+            "hea_flows.engines.nequip:NequIPFamily",
+            install="in an environment without mace-torch (docs/models.md)",
+        ),
+        "nequix": _Row("hea_flows.engines.nequix:NequixFamily", "nequix"),
     },
     "reference": {
         "gpaw": _Row("hea_flows.engines.gpaw:GPAWMaker", "gpaw"),
@@ -281,7 +291,8 @@ def _load(kind: Kind, name: str) -> Any:  # noqa: ANN401
             msg = f"{_WORDS[kind]} {name!r}: there is no module {missing!r} ({row.target})"
         else:
             what = f"hea-flows[{row.extra}]" if row.extra else missing
-            msg = f"{_WORDS[kind]} {name!r} needs {missing}; install it: pip install '{what}'"
+            how = row.install or f"pip install '{what}'"
+            msg = f"{_WORDS[kind]} {name!r} needs {missing}; install it: {how}"
         raise ModuleNotFoundError(msg, name=missing) from None
     except AttributeError:
         msg = f"{_WORDS[kind]} {name!r}: module {module!r} has no {attribute!r}"
