@@ -157,6 +157,7 @@ class MACEFamily:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = mace_models.build(config)
+        mace_models.widen_species(module)
         return MACEPotential(module, config, self.dtype, device)
 
 
@@ -233,6 +234,14 @@ class MACEPotential:
         data = {**batch.inputs, "positions": positions, "displacement": strains}
         data["shifts"] = data["unit_shifts"]  # replaced by those of the strained cell
         return self.module(data, compute_force=False, compute_displacement=True)["energy"]
+
+    def add_atomic_energies(self, offsets: Mapping[str, float]) -> None:
+        """Add energies per element (eV) to the model's own E0, so that it needs no offsets."""
+        energies = np.array(self.config["atomic_energies"], dtype=float)
+        energies += [offsets.get(chemical_symbols[z], 0.0) for z in self.numbers]
+        self.config["atomic_energies"] = energies.tolist()
+        held = self.module.atomic_energies_fn.atomic_energies
+        held.copy_(torch.as_tensor(energies).to(held).reshape(held.shape))
 
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""

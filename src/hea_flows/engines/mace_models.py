@@ -177,6 +177,20 @@ def rebuilt(module: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
     return fresh, config
 
 
+def widen_species(module: Any) -> None:  # noqa: ANN401
+    """Scale the weights of an untrained model that multiply one-hot species, in place.
+
+    e3nn divides by the root of the number of inputs, as if they were all there; of a one-hot
+    vector one is. With 80 elements features would start at a ninth of unit size, products of
+    three below what Adam's ε lets move.
+    """
+    root = len(module.atomic_numbers) ** 0.5
+    with torch.no_grad():
+        module.node_embedding.linear.weight.mul_(root)
+        for interaction in module.interactions:
+            interaction.skip_tp.weight.mul_(root)
+
+
 def _named(table: Mapping[str, Any], name: str, what: str) -> Any:  # noqa: ANN401
     if name not in table:
         msg = f"unknown {what} {name!r}; accepted: {', '.join(table)}"
