@@ -21,7 +21,7 @@ from hea_flows.config.sections import (
     ThermodynamicsSpec,
     model_from_text,
 )
-from hea_flows.schemas import AlloySpec, ModelSpec, Record, TrainingSettings
+from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
 
 
 class Campaign(Record):
@@ -105,8 +105,8 @@ class Campaign(Record):
 def load_campaign(path: Path) -> tuple[Campaign, str]:
     """Read a campaign file; return it and its text.
 
-    Every set is built once, so that an impossible one is told before anything runs. A dataset or
-    checkpoint given as a relative path is looked up beside the file first.
+    Every set is built once, so that an impossible one is told before anything runs. A dataset,
+    checkpoint or replay file given as a relative path is looked up beside the file first.
 
     Raises
     ------
@@ -142,6 +142,14 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
         if model and model.path and (path.parent / model.path).is_file():
             model.path = str((path.parent / model.path).resolve())
+    method = campaign.training.method
+    if isinstance(method, Replay) and (path.parent / method.file).is_file():
+        method.file = str((path.parent / method.file).resolve())
+    for entry in campaign.models:
+        own_method = entry.training.get("method")
+        if isinstance(own_method, dict) and "file" in own_method:
+            beside = path.parent / own_method["file"]
+            own_method["file"] = str(beside.resolve() if beside.is_file() else own_method["file"])
     return campaign, text
 
 

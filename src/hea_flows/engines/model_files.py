@@ -87,7 +87,8 @@ def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        Without a checksum, or if it is another one; nothing was run then.
+        Without a checksum, or if it is another one; nothing was run then. Or if it is not what
+        torch reads, for example cut short, or needs a program that is not installed.
     """
     if sha256 is None:
         msg = (
@@ -96,7 +97,20 @@ def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
         )
         raise ModelFileError(msg)
     raw, _ = _read(Path(path), sha256)
-    return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=False)
+    try:
+        return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=False)
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        ValueError,
+        ImportError,
+        AttributeError,
+    ) as error:
+        first = str(error).strip().split("\n", 1)[0][:120]
+        msg = f"{path} is no model that torch can read ({first})"
+        raise ModelFileError(msg) from None
 
 
 def as_checkpoint(content: Any, family: str, path: Path | str) -> Checkpoint:  # noqa: ANN401
