@@ -283,22 +283,6 @@ def _drawn(replay: dict[str, Any]) -> list[Atoms]:
     ]
 
 
-def test_replay_keeps_one_zero_of_energy_apart_from_the_other(
-    split: Any, parent: ModelSpec, replay: dict[str, Any], tmp_path: Path
-) -> None:
-    """Labels 5 eV/atom apart are learned side by side; the kept head has learned its own."""
-    only = {"energy": 1.0, "forces": 0.0, "stress": 0.0}
-    settings = by(replay | {"frames": 6}, epochs=25, learning_rate=0.05, weights=only)
-    result = FAMILY.train(parent, *split, settings, tmp_path)
-    assert result.errors["train"].energy_mev < 500
-    assert result.errors["replay"].energy_mev < 1500
-    told = FAMILY.evaluate(result.model, split[0])
-    off = [(p.energy - f.get_potential_energy()) / 4 for p, f in zip(told, split[0], strict=True)]
-    assert 1e3 * np.sqrt(np.mean(np.square(off))) == pytest.approx(
-        result.errors["train"].energy_mev, rel=1e-6
-    )
-
-
 @pytest.mark.parametrize("kind", ["lora", "replay"])
 def test_an_interrupted_run_ends_bit_identical(
     split: Any, parent: ModelSpec, replay: dict[str, Any], tmp_path: Path, kind: str

@@ -93,5 +93,5 @@ def test_a_replay_file_has_its_checksum(file: Path) -> None:
         with pytest.raises(ValueError, match=f"{known.method.sha256} was promised; not loaded"):
             use(known)
     file.unlink()
-    with pytest.raises(FileNotFoundError, match="there is no model file"):
+    with pytest.raises(FileNotFoundError, match="no replay file at"):
         methods.resolve(known)

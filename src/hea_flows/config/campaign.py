@@ -130,27 +130,36 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     campaign = Campaign.model_validate(data)
     for expression in campaign.expressions():
         parse(expression).build(campaign.alloy.to_alloy(), campaign.seed)
-    own = [
+    _beside(path.parent, campaign)
+    return campaign, text
+
+
+def _beside(folder: Path, campaign: Campaign) -> None:
+    """Make relative paths absolute that lie in a folder."""
+
+    def found(name: Any) -> str | None:  # noqa: ANN401
+        there = isinstance(name, str) and (folder / name).is_file()
+        return str((folder / name).resolve()) if there else None
+
+    labels = [
+        campaign.labels,
         *(s.labels for s in campaign.structures),
         *(m.labels for m in campaign.models),
         *(d.labels for d in campaign.databases.values()),
     ]
-    for labels in (campaign.labels, *(spec for spec in own if spec)):
-        dataset = labels.options.get("dataset")
-        if isinstance(dataset, str) and (path.parent / dataset).is_file():
-            labels.options["dataset"] = str((path.parent / dataset).resolve())
+    for spec in labels:
+        if spec and (dataset := found(spec.options.get("dataset"))):
+            spec.options["dataset"] = dataset
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
-        if model and model.path and (path.parent / model.path).is_file():
-            model.path = str((path.parent / model.path).resolve())
+        if model and (path := found(model.path)):
+            model.path = path
     method = campaign.training.method
-    if isinstance(method, Replay) and (path.parent / method.file).is_file():
-        method.file = str((path.parent / method.file).resolve())
+    if isinstance(method, Replay):
+        method.file = found(method.file) or method.file
     for entry in campaign.models:
-        own_method = entry.training.get("method")
-        if isinstance(own_method, dict) and "file" in own_method:
-            beside = path.parent / own_method["file"]
-            own_method["file"] = str(beside.resolve() if beside.is_file() else own_method["file"])
-    return campaign, text
+        changed = entry.training.get("method")
+        if isinstance(changed, dict) and (file := found(changed.get("file"))):
+            changed["file"] = file
 
 
 def text_sha256(text: str) -> str:

@@ -57,7 +57,7 @@ def resolve(settings: TrainingSettings) -> TrainingSettings:
     method = settings.method
     if not isinstance(method, Replay):
         return settings
-    sha256 = model_files.verify(method.file, method.sha256)
+    sha256 = _verify(method)
     known = method.model_copy(update={"sha256": sha256})
     return settings.model_copy(update={"method": known})
 
@@ -84,7 +84,7 @@ def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
     ValueError
         If it is not the promised one, or holds too few frames.
     """
-    model_files.verify(method.file, method.sha256)
+    _verify(method)
     known = set(numbers)
     frames = [f for f in read_frames(Path(method.file)) if set(f.numbers.tolist()) <= known]
     if len(frames) < method.frames:
@@ -96,3 +96,12 @@ def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
     rng = np.random.default_rng(method.seed)
     chosen = sorted(rng.choice(len(frames), method.frames, replace=False).tolist())
     return [frames[i] for i in chosen]
+
+
+def _verify(method: Replay) -> str:
+    from hea_flows.engines import model_files  # torch, which a campaign's flow does not need
+
+    if not Path(method.file).is_file():
+        msg = f"no replay file at {method.file}"
+        raise FileNotFoundError(msg)
+    return model_files.verify(method.file, method.sha256)
