@@ -82,13 +82,13 @@ class FineTuneMaker(Maker):
 
     def _train(self, dataset: DatasetDoc) -> FineTuneDoc:
         engine = family(self.model.family)
+        methods.check(engine, self.model if self.model.is_foundation else None, self.training)
         parent = None
         if self.model.is_foundation:
             parent = engine.resolve(self.model)
         else:
             own = {"architecture": self.model.architecture, "dtype": self.model.dtype}
             engine = family(self.model.family, **own)
-        methods.check(engine, parent, self.training)
         settings = methods.resolve(self.training)
         title = self.title or self.model.label
         key = identity(
