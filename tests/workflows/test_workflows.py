@@ -293,10 +293,6 @@ def test_pretrain_mace(script: Run, folder: Path) -> None:
     [test] = numbers(r"test: 1 frames, RMSE ([\d.]+) meV/atom", printed)
     [own] = numbers(r"file itself on the test frames: RMSE ([\d.]+)", printed)
     assert own == pytest.approx(test, abs=0.11)
-    # Copper without its 3 eV would be off by that.
-    spec = ModelSpec(family="mace", path=str(path), sha256=None)
-    told = np.array([p.energy for p in family("mace").evaluate(spec, frames[:4])])
-    assert np.abs(told - [f.get_potential_energy() for f in frames[:4]]).max() < 2.0
 
 
 def test_campaign(campaign: str, store: Any, folder: Path) -> None:
