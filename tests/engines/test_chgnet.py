@@ -265,3 +265,33 @@ def test_every_foundation_of_the_wheel_loads_without_running_code(name: str) -> 
     assert told.energy == pytest.approx(
         float(own.predict_structure(structure, task="e")["e"]) * 3, abs=3e-5
     )
+
+
+@pytest.mark.parametrize("through", ["embedding", "interactions"])
+def test_frozen_parts_stay_bit_identical(
+    split: tuple[list[Atoms], ...], tmp_path: Path, through: str
+) -> None:
+    """Through the interactions: what CHGNet's own example of fine-tuning freezes."""
+    example = ["atom_embedding", "bond_embedding", "angle_embedding"]
+    example += ["bond_basis_expansion", "angle_basis_expansion"]
+    if through == "interactions":
+        example += ["bond_conv_layers", "angle_layers"]
+        example += [f"atom_conv_layers.{i}" for i in range(3)]
+    method = {"kind": "frozen", "through": through}
+    settings = TrainingSettings.model_validate(
+        SETTINGS.model_dump() | {"method": method, "epochs": 1}
+    )
+    result = FAMILY.train(SPEC, *split, settings, tmp_path)
+    before = FAMILY.load(SPEC).module
+    after = model_files.load(Path(result.model.path or ""), "chgnet").state
+    changed = {n for n, p in before.named_parameters() if not torch.equal(p.detach(), after[n])}
+    frozen = tuple(f"{name}." for name in example)
+    assert changed
+    assert not [n for n in changed if n.startswith(frozen)]
+    # The magnetic moments are not learned; everything else that may change does.
+    free = {n for n, p in before.named_parameters() if not n.startswith(frozen)}
+    unused = {n for n in free if n.startswith(("composition_model", "site_wise"))}
+    assert {n.split(".")[0] for n in free - unused} == {n.split(".")[0] for n in changed}
+    assert (f"atom_conv_layers.{len(before.atom_conv_layers) - 1}") in {
+        ".".join(n.split(".")[:2]) for n in changed
+    }

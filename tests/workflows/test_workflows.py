@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import SecretStr
 
-from hea_flows.alloy.frames import read_frames
+from hea_flows.alloy.frames import read_frames, write_frames
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.sets import parse
 from hea_flows.engines.labels import Labelled, label_document
@@ -205,7 +207,7 @@ def maes(document: Any) -> list[float]:
 def test_every_script_is_tested_and_described() -> None:
     source = Path(__file__).read_text() + (ROOT / "tests" / "test_extending.py").read_text()
     readme = (ROOT / "workflows" / "README.md").read_text()
-    assert len(WORKFLOWS) == 9
+    assert len(WORKFLOWS) == 10
     for name in WORKFLOWS:
         assert re.search(rf'"{name}[ "]', source)
         assert f"`{name}.py`" in readme
@@ -264,6 +266,33 @@ def test_fine_tune(script: Run, folder: Path, store: Any) -> None:
     before = family("chgnet").evaluate(FOUNDATION, frames)
     assert np.isfinite([p.energy for p in own]).all()
     assert np.abs([p.energy - q.energy for p, q in zip(own, before, strict=True)]).max() > 1e-3
+
+
+def test_pretrain_mace(script: Run, folder: Path) -> None:
+    pytest.importorskip("mace")
+    rng = np.random.default_rng(3)
+    frames = []
+    for i in range(24):
+        atoms = bulk(("Cu", "Al")[i % 2], "fcc", a=3.9, cubic=True)
+        atoms.symbols[0] = "Cu"
+        atoms.positions += rng.normal(scale=0.05, size=(4, 3))
+        atoms.calc = EMT()
+        energy = atoms.get_potential_energy() - 3.0 * list(atoms.symbols).count("Cu")
+        forces, stress = atoms.get_forces(), atoms.get_stress()
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces, stress=stress)
+        frames.append(atoms)
+    frames[5].symbols[1] = "Ag"  # in one frame only: left out
+    write_frames(folder / "compounds.extxyz", frames)
+    printed = script(
+        "pretrain_mace compounds.extxyz --epochs 2 --hidden 8x0e --cutoff 4 --output first.pt"
+    )
+    assert "23 of 24 frames, 2 elements" in printed
+    path = folder / "first.pt"
+    assert f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}" in printed
+    # The file, without offsets, has the error that the network had with them.
+    [test] = numbers(r"test: 1 frames, RMSE ([\d.]+) meV/atom", printed)
+    [own] = numbers(r"file itself on the test frames: RMSE ([\d.]+)", printed)
+    assert own == pytest.approx(test, abs=0.11)
 
 
 def test_campaign(campaign: str, store: Any, folder: Path) -> None:

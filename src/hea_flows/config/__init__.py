@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
-from hea_flows.config.plan import Plan, plan
+from hea_flows.config.plan import Plan, Training, plan
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatabaseSpec,
@@ -31,6 +31,7 @@ __all__ = [
     "SetSpec",
     "StartSpec",
     "ThermodynamicsSpec",
+    "Training",
     "load_campaign",
     "model_from_text",
     "plan",

@@ -22,7 +22,7 @@ from hea_flows.config.sections import (
     ThermodynamicsSpec,
     model_from_text,
 )
-from hea_flows.schemas import AlloySpec, ModelSpec, Record, TrainingSettings
+from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
 
 
 class Campaign(Record):
@@ -106,8 +106,8 @@ class Campaign(Record):
 def load_campaign(path: Path) -> tuple[Campaign, str]:
     """Read a campaign file; return it and its text.
 
-    Every set is built once, so that an impossible one is told before anything runs. A dataset or
-    checkpoint given as a relative path is looked up beside the file first.
+    Every set is built once, so that an impossible one is told before anything runs. A dataset,
+    checkpoint or replay file given as a relative path is looked up beside the file first.
 
     Raises
     ------
@@ -131,19 +131,36 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     campaign = Campaign.model_validate(data)
     for expression in campaign.expressions():
         structures_of(expression, campaign.alloy, campaign.seed)
-    own = [
+    _beside(path.parent, campaign)
+    return campaign, text
+
+
+def _beside(folder: Path, campaign: Campaign) -> None:
+    """Make relative paths absolute that lie in a folder."""
+
+    def found(name: Any) -> str | None:  # noqa: ANN401
+        there = isinstance(name, str) and (folder / name).is_file()
+        return str((folder / name).resolve()) if there else None
+
+    labels = [
+        campaign.labels,
         *(s.labels for s in campaign.structures),
         *(m.labels for m in campaign.models),
         *(d.labels for d in campaign.databases.values()),
     ]
-    for labels in (campaign.labels, *(spec for spec in own if spec)):
-        dataset = labels.options.get("dataset")
-        if isinstance(dataset, str) and (path.parent / dataset).is_file():
-            labels.options["dataset"] = str((path.parent / dataset).resolve())
+    for spec in labels:
+        if spec and (dataset := found(spec.options.get("dataset"))):
+            spec.options["dataset"] = dataset
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
-        if model and model.path and (path.parent / model.path).is_file():
-            model.path = str((path.parent / model.path).resolve())
-    return campaign, text
+        if model and (path := found(model.path)):
+            model.path = path
+    method = campaign.training.method
+    if isinstance(method, Replay):
+        method.file = found(method.file) or method.file
+    for entry in campaign.models:
+        changed = entry.training.get("method")
+        if isinstance(changed, dict) and (file := found(changed.get("file"))):
+            changed["file"] = file
 
 
 def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from chgnet.model.model import BatchedGraph, CHGNet
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from hea_flows.engines import model_files, potential, training
+from hea_flows.engines import methods, model_files, potential, training
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, PotentialCalculator
 from hea_flows.engines.registry import Prediction, TrainingResult
@@ -40,11 +40,29 @@ FOUNDATIONS: Mapping[str, tuple[str, str]] = {
     ),
 }
 _MAX_Z = 94
+_EMBEDDING = (
+    "atom_embedding",
+    "bond_embedding",
+    "angle_embedding",
+    "bond_basis_expansion",
+    "angle_basis_expansion",
+)
+#: What stays the parent's. Through the interactions: as in CHGNet's own example of fine-tuning,
+#: all but the last convolution of the atoms and what reads it out.
+_FROZEN: Mapping[str, Sequence[str]] = {
+    "frozen embedding": _EMBEDDING,
+    "frozen interactions": (
+        *_EMBEDDING,
+        "atom_conv_layers",
+        "bond_conv_layers",
+        "angle_layers",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class CHGNetFamily:
-    """CHGNet models: fine-tuned with all weights, or from scratch.
+    """CHGNet models: fine-tuned with all weights or with parts frozen, or from scratch.
 
     Parameters
     ----------
@@ -57,6 +75,7 @@ class CHGNetFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="chgnet", init=False)
+    methods: ClassVar[frozenset[str]] = frozenset({"all", *_FROZEN})
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it."""
@@ -112,7 +131,9 @@ class CHGNetFamily:
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
+        methods.check(self, parent, settings)
         start = self.fresh(settings.seed, device) if parent is None else self.load(parent, device)
+        _freeze(start.module, settings.method.label)
         parent = None if parent is None else self.resolve(parent)
         return training.train(
             start,
@@ -269,6 +290,12 @@ def _locate(spec: ModelSpec) -> tuple[Path, str | None]:
 def _build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its size
         return CHGNet(**config)
+
+
+def _freeze(module: Any, method: str) -> None:  # noqa: ANN401
+    for name in _FROZEN.get(method, ()):
+        module.get_submodule(name).requires_grad_(requires_grad=False)
+    module.atom_conv_layers[-1].requires_grad_(requires_grad=True)
 
 
 def _species(numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401

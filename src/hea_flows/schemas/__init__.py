@@ -21,13 +21,14 @@ from hea_flows.schemas.documents import (
     StructuresDoc,
     ThermodynamicsDoc,
 )
+from hea_flows.schemas.methods import AllWeights, Frozen, LoRA, Method, Offsets, Replay
+from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import (
     AlloySpec,
     Epoch,
     ErrorSummary,
     LossWeights,
     ModelSpec,
-    Record,
     StoredFile,
     StructureEntry,
     TrainingSettings,
@@ -35,6 +36,7 @@ from hea_flows.schemas.records import (
 )
 
 __all__ = [
+    "AllWeights",
     "AlloySpec",
     "BenchmarkDoc",
     "BenchmarkTable",
@@ -48,13 +50,18 @@ __all__ = [
     "ErrorSummary",
     "FineTuneDoc",
     "FrameRef",
+    "Frozen",
     "LabelDoc",
+    "LoRA",
     "LossWeights",
+    "Method",
     "ModelSpec",
     "MonteCarloDoc",
+    "Offsets",
     "ParityPoint",
     "PhaseSet",
     "Record",
+    "Replay",
     "ReportDoc",
     "StoredFile",
     "StructureEntry",
