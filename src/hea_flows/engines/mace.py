@@ -18,7 +18,7 @@ from hea_flows.engines import mace_layers, mace_models, model_files, potential, 
 from hea_flows.engines.mace_foundations import locate
 from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator
+from hea_flows.engines.potential import Batch, PotentialCalculator, SelfDerived
 from hea_flows.engines.registry import Prediction, TrainingResult
 from hea_flows.engines.targets import target
 from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
@@ -100,9 +100,11 @@ class MACEFamily:
             start = self.fresh(train, settings.seed, device, elements=elements)
         else:
             start, parent = self.load(parent, device), self.resolve(parent)
-        quick = mace_layers.supported(start.module)
+        quick: SelfDerived | None = None
+        if mace_layers.supported(start.module):
+            quick = ScalarMACE(start)
         return training.train(
-            ScalarMACE(start) if quick else start,
+            quick or start,
             train,
             validation,
             test,
