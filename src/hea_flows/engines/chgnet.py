@@ -237,9 +237,12 @@ class CHGNetPotential:
             wiring = Wiring(
                 inputs["numbers"] - 1,
                 inputs["owners"],
-                *edges.T.contiguous(),
+                edges[:, 0].contiguous(),
+                edges[:, 1].contiguous(),
                 inputs["to_undirected"],
-                *angles[:, [0, 1, 3]].T.contiguous(),
+                angles[:, 0].contiguous(),
+                angles[:, 1].contiguous(),
+                angles[:, 3].contiguous(),
             )
             energies = chgnet_layers.energies(module, wiring, known)
         else:

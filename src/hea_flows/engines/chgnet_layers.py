@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from hea_flows.engines.activations import silu, silu_gate
+
 #: Features (n, F), and the row of them that each message takes (m,); None where m = n in order.
 Part = tuple[Any, Any | None]
 
@@ -122,17 +124,19 @@ def _gated(gated: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401
     )
     matrix = torch.cat([core.weight, gate.weight])
     blocks = matrix.split([features.shape[1] for features, _ in parts], dim=1)
-    total = None if core.bias is None else torch.cat([core.bias, gate.bias])
+    total: Any = 0.0 if core.bias is None else torch.cat([core.bias, gate.bias])
     for (features, rows), block in zip(parts, blocks, strict=True):
         term = features @ block.T
         if rows is not None:
             term = term.index_select(0, rows)
-        total = term if total is None else total + term
+        total = total + term
     value, opening = total.chunk(2, dim=1)
     for layer in core_rest:
-        value = layer(value)
+        value = silu(value) if isinstance(layer, nn.SiLU) else layer(value)
     for layer in gate_rest:
-        opening = layer(opening)
+        opening = silu(opening) if isinstance(layer, nn.SiLU) else layer(opening)
     if gated.norm is not None:
         value, opening = gated.bn1(value), gated.bn2(opening)
+    if isinstance(gated.activation, nn.SiLU):
+        return silu_gate(value, opening)
     return gated.activation(value) * gated.sigmoid(opening)
