@@ -19,6 +19,7 @@ from hea_flows.alloy.prototypes import Alloy  # noqa: E402
 from hea_flows.engines import model_files  # noqa: E402
 from hea_flows.engines.chgnet import FOUNDATIONS, CHGNetFamily  # noqa: E402
 from hea_flows.engines.model_files import ModelFileError  # noqa: E402
+from hea_flows.engines.potential import predict  # noqa: E402
 from hea_flows.engines.targets import target, with_energies  # noqa: E402
 from hea_flows.schemas import ModelSpec, TrainingSettings  # noqa: E402
 
@@ -117,6 +118,25 @@ def test_a_batch_is_what_one_by_one_gives() -> None:
         assert together.forces == pytest.approx(atoms.get_forces(), abs=1e-5)
         assert together.stress == pytest.approx(atoms.get_stress(), abs=1e-5)
         assert together.forces.shape == (len(atoms), 3)
+
+
+def test_weights_get_the_derivatives_that_chgnets_own_layers_give() -> None:
+    potential = FAMILY.load(SPEC.model_copy(update={"dtype": "float64"}))
+    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 1, 1))]
+    found = []
+    for potential.quick in (False, True):
+        potential.module.zero_grad()
+        batch = potential.collate(potential.prepare(structures))
+        output = predict(potential, batch, create_graph=True)
+        (output.energies.sum() + (output.forces**2).sum() + (output.stresses**2).sum()).backward()
+        named = potential.module.named_parameters()
+        slopes = {name: p.grad.clone() for name, p in named if p.grad is not None}
+        found.append((output.forces.detach(), slopes))
+    (theirs, expected), (ours, slopes) = found
+    assert float((ours - theirs).abs().max()) < 1e-11
+    assert slopes.keys() == expected.keys()
+    for name, slope in expected.items():
+        assert float((slopes[name] - slope).abs().max()) <= 1e-11 * float(slope.abs().max())
 
 
 def test_only_the_energy_costs_no_derivative() -> None:

@@ -18,7 +18,8 @@ from chgnet.model.model import BatchedGraph, CHGNet
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from hea_flows.engines import methods, model_files, potential, training
+from hea_flows.engines import chgnet_layers, methods, model_files, potential, training
+from hea_flows.engines.chgnet_layers import Expansions, Wiring
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, PotentialCalculator
 from hea_flows.engines.registry import Prediction, TrainingResult
@@ -181,6 +182,7 @@ class CHGNetPotential:
         self.device = torch.device(device)
         self.module = module.to(dtype=self.dtype, device=self.device)
         self.config = dict(config)
+        self.quick = chgnet_layers.supported(module)
 
     def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
         """Return the graph of each frame."""
@@ -247,22 +249,38 @@ class CHGNetPotential:
         directions = bonds / lengths[:, None]
         undirected = lengths[inputs["to_directed"]]
         basis = module.bond_basis_expansion
-        graph = BatchedGraph(
-            atomic_numbers=inputs["numbers"],
-            bond_bases_ag=basis.rbf_expansion_ag(undirected),
-            bond_bases_bg=basis.rbf_expansion_bg(undirected),
-            angle_bases=module.angle_basis_expansion(
-                directions[angles[:, 2]], directions[angles[:, 4]]
-            ),
-            batched_atom_graph=edges,
-            batched_bond_graph=angles[:, [0, 1, 3]],
-            atom_owners=inputs["owners"],
-            directed2undirected=inputs["to_undirected"],
-            atom_positions=[positions],
-            strains=[strains],
-            volumes=batch.volumes,
+        known = Expansions(
+            basis.rbf_expansion_ag(undirected),
+            basis.rbf_expansion_bg(undirected),
+            module.angle_basis_expansion(directions[angles[:, 2]], directions[angles[:, 4]]),
         )
-        energies = module._compute(graph)["e"] * batch.n_atoms  # noqa: SLF001
+        if self.quick:
+            wiring = Wiring(
+                inputs["numbers"] - 1,
+                inputs["owners"],
+                edges[:, 0].contiguous(),
+                edges[:, 1].contiguous(),
+                inputs["to_undirected"],
+                angles[:, 0].contiguous(),
+                angles[:, 1].contiguous(),
+                angles[:, 3].contiguous(),
+            )
+            energies = chgnet_layers.energies(module, wiring, known)
+        else:
+            graph = BatchedGraph(
+                atomic_numbers=inputs["numbers"],
+                bond_bases_ag=known.bonds_of_atoms,
+                bond_bases_bg=known.bonds_of_bonds,
+                angle_bases=known.angles,
+                batched_atom_graph=edges,
+                batched_bond_graph=angles[:, [0, 1, 3]],
+                atom_owners=inputs["owners"],
+                directed2undirected=inputs["to_undirected"],
+                atom_positions=[positions],
+                strains=[strains],
+                volumes=batch.volumes,
+            )
+            energies = module._compute(graph)["e"] * batch.n_atoms  # noqa: SLF001
         if module.composition_model is not None:
             reference = module.composition_model.fc.weight[0, inputs["numbers"] - 1]
             energies = energies.index_add(0, inputs["owners"], reference)

@@ -26,7 +26,7 @@ from hea_flows.engines import (
 from hea_flows.engines.mace_foundations import locate
 from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator
+from hea_flows.engines.potential import Batch, PotentialCalculator, SelfDerived
 from hea_flows.engines.registry import Prediction, TrainingResult
 from hea_flows.engines.targets import target
 from hea_flows.schemas import Epoch, ModelSpec, Replay, TrainingSettings
@@ -116,9 +116,11 @@ class MACEFamily:
                 drawn = methods.replay_frames(settings.method, start.numbers)
                 replay = mace_methods.of_replay(drawn)
             mace_methods.prepare(start, settings)
-        quick = settings.method.kind != "lora" and mace_layers.supported(start.module)
+        quick: SelfDerived | None = None
+        if settings.method.kind != "lora" and mace_layers.supported(start.module):
+            quick = ScalarMACE(start)
         return training.train(
-            ScalarMACE(start) if quick else start,
+            quick or start,
             train,
             validation,
             test,

@@ -17,7 +17,7 @@ from ase import Atoms
 from hea_flows.engines import model_files
 from hea_flows.engines.loss import SquaredErrors, squared_errors
 from hea_flows.engines.methods import recorded
-from hea_flows.engines.potential import Potential, predict
+from hea_flows.engines.potential import Potential, SelfDerived, predict
 from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved
 from hea_flows.engines.training_data import Split, batches, fingerprint
@@ -36,7 +36,7 @@ _RESERVE = 30.0
 
 
 def train(
-    potential: Potential,
+    potential: Potential | SelfDerived,
     train_frames: Sequence[Atoms],
     validation: Sequence[Atoms],
     test: Sequence[Atoms],
@@ -112,7 +112,7 @@ def train(
 class _Run:
     """The state of one run: everything that the next epoch depends on."""
 
-    potential: Potential
+    potential: Potential | SelfDerived
     settings: TrainingSettings
     directory: Path
     fingerprint: str

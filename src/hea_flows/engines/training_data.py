@@ -14,7 +14,7 @@ from ase import Atoms
 from hea_flows.engines import model_files
 from hea_flows.engines.loss import BatchTarget, SquaredErrors, collate_targets, squared_errors
 from hea_flows.engines.methods import recorded
-from hea_flows.engines.potential import Batch, Potential, predict
+from hea_flows.engines.potential import Batch, Potential, SelfDerived, predict
 from hea_flows.engines.targets import Target, target
 from hea_flows.schemas import TrainingSettings
 
@@ -41,7 +41,7 @@ class Split:
     @classmethod
     def of(
         cls,
-        potential: Potential,
+        potential: Potential | SelfDerived,
         frames: Sequence[Atoms],
         settings: TrainingSettings,
         weight: float = 1.0,
@@ -67,12 +67,14 @@ class Split:
             [*self.targets, *other.targets],
         )
 
-    def batch(self, potential: Potential, chosen: Sequence[int]) -> tuple[Batch, BatchTarget]:
+    def batch(
+        self, potential: Potential | SelfDerived, chosen: Sequence[int]
+    ) -> tuple[Batch, BatchTarget]:
         """Join the chosen frames."""
         joined = potential.collate([self.graphs[i] for i in chosen])
         return joined, collate_targets([self.targets[i] for i in chosen], joined.positions)
 
-    def errors(self, potential: Potential, batch_size: int) -> SquaredErrors:
+    def errors(self, potential: Potential | SelfDerived, batch_size: int) -> SquaredErrors:
         """Evaluate the whole split; every frame counts once, whatever its weight."""
         potential.module.eval()
         total = SquaredErrors()
@@ -85,7 +87,7 @@ class Split:
 
 
 def fingerprint(
-    potential: Potential, split: Mapping[str, Split], settings: TrainingSettings
+    potential: Potential | SelfDerived, split: Mapping[str, Split], settings: TrainingSettings
 ) -> str:
     """Hash everything that decides how a run ends."""
     start = potential.checkpoint()
