@@ -128,7 +128,6 @@ class CHGNetFamily:
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
-        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
@@ -144,7 +143,6 @@ class CHGNetFamily:
             settings,
             directory,
             parent=parent,
-            held_out=held_out,
             on_epoch=on_epoch,
         )
 

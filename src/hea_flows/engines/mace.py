@@ -100,7 +100,6 @@ class MACEFamily:
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
-        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
@@ -127,7 +126,6 @@ class MACEFamily:
             settings,
             directory,
             parent=parent,
-            held_out=held_out,
             on_epoch=on_epoch,
             replay=replay,
         )

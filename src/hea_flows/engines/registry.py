@@ -105,7 +105,6 @@ class Family(Protocol):
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
-        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Train on labelled frames; going on where an interrupted run in `directory` ended.
@@ -125,9 +124,6 @@ class Family(Protocol):
             Holds the state of the run and then ``model.pt``.
         on_epoch
             Called after every epoch, when its state is safe on disk.
-        held_out
-            Frames of structures that no split holds, offsets removed; only their errors at the
-            end are wanted.
         device
             Where the model runs.
 

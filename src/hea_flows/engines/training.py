@@ -44,7 +44,6 @@ def train(
     directory: Path,
     *,
     parent: ModelSpec | None = None,
-    held_out: Sequence[Atoms] = (),
     on_epoch: Callable[[Epoch], None] | None = None,
     replay: Sequence[Atoms] = (),
 ) -> TrainingResult:
@@ -67,8 +66,6 @@ def train(
         Folder of this run; a state of another run in it is refused.
     parent
         What the model starts from, for the record.
-    held_out
-        Frames of structures that no split holds; their errors are measured at the end.
     on_epoch
         Called after each epoch, when its state is on disk.
     replay
@@ -97,7 +94,6 @@ def train(
             "test": Split.of(potential, test, settings),
             "replay": Split.of(potential, replay, settings, weight),
         }
-        outside = Split.of(potential, held_out, settings)
         run = _Run(potential, settings, directory, fingerprint(potential, split, settings))
         run.resume()
         while not is_over(settings, run.epoch, run.best_epoch):
@@ -105,7 +101,7 @@ def train(
             record = run.advance(split)
             if on_epoch is not None:
                 on_epoch(record)
-        return run.finish(split | {"held-out": outside}, parent)
+        return run.finish(split, parent)
 
 
 @dataclass

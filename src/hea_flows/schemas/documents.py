@@ -175,8 +175,8 @@ class FineTuneDoc(Document):
     dataset_checksum: str
     curve: list[Epoch]
     best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
-    errors: dict[Literal["train", "test", "validation", "replay", "held-out"], ErrorSummary] = (
-        Field(description="Of the kept epoch; held-out: frames of structures that no split holds.")
+    errors: dict[Literal["train", "test", "validation", "replay"], ErrorSummary] = Field(
+        description="Of the kept epoch."
     )
     seconds: float
     hardware: dict[str, str] = Field(default_factory=dict)
