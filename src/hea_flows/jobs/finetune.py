@@ -87,7 +87,7 @@ class FineTuneMaker(Maker):
         if self.model.is_foundation:
             parent = engine.resolve(self.model)
         else:
-            own = {"architecture": self.model.architecture, "dtype": self.model.dtype}
+            own = self.model.model_dump(include={"architecture", "dtype"}, exclude_defaults=True)
             engine = family(self.model.family, **own)
         settings = methods.resolve(self.training)
         title = self.title or self.model.label
