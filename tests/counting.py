@@ -128,13 +128,14 @@ class CountingFamily:
         **_: Any,
     ) -> TrainingResult:
         CALLS.append(("train", str(settings.seed)))
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True)  # a run of its own, not one that is there
         path = directory / "model.pt"
         path.write_text(str(1 + np.random.default_rng(settings.seed).random()))
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         zero = ErrorSummary.model_validate(dict.fromkeys(ErrorSummary.model_fields, 0))
         return TrainingResult(
             model=ModelSpec(family=self.name, path=str(path), sha256=sha256),
+            settings=settings,
             best_epoch=1,
             curve=[Epoch.model_validate(dict.fromkeys(Epoch.model_fields, 1))],
             errors={"train": zero, "validation": zero, "test": zero},

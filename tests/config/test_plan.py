@@ -82,9 +82,7 @@ def test_studies_of_the_paper_label_every_structure_once(
     assert [sum(len(work.sets[k].ids) for k in t.sets) for t in work.trainings] == trained
     assert len(work.foundations) == foundations
     for database in work.databases:
-        held = {
-            i for k in work.providers(database.sets, end_points=True) for i in work.sets[k].ids
-        }
+        held = {i for k in work.providers(database.sets, end_points=True) for i in work.sets[k].ids}
         [at] = database.sets
         assert held >= {*work.sets[at].ids, *structures(campaign, "1(1)")}
 
@@ -154,7 +152,9 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         {"name": "as it is"},
     ]
     work = made(models=models, training={"epochs": 4, "seed": 7})
-    assert [(t.name, t.settings.seed, t.settings.epochs, t.model.label) for t in work.trainings] == [
+    assert [
+        (t.name, t.settings.seed, t.settings.epochs, t.model.label) for t in work.trainings
+    ] == [
         ("m", 5, 4, "chgnet-0.3.0"),
         ("m", 3, 4, "chgnet-0.3.0"),
         ("n", 7, 9, "mace-scratch"),
@@ -174,7 +174,10 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         ),
         ({"models": [{"name": "m", "seeds": [1]}]}, "has no set, so it is not trained"),
         ({"models": [{"name": "m", "training": {"epochs": 3}}]}, "has no set, so it is not"),
-        ({"models": [{"name": "m", "set": "2(2)", "seeds": [1, 1]}]}, "every seed once, got [1, 1]"),
+        (
+            {"models": [{"name": "m", "set": "2(2)", "seeds": [1, 1]}]},
+            "every seed once, got [1, 1]",
+        ),
         (
             {"models": [{"name": "m", "set": "2(2)", "seeds": [1], "training": {"seed": 1}}]},
             "model 'm': give seeds, or training.seed, not both",

@@ -76,7 +76,7 @@ class Campaign(Record):
             )
             raise ValueError(msg)
         if self.structures and (taken := {"training", "held-out"} & set(self.databases)):
-            msg = f"databases: {sorted(taken)[0]!r} is what structures are called; rename it"
+            msg = f"databases: {min(taken)!r} is what structures are called; rename it"
             raise ValueError(msg)
         if self.models and not self.databases:
             msg = "models need databases to be compared with, for example Database 2: database-2"
