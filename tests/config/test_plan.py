@@ -216,3 +216,21 @@ def test_mistakes_are_told_in_one_line(changes: dict[str, Any], line: str) -> No
     assert told is not None
     assert line in told[0]
     assert "\n" not in told[0]
+
+
+def test_the_study_of_the_documentation_is_one() -> None:
+    text = (CONFIGS.parent / "docs" / "studies.md").read_text()
+    campaign = Campaign.model_validate(yaml.safe_load(text.split("```yaml\n")[1].split("```")[0]))
+    work = plan(campaign)
+    assert [(t.name, t.settings.seed, t.settings.learning_rate) for t in work.trainings] == [
+        *(("Binaries", seed, 1e-3) for seed in (1, 2)),
+        ("Slower", 1, 3e-4),
+        *((name, 1, 1e-3) for name in ("From scratch", "Larger")),
+    ]
+    assert [(d.name, d.relaxed) for d in work.databases] == [
+        ("Binaries", True),
+        ("Held out", True),
+        ("Unrelaxed", False),
+    ]
+    for database in work.databases:
+        assert any(work.sets[k].end_points for k in work.providers(database.sets, end_points=True))
