@@ -41,6 +41,11 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             "no dataset 'x'; give the path of a card (.json) or a shipped name:",
         ),
         ("name: a", "name: a\nmodel: chagnet", "chagnet"),
+        (
+            "name: a",
+            "name: a\ndatabases: {B: 2(2)}\nmodels: [{name: m, model: 'chagnet:1'}]",
+            "unknown model family 'chagnet'; accepted: chgnet",
+        ),
         ("name: a", "name: a\nmodel: {family: chgnet, path: none.pt}", "none.pt"),
         (
             "name: a",

@@ -59,6 +59,20 @@ model: chgnet:0.3.0
 training: {epochs: 2, seed: 1}
 benchmark: {relaxed: false}
 """
+STUDY = """\
+name: tiny-study
+alloy: {elements: [Mo, Ta, W]}
+labels: {engine: archive, options: {dataset: tiny.json}}
+model: chgnet:0.3.0
+training: {epochs: 1}
+benchmark: {relaxed: false}
+models:
+  - {name: as it is}
+  - {name: Binaries, set: 1(1)+2(2), seeds: [3, 1]}
+databases:
+  Ternaries: 3(3)
+  All: 1(1)+2(2)+3(3)
+"""
 Run = Callable[..., str]
 
 
@@ -113,6 +127,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LabelDo
     (folder / "tiny.yaml").write_text(CAMPAIGN)
     only_labels = CAMPAIGN.partition("model:")[0].replace("name: tiny", "name: labels-only")
     (folder / "labels-only.yaml").write_text(only_labels)
+    (folder / "study.yaml").write_text(STUDY)
     return card, made
 
 
@@ -207,7 +222,7 @@ def maes(document: Any) -> list[float]:
 def test_every_script_is_tested_and_described() -> None:
     source = Path(__file__).read_text() + (ROOT / "tests" / "test_extending.py").read_text()
     readme = (ROOT / "workflows" / "README.md").read_text()
-    assert len(WORKFLOWS) == 10
+    assert len(WORKFLOWS) == 11
     for name in WORKFLOWS:
         assert re.search(rf'"{name}[ "]', source)
         assert f"`{name}.py`" in readme
@@ -316,6 +331,29 @@ def test_campaign_without_a_database(script: Run, folder: Path) -> None:
     assert numbers(r"labels: (\d+)", printed) == [9]
     assert numbers(r"frames: (\d+)", printed) == [18]
     assert (folder / "labels-only-report.html").stat().st_size > 10_000
+
+
+def test_study(stored: Run, store: Any) -> None:
+    printed = stored("study study.yaml")
+    assert "tiny-study: 9 structures in 3 sets, 2 models to train, 1 as they are" in printed
+    rows = [line.split("\t") for line in printed.splitlines() if line.count("\t") == 8][1:]
+    table = {tuple(row[:3]): row[3:] for row in rows}
+    # Three ternaries of equal concentrations, and three binaries that may have been trained on.
+    all_of = SHIFT * (3 * 2 / 3 + 3 / 2) / 6
+    for database, n, mae in (("Ternaries", 3, SHIFT * 2 / 3), ("All", 6, all_of)):
+        geometry, *counts, every, new = table["as it is", "-", database]
+        assert (geometry, counts) == ("fixed", [str(n), "0", "0"])
+        assert [float(every), float(new)] == pytest.approx([mae, mae], abs=0.05)
+    found = documents(store, "benchmark", "tiny-study", role="fine-tuned")
+    assert {d.seed for d in found} == {1, 3}
+    for d in found:
+        for t in d.tables:
+            known = 3 if t.database == "All" else 0
+            assert table["Binaries", str(d.seed), t.database] == [
+                *("fixed", str(3 + known), str(known), "0"),
+                *(f"{t.mixing_mae_mev:.3f}", f"{t.new_mixing_mae_mev:.3f}"),
+            ]
+    assert len(rows) == 2 * (1 + 2)
 
 
 def test_benchmark_model(stored: Run, store: Any) -> None:

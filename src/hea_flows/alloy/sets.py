@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def parse(expression: str, named: Mapping[str, NamedSet | str] | None = None) ->
     SetError
         One line with the position and what is accepted there.
     """
-    known = load_named_sets() if named is None else named
+    known = _shipped() if named is None else named
     texts = {k.lower(): v if isinstance(v, str) else v.expression for k, v in known.items()}
     return Expression(expression, Parser(expression, texts).parse())
 
@@ -158,13 +159,19 @@ def load_named_sets(path: Path | None = None) -> dict[str, NamedSet]:
     return sets
 
 
+@cache
+def _shipped() -> Mapping[str, NamedSet]:
+    """Return the package's sets, read once: every expression that is parsed asks for them."""
+    return load_named_sets()
+
+
 def set_name(expression: str) -> str:
     """Return the label of the named set that an expression means, else the expression itself."""
     try:
         meant = parse(expression).canonical
     except ValueError:
         return expression
-    for entry in load_named_sets().values():
+    for entry in _shipped().values():
         if entry.label and parse(entry.expression).canonical == meant:
             return entry.label
     return expression

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hea_flows.alloy.sets import parse
 from hea_flows.config.sections import (
@@ -69,8 +69,14 @@ class Campaign(Record):
             raise ValueError(msg)
         for entry in self.models:
             self._check(entry)
-        if self.model is None and (self.monte_carlo or self.thermodynamics):
-            msg = "monte_carlo and thermodynamics need a model, for example model: chgnet:0.3.0"
+        if (self.monte_carlo or self.thermodynamics) and not self._trains():
+            msg = (
+                "monte_carlo and thermodynamics need a model that is trained: give model, for "
+                "example chgnet:0.3.0, and structures to train on"
+            )
+            raise ValueError(msg)
+        if self.structures and (taken := {"training", "held-out"} & set(self.databases)):
+            msg = f"databases: {min(taken)!r} is what structures are called; rename it"
             raise ValueError(msg)
         if self.models and not self.databases:
             msg = "models need databases to be compared with, for example Database 2: database-2"
@@ -87,7 +93,20 @@ class Campaign(Record):
                 f"model {entry.name!r} has no set and {parent.family} alone is untrained; give one"
             )
             raise ValueError(msg)
-        self.settings_of(entry)
+        try:
+            self.settings_of(entry)
+        except ValidationError as error:  # pydantic would leave out which model it is
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, ("training", *first["loc"])))
+            why = first["msg"].removeprefix("Value error, ")
+            msg = f"model {entry.name!r}: {key}: {why[:1].lower()}{why[1:]}"
+            if first["type"] == "extra_forbidden":
+                msg += f"; accepted: {', '.join(TrainingSettings.model_fields)}"
+            raise ValueError(msg) from None
+
+    def _trains(self) -> bool:
+        own = self.model is not None and any(s.use == "training" for s in self.structures)
+        return own or any(entry.set is not None for entry in self.models)
 
     def settings_of(self, entry: ModelEntry) -> TrainingSettings:
         """Return how a model is trained, without its seeds."""

@@ -89,6 +89,8 @@ class CampaignMaker(Maker):
         for maker in labelling:
             if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
                 check(campaign.alloy)
+        for model in work.foundations.values():
+            _checked(model)
         benchmark = BenchmarkMaker(benchmark=campaign.benchmark, seed=seed, reuse=reuse)
         sampling = None
         if campaign.monte_carlo or campaign.thermodynamics:

@@ -117,7 +117,7 @@ class FineTuneMaker(Maker):
             shifted["validation"],
             shifted["test"],
             settings,
-            get_settings().data_dir / "training" / key,
+            get_settings().data_dir / "training" / self._folder(key),
             device=device,
         )
         return FineTuneDoc(
@@ -142,6 +142,12 @@ class FineTuneMaker(Maker):
                 "device": device,
             },
         )
+
+    def _folder(self, key: str) -> str:
+        """Return where the run's state is kept: where nothing is reused, also no finished run."""
+        if self.reuse or CURRENT_JOB.job is None:
+            return key
+        return f"{key}-{CURRENT_JOB.job.uuid}"
 
 
 def local_model(document: FineTuneDoc) -> ModelSpec:
