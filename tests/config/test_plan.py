@@ -145,6 +145,18 @@ def test_structures_of_several_sets_are_labelled_with_the_first() -> None:
     assert len(labelled(work)) == 3 + (3 + 3) + 3 + 12
 
 
+def test_end_points_come_from_the_set_that_labels_them() -> None:
+    """Sets that name end points which an earlier set labels do not hold labels of them."""
+    work = made(
+        models=[{"name": "m", "set": "1(1)+2(2)"}, {"name": "n", "set": "1(1)+2(3)"}],
+        databases={"B": "2(3)"},
+    )
+    assert [s.expression for s in work.sets] == ["1(1)+2(2)", "1(1)+2(3)", "2(3)"]
+    assert work.providers((2,)) == [1, 2]
+    assert work.providers((2,), end_points=True) == [0, 1, 2]
+    assert work.providers((1,)) == [0, 1]
+
+
 def test_a_model_per_seed_and_changes_of_its_training() -> None:
     models = [
         {"name": "m", "set": "1(1)+2(2)", "seeds": [5, 3]},

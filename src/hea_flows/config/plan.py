@@ -102,7 +102,7 @@ class Plan:
             first, else the first there are.
         """
         found = {i for k in chosen for i in (*self.earlier(k), k)}
-        if end_points and not any(self.sets[i].end_points for i in found):
+        if end_points:
             alike = [s.labels == self.sets[chosen[0]].labels for s in self.sets]
             pure = [i for i, s in enumerate(self.sets) if s.end_points]
             found |= set([i for i in pure if alike[i]][:1] or pure[:1])
