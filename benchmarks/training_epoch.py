@@ -35,7 +35,8 @@ from ase.io import write
 from hea_flows.alloy.mixing import count_matrix, fit_offsets
 from hea_flows.engines import mace_models, model_files, training
 from hea_flows.engines.archive import find_card, load_dataset
-from hea_flows.engines.mace import MACEFamily
+from hea_flows.engines.mace import MACEFamily, MACEPotential
+from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.training_data import Split, batches
 from hea_flows.schemas import TrainingSettings
 
@@ -139,7 +140,9 @@ def _started(folder: Path, side: str) -> dict[str, Any]:
         command += [f"--{key.replace('_', '-')}", str(values[key])]
     log = folder / f"{side}.log"
     with log.open("w") as out:
-        done = subprocess.run(command, stdout=out, stderr=out, cwd=folder, check=False)
+        done = subprocess.run(  # noqa: S603  this very file
+            command, stdout=out, stderr=out, cwd=folder, check=False
+        )
     if done.returncode:
         sys.exit(log.read_text()[-3000:])
     found: dict[str, Any] = json.loads((folder / f"{side}.json").read_text())
@@ -189,9 +192,6 @@ def _ours(folder: Path, given: argparse.Namespace) -> None:
     checkpoint = model_files.load(folder / "start.pt", "mace")
     module = mace_models.build(dict(checkpoint.config))
     module.load_state_dict(checkpoint.state)
-    from hea_flows.engines.mace import MACEPotential  # noqa: PLC0415
-    from hea_flows.engines.mace_scalar import ScalarMACE  # noqa: PLC0415
-
     start = ScalarMACE(MACEPotential(module, checkpoint.config, given.dtype, "cpu"))
     with (
         patch.object(training._Run, "_step", timed_step),  # noqa: SLF001
@@ -210,60 +210,88 @@ def _ours(folder: Path, given: argparse.Namespace) -> None:
     _report(folder / "ours.json", clock, curve, sum(built))
 
 
-def _mace(folder: Path, given: argparse.Namespace) -> None:
-    with mace_models._environment_kept():  # noqa: SLF001
-        from mace.cli import run_train  # noqa: PLC0415
-        from mace.tools import build_default_arg_parser  # noqa: PLC0415
-    train = sys.modules["mace.tools.train"]  # mace.tools.train itself is a function of that name
-    checkpoint = model_files.load(folder / "start.pt", "mace")
-    config = checkpoint.config
-    clock, curve = _Clock(), []
-    configure, one_epoch, step, evaluate = (
-        run_train.configure_model, train.train_one_epoch, train.take_step, train.evaluate,
-    )  # fmt: skip
+class _Watched:
+    """What is set and timed in MACE's own run: weights, the order of frames, epochs, losses."""
 
-    def configured(*args: Any) -> Any:  # noqa: ANN401
-        model, output = configure(*args)
+    def __init__(self, given: argparse.Namespace, checkpoint: Any, train: Any) -> None:  # noqa: ANN401
+        self.given, self.checkpoint = given, checkpoint
+        self.epoch, self.step, self.evaluate = (
+            train.train_one_epoch, train.take_step, train.evaluate,
+        )  # fmt: skip
+        self.clock = _Clock()
+        self.curve: list[list[float]] = []
+
+    def weights(self, model: Any) -> None:  # noqa: ANN401
+        """Give a model our initial weights."""
         shapes = {name: value.shape for name, value in model.state_dict().items()}
-        model.load_state_dict({k: v.reshape(shapes[k]) for k, v in checkpoint.state.items()})
+        state = self.checkpoint.state
+        model.load_state_dict({k: v.reshape(shapes[k]) for k, v in state.items()})
         for block in model.interactions:
-            block.avg_num_neighbors = config["avg_num_neighbors"]
-        return model, output
+            block.avg_num_neighbors = self.checkpoint.config["avg_num_neighbors"]
 
-    class InOurOrder:
-        """MACE's loader, batches chosen as ours; joining them is MACE's own work."""
-
-        def __init__(self, loader: Any, epoch: int) -> None:  # noqa: ANN401
-            self.loader, self.epoch = loader, epoch
-
-        def __iter__(self) -> Any:  # noqa: ANN401
-            data = self.loader.dataset
-            for chosen in batches(len(data), _settings(given), self.epoch):
-                yield self.loader.collate_fn([data[i] for i in chosen])
-
-    def timed_epoch(**kwargs: Any) -> None:  # noqa: ANN401
-        begun = time.process_time()
+    def train_one_epoch(self, **kwargs: Any) -> None:  # noqa: ANN401
+        """Run an epoch in our order of frames; joining them is MACE's own work."""
+        clock, begun = self.clock, time.process_time()
         if clock.begun:
             clock.epochs.append(begun - clock.begun)
         clock.begun = begun
-        loader = InOurOrder(kwargs.pop("data_loader"), kwargs["epoch"] + 1)
-        one_epoch(**kwargs, data_loader=loader)
+        loader = kwargs.pop("data_loader")
+        data = loader.dataset
+        order = batches(len(data), _settings(self.given), kwargs["epoch"] + 1)
+        ours = (loader.collate_fn([data[i] for i in chosen]) for chosen in order)
+        self.epoch(**kwargs, data_loader=ours)
         clock.steps.append(time.process_time() - begun)
 
-    def timed_step(**kwargs: Any) -> Any:  # noqa: ANN401
-        loss, metrics = step(**kwargs)
-        clock.losses.append(float(loss))
+    def take_step(self, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Note the loss of a step."""
+        loss, metrics = self.step(**kwargs)
+        self.clock.losses.append(float(loss))
         return loss, metrics
 
-    def seen(**kwargs: Any) -> Any:  # noqa: ANN401
-        loss, metrics = evaluate(**kwargs)
-        if clock.steps and len(curve) < given.epochs:
-            curve.append([float(metrics[k]) for k in ("rmse_e_per_atom", "rmse_f", "rmse_stress")])
-        if len(clock.steps) == given.epochs and len(clock.epochs) < given.epochs:
+    def evaluated(self, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Note the validation errors of an epoch."""
+        loss, metrics = self.evaluate(**kwargs)
+        clock = self.clock
+        if clock.steps and len(self.curve) < self.given.epochs:
+            names = ("rmse_e_per_atom", "rmse_f", "rmse_stress")
+            self.curve.append([float(metrics[name]) for name in names])
+        if len(clock.steps) == self.given.epochs and len(clock.epochs) < self.given.epochs:
             clock.epochs.append(time.process_time() - clock.begun)
         return loss, metrics
 
-    words = {
+
+def _mace(folder: Path, given: argparse.Namespace) -> None:
+    with mace_models._environment_kept():  # noqa: SLF001
+        from mace.cli import run_train
+        from mace.tools import build_default_arg_parser
+    train = sys.modules["mace.tools.train"]  # mace.tools.train itself is a function of that name
+    checkpoint = model_files.load(folder / "start.pt", "mace")
+    watched, configure = _Watched(given, checkpoint, train), run_train.configure_model
+
+    def configured(*args: Any) -> Any:  # noqa: ANN401
+        model, output = configure(*args)
+        watched.weights(model)
+        return model, output
+
+    words = _words(folder, given, checkpoint.config)
+    line = [part for key, value in words.items() for part in (f"--{key}", str(value))]
+    with (
+        patch.object(run_train, "configure_model", configured),
+        patch.object(train, "train_one_epoch", watched.train_one_epoch),
+        patch.object(train, "take_step", watched.take_step),
+        patch.object(train, "evaluate", watched.evaluated),
+    ):
+        try:
+            run_train.run(build_default_arg_parser().parse_args([*line, "--amsgrad"]))
+        except Exception:  # what follows training, plots and tables, does not matter here
+            if len(watched.clock.epochs) < given.epochs:
+                raise
+    _report(folder / "mace.json", watched.clock, watched.curve, float("nan"))
+
+
+def _words(folder: Path, given: argparse.Namespace, config: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the command line of ``mace_run_train``."""
+    return {
         "name": "run",
         "work_dir": str(folder / "mace"),
         "train_file": str(folder / "train.xyz"),
@@ -301,19 +329,6 @@ def _mace(folder: Path, given: argparse.Namespace) -> None:
         "seed": 0,
         "num_workers": 0,
     }
-    line = [part for key, value in words.items() for part in (f"--{key}", str(value))]
-    with (
-        patch.object(run_train, "configure_model", configured),
-        patch.object(train, "train_one_epoch", timed_epoch),
-        patch.object(train, "take_step", timed_step),
-        patch.object(train, "evaluate", seen),
-    ):
-        try:
-            run_train.run(build_default_arg_parser().parse_args([*line, "--amsgrad"]))
-        except Exception:  # what follows training, plots and tables, does not matter here
-            if len(clock.epochs) < given.epochs:
-                raise
-    _report(folder / "mace.json", clock, curve, float("nan"))
 
 
 def _report(path: Path, clock: _Clock, curve: list[list[float]], built: float) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from hea_flows.config import load_campaign, text_sha256
+from hea_flows.schemas import AllWeights, Frozen, LoRA, Replay, TrainingSettings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GOOD = {
@@ -52,6 +53,52 @@ def test_one_word_makes_another_model(tmp_path: Path) -> None:
     assert (scratch.model.family, scratch.model.is_foundation) == ("mace", False)
 
 
+def test_a_method_by_its_name_or_its_fields(tmp_path: Path) -> None:
+    def training(value: object) -> TrainingSettings:
+        path = write(tmp_path / "a.yaml", model="mace:small", training=value)
+        return load_campaign(path)[0].training
+
+    assert training({}).method == AllWeights()
+    assert training({}).offsets == "fit"
+    assert training({"method": "lora"}).method == LoRA(rank=4, alpha=1.0)
+    assert training({"method": {"kind": "frozen", "through": "products"}}).method == Frozen(
+        through="products"
+    )
+    assert training({"offsets": {"Mo": -1.5}}).offsets == {"Mo": -1.5}
+    replay = {"kind": "replay", "file": "frames.extxyz", "weight": 0.5}
+    assert training({"method": replay}).method == Replay(file="frames.extxyz", weight=0.5)
+    (tmp_path / "frames.extxyz").touch()  # beside the campaign file
+    found = training({"method": replay}).method
+    assert found == Replay(file=str((tmp_path / "frames.extxyz").resolve()), weight=0.5)
+    assert TrainingSettings.from_dict(training({"method": replay}).as_dict()).method == found
+
+
+def test_a_model_of_a_study_has_its_own_method(tmp_path: Path) -> None:
+    (tmp_path / "frames.extxyz").touch()
+    replay = {"kind": "replay", "file": "frames.extxyz"}
+    entries = [
+        {"name": "a", "set": "1(1)+2(2)"},
+        {"name": "b", "set": "1(1)+2(2)", "training": {"method": replay}},
+    ]
+    campaign, _ = load_campaign(
+        write(
+            tmp_path / "a.yaml",
+            model="mace:small",
+            models=entries,
+            databases={"d": "2(2)"},
+            training={"method": "lora", "epochs": 7},
+        )
+    )
+    first, second = (campaign.settings_of(entry) for entry in campaign.models)
+    assert (first.method, first.epochs) == (LoRA(), 7)
+    assert (second.method, second.epochs) == (
+        Replay(file=str((tmp_path / "frames.extxyz").resolve())),
+        7,
+    )
+    built = TrainingSettings(method=LoRA())  # not read from a file: nothing of it is "set"
+    assert TrainingSettings(**built.model_dump(exclude_unset=True)).method == LoRA()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -67,6 +114,12 @@ def test_one_word_makes_another_model(tmp_path: Path) -> None:
         ({"dataset": {"fractions": [0.5, 0.1, 0.1]}}, r"add up to 1, got \[0.5, 0.1, 0.1\]"),
         ({"training": {"epochs": 0}}, "greater than or equal to 1"),
         ({"training": {"epoch": 3}}, "Extra inputs are not permitted"),
+        (
+            {"training": {"method": "lorra"}},
+            "expected tags: 'all', 'frozen', 'lora', 'replay'",
+        ),
+        ({"training": {"method": "replay"}}, "training.method.replay.file\n  Field required"),
+        ({"training": {"offsets": "guess"}}, "should be 'fit' or 'none'"),
         ({"monte_carlo": {"temperatures": [300]}}, "need a model"),
         (
             {"model": "chgnet:0.3.0", "monte_carlo": {"temperatures": [-1]}},

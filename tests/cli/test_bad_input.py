@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,17 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             "no dataset 'x'; give the path of a card (.json) or a shipped name:",
         ),
         ("name: a", "name: a\nmodel: chagnet", "chagnet"),
+        (
+            "name: a",
+            "name: a\ndatabases: {B: 2(2)}\nmodels: [{name: m, model: 'chagnet:1'}]",
+            "unknown model family 'chagnet'; accepted: chgnet",
+        ),
         ("name: a", "name: a\nmodel: {family: chgnet, path: none.pt}", "none.pt"),
+        (
+            "name: a",
+            "name: a\nmodel: chgnet:0.3.0\ntraining: {method: lora}",
+            "chgnet has no training method 'lora'; accepted: all, frozen embedding, frozen inter",
+        ),
         (
             "name: a",
             "name: a\nlabels: {engine: archive, options: {datset: x}}",
@@ -73,6 +84,28 @@ def test_a_model_with_another_checksum(
     error = fails(capsys, "run", str(path))
     assert "0" * 12 in error
     assert "model.pt" in error
+    assert not machine.exists()
+
+
+@pytest.mark.skipif(find_spec("mace") is None, reason="mace-torch is not installed")
+@pytest.mark.parametrize(
+    ("model", "method", "message"),
+    [
+        ("mace", "lora", "training method 'lora' needs a parent; from scratch all weights are tr"),
+        ("mace:small", "{kind: replay, file: none.xyz}", "no replay file at none.xyz"),
+    ],
+)
+def test_methods_of_training(
+    machine: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    model: str,
+    method: str,
+    message: str,
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"{BASE}model: {model}\ntraining: {{method: {method}}}\n")
+    assert message in fails(capsys, "run", str(path))
     assert not machine.exists()
 
 

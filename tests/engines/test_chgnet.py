@@ -19,6 +19,7 @@ from hea_flows.alloy.prototypes import Alloy  # noqa: E402
 from hea_flows.engines import model_files  # noqa: E402
 from hea_flows.engines.chgnet import FOUNDATIONS, CHGNetFamily  # noqa: E402
 from hea_flows.engines.model_files import ModelFileError  # noqa: E402
+from hea_flows.engines.potential import predict  # noqa: E402
 from hea_flows.engines.targets import target, with_energies  # noqa: E402
 from hea_flows.schemas import ModelSpec, TrainingSettings  # noqa: E402
 
@@ -117,6 +118,25 @@ def test_a_batch_is_what_one_by_one_gives() -> None:
         assert together.forces == pytest.approx(atoms.get_forces(), abs=1e-5)
         assert together.stress == pytest.approx(atoms.get_stress(), abs=1e-5)
         assert together.forces.shape == (len(atoms), 3)
+
+
+def test_weights_get_the_derivatives_that_chgnets_own_layers_give() -> None:
+    potential = FAMILY.load(SPEC.model_copy(update={"dtype": "float64"}))
+    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 1, 1))]
+    found = []
+    for potential.quick in (False, True):
+        potential.module.zero_grad()
+        batch = potential.collate(potential.prepare(structures))
+        output = predict(potential, batch, create_graph=True)
+        (output.energies.sum() + (output.forces**2).sum() + (output.stresses**2).sum()).backward()
+        named = potential.module.named_parameters()
+        slopes = {name: p.grad.clone() for name, p in named if p.grad is not None}
+        found.append((output.forces.detach(), slopes))
+    (theirs, expected), (ours, slopes) = found
+    assert float((ours - theirs).abs().max()) < 1e-11
+    assert slopes.keys() == expected.keys()
+    for name, slope in expected.items():
+        assert float((slopes[name] - slope).abs().max()) <= 1e-11 * float(slope.abs().max())
 
 
 def test_only_the_energy_costs_no_derivative() -> None:
@@ -265,3 +285,33 @@ def test_every_foundation_of_the_wheel_loads_without_running_code(name: str) -> 
     assert told.energy == pytest.approx(
         float(own.predict_structure(structure, task="e")["e"]) * 3, abs=3e-5
     )
+
+
+@pytest.mark.parametrize("through", ["embedding", "interactions"])
+def test_frozen_parts_stay_bit_identical(
+    split: tuple[list[Atoms], ...], tmp_path: Path, through: str
+) -> None:
+    """Through the interactions: what CHGNet's own example of fine-tuning freezes."""
+    example = ["atom_embedding", "bond_embedding", "angle_embedding"]
+    example += ["bond_basis_expansion", "angle_basis_expansion"]
+    if through == "interactions":
+        example += ["bond_conv_layers", "angle_layers"]
+        example += [f"atom_conv_layers.{i}" for i in range(3)]
+    method = {"kind": "frozen", "through": through}
+    settings = TrainingSettings.model_validate(
+        SETTINGS.model_dump() | {"method": method, "epochs": 1}
+    )
+    result = FAMILY.train(SPEC, *split, settings, tmp_path)
+    before = FAMILY.load(SPEC).module
+    after = model_files.load(Path(result.model.path or ""), "chgnet").state
+    changed = {n for n, p in before.named_parameters() if not torch.equal(p.detach(), after[n])}
+    frozen = tuple(f"{name}." for name in example)
+    assert changed
+    assert not [n for n in changed if n.startswith(frozen)]
+    # The magnetic moments are not learned; everything else that may change does.
+    free = {n for n, p in before.named_parameters() if not n.startswith(frozen)}
+    unused = {n for n in free if n.startswith(("composition_model", "site_wise"))}
+    assert {n.split(".")[0] for n in free - unused} == {n.split(".")[0] for n in changed}
+    assert (f"atom_conv_layers.{len(before.atom_conv_layers) - 1}") in {
+        ".".join(n.split(".")[:2]) for n in changed
+    }

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ if find_spec("mace") is None:  # importing it here would change the environment 
 
 from hea_flows.alloy.ordering import Ordering  # noqa: E402
 from hea_flows.alloy.prototypes import Alloy  # noqa: E402
-from hea_flows.engines import mace_models, model_files  # noqa: E402
+from hea_flows.engines import mace_foundations, mace_models, model_files  # noqa: E402
 from hea_flows.engines.loss import collate_targets, loss  # noqa: E402
 from hea_flows.engines.mace import MACEFamily  # noqa: E402
 from hea_flows.engines.model_files import ModelFileError  # noqa: E402
@@ -311,6 +312,67 @@ def test_foundations_by_name(
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ModelFileError, match=f"{sha256} was promised; not loaded"):
         FAMILY.load(medium)
+
+
+def test_every_foundation_of_the_installed_mace_has_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MACE's own download into MACE's own cache; only the network is not real."""
+    asked = []
+
+    def download(url: str, filename: str, timeout: int = 0) -> tuple[str, str]:
+        asked.append(url)
+        Path(filename).write_bytes(b"weights")
+        return filename, "Content-Type: application/octet-stream"
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(mace_models.foundations_models, "_urlretrieve_with_timeout", download)
+    known = mace_foundations.names()
+    paper = {"small", "small-0b2"}
+    others = {"medium", "large", "small-0b", "medium-0b", "medium-0b2", "large-0b2", "medium-0b3"}
+    newer = {"medium-mpa-0", "small-omat-0", "medium-omat-0", "mace-matpes-pbe-0"}
+    assert paper | others | newer <= set(known)
+    academic = {n for n in known if "omat" in n or "matpes" in n}
+    for name in known:
+        spec = ModelSpec(family="mace", name=name, sha256="00" * 32)
+        for _ in range(2):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                path, sha256 = mace_foundations.locate(spec)
+            assert path.parent == tmp_path / "mace"
+            assert path.read_bytes() == b"weights"
+            assert sha256 == spec.sha256
+            expected = [f"{name}: Using model under Academic"] if name in academic else []
+            assert [str(w.message)[: len(name) + 28] for w in told] == expected
+    assert len(asked) == len(set(asked)) == len(known)  # the second time it lay in the cache
+    assert [u for u in asked if u.endswith("mace-small-density-agnesi-stress.model")]
+    with pytest.raises(ValueError, match="unknown MACE model 'mh-1'; accepted: small, medium"):
+        mace_foundations.locate(ModelSpec(family="mace", name="mh-1"))
+
+
+def test_a_web_page_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def page(url: str, filename: str, timeout: int = 0) -> tuple[str, str]:
+        Path(filename).write_text("<html>sign in</html>")
+        return filename, "Content-Type: text/html"
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(mace_models.foundations_models, "_urlretrieve_with_timeout", page)
+    spec = ModelSpec(family="mace", name="medium-0b3")
+    with pytest.raises(FileNotFoundError, match=r"could not be downloaded .*check the URL"):
+        FAMILY.resolve(spec)
+    with pytest.raises(ModelFileError, match="is a web page, not the MACE model 'medium-0b3'; rem"):
+        FAMILY.resolve(spec)
+    assert len(list((tmp_path / "mace").iterdir())) == 1  # no checksum was recorded
+
+
+def test_a_pickle_that_was_cut_short_is_refused_in_one_line(
+    foundation: tuple[Any, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "short.model"
+    path.write_bytes(foundation[1].read_bytes()[:5000])
+    spec = ModelSpec(family="mace", path=str(path), sha256=model_files.verify(path, None))
+    with pytest.raises(ModelFileError, match=r"could not be loaded: [^\n]*$"):
+        FAMILY.load(spec)
 
 
 def test_unknown_elements_blocks_and_entries(

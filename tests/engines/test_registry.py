@@ -16,6 +16,8 @@ from hea_flows.engines.registry import (
     register_reference_engine,
 )
 
+BUILT_IN = ["chgnet", "mace", "mattersim", "nequip", "nequix"]
+
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,12 +39,14 @@ def test_importing_the_registry_loads_no_engine() -> None:
 
 
 def test_built_in_rows() -> None:
-    assert families() == ["chgnet", "mace"]
+    assert families() == BUILT_IN
     assert reference_engines() == ["archive", "gpaw", "teacher", "vasp"]
 
 
 def test_an_unknown_name_lists_the_accepted_ones() -> None:
-    with pytest.raises(ValueError, match=r"unknown model family 'mase'; accepted: chgnet, mace$"):
+    with pytest.raises(
+        ValueError, match=r"unknown model family 'mase'; accepted: chgnet, mace, mattersim, "
+    ):
         family("mase")
     accepted = "archive, gpaw, teacher, vasp"
     with pytest.raises(
@@ -62,9 +66,19 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_where_one_pip_command_does_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "hea_flows.engines.mattersim", raising=False)
+    monkeypatch.setitem(sys.modules, "mattersim", None)
+    monkeypatch.setitem(sys.modules, "loguru", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"install it: see requirements/mattersim\.txt \(docs/models\.md"
+    ):
+        family("mattersim")
+
+
 def test_a_script_registers_a_family() -> None:
     register_family("toy", Toy)
-    assert families() == ["chgnet", "mace", "toy"]
+    assert families() == [*BUILT_IN, "toy"]
     assert family("toy", size=3).size == 3  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="'toy' has no option 'sise'; accepted: size"):
         family("toy", sise=3)
@@ -103,7 +117,7 @@ def test_another_package_adds_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "class Pair:\n    name = 'pair'\n\nclass Table:\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert families() == ["chgnet", "mace", "pair"]
+    assert families() == sorted([*BUILT_IN, "pair"])
     assert reference_engines() == ["archive", "gpaw", "table", "teacher", "vasp"]
     assert family("pair").name == "pair"
     assert reference_engine("table").__name__ == "Table"

@@ -473,26 +473,6 @@ def test_an_early_stop_keeps_the_best_epoch_also_when_interrupted(
     assert len(again.curve) == 3
 
 
-def test_held_out_frames_change_nothing_but_are_measured(
-    split: tuple[list[Atoms], ...], tmp_path: Path
-) -> None:
-    plain = run(PairPotential(), split, tmp_path / "plain")
-    outside = frames(2, 9)
-    result = run(PairPotential(), split, tmp_path / "more", held_out=outside)
-    assert result.model.sha256 == plain.model.sha256
-    assert {k: v for k, v in result.errors.items() if k != "held-out"} == plain.errors
-    fresh = PairPotential()
-    loaded = model_files.load(Path(result.model.path), "pair", result.model.sha256)
-    fresh.module.load_state_dict(loaded.state)
-    off = [
-        (p.energy - f.get_potential_energy()) / len(f)
-        for p, f in zip(evaluate(fresh, outside), outside, strict=True)
-    ]
-    told = result.errors["held-out"]
-    assert told.n_frames == 2
-    assert told.energy_mev == pytest.approx(1000 * np.sqrt(np.mean(np.square(off))), rel=1e-9)
-
-
 def test_the_curve_holds_every_split(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 8, "learning_rate": 1e-12})
     result = run(PairPotential(dropout=0.0), split, tmp_path, settings)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pymongo
 import pytest
+from command import cli
 
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
@@ -23,22 +24,6 @@ from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress
 
 pytestmark = pytest.mark.slow
-
-
-def cli(connection: Connection, *arguments: str, check: bool = True) -> str:
-    """Run a command in a process of its own, on the test's database."""
-    environment = {**os.environ, **connection.environment(), "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "hea_flows", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    if check:
-        assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
 
 
 def test_a_killed_campaign_goes_on_and_leads_back_to_its_file(

@@ -81,6 +81,8 @@ def test_members_that_agree_have_no_calibration() -> None:
     document = judged([benchmark(i, ERRORS[0]) for i in range(2)])
     [table] = document.tables
     assert (table.spread_mev, table.scale, table.spearman) == (0, None, None)
+    alike = judged([benchmark(0, np.zeros(4)), benchmark(1, np.full(4, 2.0))])
+    assert (alike.tables[0].spearman, alike.tables[0].spread_mev) == (None, pytest.approx(2**0.5))
     assert "–" in committee_table(ReportInputs(committees=[document])).rows[0]
 
 

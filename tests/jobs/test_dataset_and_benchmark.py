@@ -269,6 +269,26 @@ def test_benchmark_gives_the_known_errors() -> None:
     assert point.model_mixing_mev == pytest.approx(20 / 3 + 10)
 
 
+def test_a_database_that_is_not_relaxed_has_no_relaxed_table() -> None:
+    pool = labels("1(1)+2(2)+3(3)")
+    databases = [
+        database(pool, "2(2)", "relaxed"),
+        database(pool, "2(2)+3(3)", "fixed", relaxed=False),
+    ]
+    hopeless = BenchmarkSpec(fmax=1e-9, max_steps=1)
+    job = BenchmarkMaker(benchmark=hopeless).make(
+        databases, foundation=ModelSpec(family="toy", name="t")
+    )
+    result = BenchmarkDoc.model_validate(run(job))
+    assert set(result.failed) >= set(databases[0].members)
+    found = {(t.database, t.geometry): (t.n, t.n_failed) for t in result.tables}
+    assert found == {
+        ("relaxed", "fixed"): (3, 0),
+        ("relaxed", "relaxed"): (0, 3),
+        ("fixed", "fixed"): (6, 0),
+    }
+
+
 def test_lattice_constant_is_that_of_the_relaxed_end_points() -> None:
     assert mean_lattice_constant(dataset(labels("1(1)"))) == pytest.approx(3.2)
 

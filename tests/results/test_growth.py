@@ -107,7 +107,7 @@ def test_the_figure_shows_errors_intervals_and_the_recommended_step(document: Gr
     [ring] = [x for x in axes.lines if x.get_label() == "recommended"]
     assert ring.get_xydata().tolist() == [[45, 4.0]]
     pairs = [list(x.get_ydata()) for x in axes.lines if x.get_marker() == "_"]
-    assert [[11.5, 12.5], [3.5, 4.5], [3.4, 4.4]] == [y for y in pairs if len(y) == 2]
+    assert [y for y in pairs if len(y) == 2] == [[11.5, 12.5], [3.5, 4.5], [3.4, 4.4]]
     assert "Stopped: no improvement beyond its error" in figure.get_supxlabel().replace("\n", " ")
 
 

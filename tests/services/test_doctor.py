@@ -44,7 +44,7 @@ def test_nothing_is_there(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     found = _by_name()
     assert "hea-flows db start" in found["database"].detail
     assert {name for name, check in found.items() if check.state == "missing"} == {"database"}
-    optional = {"mace", "chgnet", "nequix", "gpaw"}
+    optional = {"mace", "chgnet", "mattersim", "e3nn", "nequip", "gpaw"}
     assert {name for name, check in found.items() if check.state == "warn"} == {
         *optional,
         "torch",

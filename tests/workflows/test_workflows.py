@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import SecretStr
 
-from hea_flows.alloy.frames import read_frames
+from hea_flows.alloy.frames import read_frames, write_frames
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.sets import parse
 from hea_flows.engines.labels import Labelled, label_document
@@ -56,6 +58,20 @@ labels: {engine: archive, options: {dataset: tiny.json}}
 model: chgnet:0.3.0
 training: {epochs: 2, seed: 1}
 benchmark: {relaxed: false}
+"""
+STUDY = """\
+name: tiny-study
+alloy: {elements: [Mo, Ta, W]}
+labels: {engine: archive, options: {dataset: tiny.json}}
+model: chgnet:0.3.0
+training: {epochs: 1}
+benchmark: {relaxed: false}
+models:
+  - {name: as it is}
+  - {name: Binaries, set: 1(1)+2(2), seeds: [3, 1]}
+databases:
+  Ternaries: 3(3)
+  All: 1(1)+2(2)+3(3)
 """
 Run = Callable[..., str]
 
@@ -111,6 +127,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LabelDo
     (folder / "tiny.yaml").write_text(CAMPAIGN)
     only_labels = CAMPAIGN.partition("model:")[0].replace("name: tiny", "name: labels-only")
     (folder / "labels-only.yaml").write_text(only_labels)
+    (folder / "study.yaml").write_text(STUDY)
     return card, made
 
 
@@ -205,7 +222,7 @@ def maes(document: Any) -> list[float]:
 def test_every_script_is_tested_and_described() -> None:
     source = Path(__file__).read_text() + (ROOT / "tests" / "test_extending.py").read_text()
     readme = (ROOT / "workflows" / "README.md").read_text()
-    assert len(WORKFLOWS) == 9
+    assert len(WORKFLOWS) == 11
     for name in WORKFLOWS:
         assert re.search(rf'"{name}[ "]', source)
         assert f"`{name}.py`" in readme
@@ -266,6 +283,33 @@ def test_fine_tune(script: Run, folder: Path, store: Any) -> None:
     assert np.abs([p.energy - q.energy for p, q in zip(own, before, strict=True)]).max() > 1e-3
 
 
+def test_pretrain_mace(script: Run, folder: Path) -> None:
+    pytest.importorskip("mace")
+    rng = np.random.default_rng(3)
+    frames = []
+    for i in range(24):
+        atoms = bulk(("Cu", "Al")[i % 2], "fcc", a=3.9, cubic=True)
+        atoms.symbols[0] = "Cu"
+        atoms.positions += rng.normal(scale=0.05, size=(4, 3))
+        atoms.calc = EMT()
+        energy = atoms.get_potential_energy() - 3.0 * list(atoms.symbols).count("Cu")
+        forces, stress = atoms.get_forces(), atoms.get_stress()
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces, stress=stress)
+        frames.append(atoms)
+    frames[5].symbols[1] = "Ag"  # in one frame only: left out
+    write_frames(folder / "compounds.extxyz", frames)
+    printed = script(
+        "pretrain_mace compounds.extxyz --epochs 2 --hidden 8x0e --cutoff 4 --output first.pt"
+    )
+    assert "23 of 24 frames, 2 elements" in printed
+    path = folder / "first.pt"
+    assert f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}" in printed
+    # The file, without offsets, has the error that the network had with them.
+    [test] = numbers(r"test: 1 frames, RMSE ([\d.]+) meV/atom", printed)
+    [own] = numbers(r"file itself on the test frames: RMSE ([\d.]+)", printed)
+    assert own == pytest.approx(test, abs=0.11)
+
+
 def test_campaign(campaign: str, store: Any, folder: Path) -> None:
     assert numbers(r"labels: (\d+)", campaign) == [9]
     assert numbers(r"frames: (\d+)", campaign) == [18]
@@ -287,6 +331,29 @@ def test_campaign_without_a_database(script: Run, folder: Path) -> None:
     assert numbers(r"labels: (\d+)", printed) == [9]
     assert numbers(r"frames: (\d+)", printed) == [18]
     assert (folder / "labels-only-report.html").stat().st_size > 10_000
+
+
+def test_study(stored: Run, store: Any) -> None:
+    printed = stored("study study.yaml")
+    assert "tiny-study: 9 structures in 3 sets, 2 models to train, 1 as they are" in printed
+    rows = [line.split("\t") for line in printed.splitlines() if line.count("\t") == 8][1:]
+    table = {tuple(row[:3]): row[3:] for row in rows}
+    # Three ternaries of equal concentrations, and three binaries that may have been trained on.
+    all_of = SHIFT * (3 * 2 / 3 + 3 / 2) / 6
+    for database, n, mae in (("Ternaries", 3, SHIFT * 2 / 3), ("All", 6, all_of)):
+        geometry, *counts, every, new = table["as it is", "-", database]
+        assert (geometry, counts) == ("fixed", [str(n), "0", "0"])
+        assert [float(every), float(new)] == pytest.approx([mae, mae], abs=0.05)
+    found = documents(store, "benchmark", "tiny-study", role="fine-tuned")
+    assert {d.seed for d in found} == {1, 3}
+    for d in found:
+        for t in d.tables:
+            known = 3 if t.database == "All" else 0
+            assert table["Binaries", str(d.seed), t.database] == [
+                *("fixed", str(3 + known), str(known), "0"),
+                *(f"{t.mixing_mae_mev:.3f}", f"{t.new_mixing_mae_mev:.3f}"),
+            ]
+    assert len(rows) == 2 * (1 + 2)
 
 
 def test_benchmark_model(stored: Run, store: Any) -> None:

@@ -97,7 +97,7 @@ def parse(expression: str, named: Mapping[str, NamedSet | str] | None = None) ->
     SetError
         One line with the position and what is accepted there.
     """
-    known = _shipped_sets() if named is None else named
+    known = _shipped() if named is None else named
     texts = {k.lower(): v if isinstance(v, str) else v.expression for k, v in known.items()}
     return Expression(expression, Parser(expression, texts).parse())
 
@@ -160,8 +160,8 @@ def load_named_sets(path: Path | None = None) -> dict[str, NamedSet]:
 
 
 @cache
-def _shipped_sets() -> Mapping[str, NamedSet]:
-    """Return the named sets of the package; a file that is installed does not change."""
+def _shipped() -> Mapping[str, NamedSet]:
+    """Return the package's sets, read once: every expression that is parsed asks for them."""
     return load_named_sets()
 
 
@@ -171,7 +171,7 @@ def set_name(expression: str) -> str:
         meant = parse(expression).canonical
     except ValueError:
         return expression
-    for entry in _shipped_sets().values():
+    for entry in _shipped().values():
         if entry.label and parse(entry.expression).canonical == meant:
             return entry.label
     return expression

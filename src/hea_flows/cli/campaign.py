@@ -74,10 +74,12 @@ def _find_config(path: Path) -> Path:
 
     if path.is_file():
         return path
-    shipped = Path(str(named_sets_path())).parent / f"{path.name.removesuffix('.yaml')}.yaml"
-    if len(path.parts) == 1 and shipped.is_file():
-        return shipped
-    names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.yaml") if p.stem != "sets"))
+    root = named_sets_path().parent
+    files = [p for p in root.glob("*.yaml") if p.stem != "sets"] + [*root.glob("studies/*.yaml")]
+    shipped = {p.relative_to(root).with_suffix("").as_posix(): p for p in files}
+    if found := shipped.get(path.as_posix().removesuffix(".yaml")):
+        return found
+    names = ", ".join(sorted(shipped))
     msg = f"no campaign file at {path}; give the path of one, or a shipped name: {names}"
     raise FileNotFoundError(msg)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
-from hea_flows.config.plan import GrowthPlan, Plan, plan
+from hea_flows.config.plan import GrowthPlan, Plan, Training, plan
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatabaseSpec,
@@ -34,6 +34,7 @@ __all__ = [
     "SetSpec",
     "StartSpec",
     "ThermodynamicsSpec",
+    "Training",
     "load_campaign",
     "model_from_text",
     "plan",

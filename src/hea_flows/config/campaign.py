@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hea_flows.alloy.sets import parse
 from hea_flows.config.sections import (
@@ -22,7 +23,7 @@ from hea_flows.config.sections import (
     ThermodynamicsSpec,
     model_from_text,
 )
-from hea_flows.schemas import AlloySpec, ModelSpec, Record, TrainingSettings
+from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
 
 
 class Campaign(Record):
@@ -72,8 +73,14 @@ class Campaign(Record):
             raise ValueError(msg)
         for entry in self.models:
             self._check(entry)
-        if self.model is None and (self.monte_carlo or self.thermodynamics):
-            msg = "monte_carlo and thermodynamics need a model, for example model: chgnet:0.3.0"
+        if (self.monte_carlo or self.thermodynamics) and not self._trains():
+            msg = (
+                "monte_carlo and thermodynamics need a model that is trained: give model, for "
+                "example chgnet:0.3.0, and structures to train on"
+            )
+            raise ValueError(msg)
+        if self.structures and (taken := {"training", "held-out"} & set(self.databases)):
+            msg = f"databases: {min(taken)!r} is what structures are called; rename it"
             raise ValueError(msg)
         if self.models and not self.databases:
             msg = "models need databases to be compared with, for example Database 2: database-2"
@@ -110,7 +117,20 @@ class Campaign(Record):
                 f"model {entry.name!r} has no set and {parent.family} alone is untrained; give one"
             )
             raise ValueError(msg)
-        self.settings_of(entry)
+        try:
+            self.settings_of(entry)
+        except ValidationError as error:  # pydantic would leave out which model it is
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, ("training", *first["loc"])))
+            why = first["msg"].removeprefix("Value error, ")
+            msg = f"model {entry.name!r}: {key}: {why[:1].lower()}{why[1:]}"
+            if first["type"] == "extra_forbidden":
+                msg += f"; accepted: {', '.join(TrainingSettings.model_fields)}"
+            raise ValueError(msg) from None
+
+    def _trains(self) -> bool:
+        own = self.model is not None and any(s.use == "training" for s in self.structures)
+        return own or any(entry.set is not None for entry in self.models)
 
     def settings_of(self, entry: ModelEntry) -> TrainingSettings:
         """Return how a model is trained, without its seeds."""
@@ -130,8 +150,8 @@ class Campaign(Record):
 def load_campaign(path: Path) -> tuple[Campaign, str]:
     """Read a campaign file; return it and its text.
 
-    Every set is built once, so that an impossible one is told before anything runs. A dataset or
-    checkpoint given as a relative path is looked up beside the file first.
+    Every set is built once, so that an impossible one is told before anything runs. A dataset,
+    checkpoint or replay file given as a relative path is looked up beside the file first.
 
     Raises
     ------
@@ -154,21 +174,49 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
     campaign = Campaign.model_validate(data)
     for expression in campaign.expressions():
-        parse(expression).build(campaign.alloy.to_alloy(), campaign.seed)
-    own = [
+        structures_of(expression, campaign.alloy, campaign.seed)
+    _beside(path.parent, campaign)
+    return campaign, text
+
+
+def _beside(folder: Path, campaign: Campaign) -> None:
+    """Make relative paths absolute that lie in a folder."""
+
+    def found(name: Any) -> str | None:  # noqa: ANN401
+        there = isinstance(name, str) and (folder / name).is_file()
+        return str((folder / name).resolve()) if there else None
+
+    labels = [
+        campaign.labels,
         *(s.labels for s in campaign.structures),
         *(m.labels for m in campaign.models),
         *(d.labels for d in campaign.databases.values()),
         campaign.grow and campaign.grow.labels,
     ]
-    for labels in (campaign.labels, *(spec for spec in own if spec)):
-        dataset = labels.options.get("dataset")
-        if isinstance(dataset, str) and (path.parent / dataset).is_file():
-            labels.options["dataset"] = str((path.parent / dataset).resolve())
+    for spec in labels:
+        if spec and (dataset := found(spec.options.get("dataset"))):
+            spec.options["dataset"] = dataset
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
-        if model and model.path and (path.parent / model.path).is_file():
-            model.path = str((path.parent / model.path).resolve())
-    return campaign, text
+        if model and (path := found(model.path)):
+            model.path = path
+    method = campaign.training.method
+    if isinstance(method, Replay):
+        method.file = found(method.file) or method.file
+    for entry in campaign.models:
+        changed = entry.training.get("method")
+        if isinstance(changed, dict) and (file := found(changed.get("file"))):
+            changed["file"] = file
+
+
+def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:
+    """Return id and number of sites of the structures of a set; built once in this process."""
+    return _structures_of(expression, alloy.model_dump_json(), seed)
+
+
+@lru_cache(maxsize=256)
+def _structures_of(expression: str, alloy: str, seed: int) -> tuple[tuple[str, int], ...]:
+    host = AlloySpec.model_validate_json(alloy).to_alloy()
+    return tuple((o.id, o.n_sites) for o in parse(expression).build(host, seed))
 
 
 def text_sha256(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hea_flows.alloy.sets import parse, set_name
-from hea_flows.config.campaign import Campaign
+from hea_flows.alloy.sets import set_name
+from hea_flows.config.campaign import Campaign, structures_of
 from hea_flows.config.sections import GrowthSpec, LabelSpec, ModelEntry
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -128,7 +128,7 @@ class Plan:
             first, else the first there are.
         """
         found = {i for k in chosen for i in (*self.earlier(k), k)}
-        if end_points and not any(self.sets[i].end_points for i in found):
+        if end_points:
             alike = [s.labels == self.sets[chosen[0]].labels for s in self.sets]
             pure = [i for i, s in enumerate(self.sets) if s.end_points]
             found |= set([i for i in pure if alike[i]][:1] or pure[:1])
@@ -167,7 +167,6 @@ def plan(campaign: Campaign) -> Plan:
 class _Planner:
     def __init__(self, campaign: Campaign) -> None:
         self.campaign, self.plan = campaign, Plan()
-        self.alloy = campaign.alloy.to_alloy()
 
     def labelled(self, expression: str, labels: LabelSpec | None, use: str) -> int:
         """Return the position of a set that is labelled in a way, added if it is new."""
@@ -182,8 +181,8 @@ class _Planner:
 
     def built(self, expression: str, labels: LabelSpec, use: str) -> LabelledSet:
         """Return a set of the campaign's alloy."""
-        orderings = parse(expression).build(self.alloy, self.campaign.seed)
-        ids, pure = tuple(o.id for o in orderings), any(o.n_sites == 1 for o in orderings)
+        found = structures_of(expression, self.campaign.alloy, self.campaign.seed)
+        ids, pure = tuple(key for key, _ in found), any(n == 1 for _, n in found)
         return LabelledSet(expression, labels, [use], ids, pure)
 
     def single_model(self, model: ModelSpec, sets: tuple[int, ...]) -> None:

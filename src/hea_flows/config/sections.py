@@ -79,6 +79,9 @@ class ModelEntry(Record):
         if self.set is None and (self.training or self.seeds or self.labels):
             msg = f"model {self.name!r} has no set, so it is not trained: leave out its training"
             raise ValueError(msg)
+        if self.seeds and "seed" in self.training:
+            msg = f"model {self.name!r}: give seeds, or training.seed, not both"
+            raise ValueError(msg)
         if len(set(self.seeds)) < len(self.seeds):
             msg = f"model {self.name!r}: every seed once, got {self.seeds}"
             raise ValueError(msg)

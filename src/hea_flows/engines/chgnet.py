@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from chgnet.model.model import BatchedGraph, CHGNet
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from hea_flows.engines import model_files, potential, training
+from hea_flows.engines import chgnet_layers, methods, model_files, potential, training
+from hea_flows.engines.chgnet_layers import Expansions, Wiring
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, PotentialCalculator
 from hea_flows.engines.registry import Prediction, TrainingResult
@@ -40,11 +41,29 @@ FOUNDATIONS: Mapping[str, tuple[str, str]] = {
     ),
 }
 _MAX_Z = 94
+_EMBEDDING = (
+    "atom_embedding",
+    "bond_embedding",
+    "angle_embedding",
+    "bond_basis_expansion",
+    "angle_basis_expansion",
+)
+#: What stays the parent's. Through the interactions: as in CHGNet's own example of fine-tuning,
+#: all but the last convolution of the atoms and what reads it out.
+_FROZEN: Mapping[str, Sequence[str]] = {
+    "frozen embedding": _EMBEDDING,
+    "frozen interactions": (
+        *_EMBEDDING,
+        "atom_conv_layers",
+        "bond_conv_layers",
+        "angle_layers",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class CHGNetFamily:
-    """CHGNet models: fine-tuned with all weights, or from scratch.
+    """CHGNet models: fine-tuned with all weights or with parts frozen, or from scratch.
 
     Parameters
     ----------
@@ -57,6 +76,7 @@ class CHGNetFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="chgnet", init=False)
+    methods: ClassVar[frozenset[str]] = frozenset({"all", *_FROZEN})
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it."""
@@ -78,7 +98,7 @@ class CHGNetFamily:
             msg = f"{path} is neither a CHGNet checkpoint of hea-flows nor of CHGNet itself"
             raise ModelFileError(msg)
         module = _build(config)
-        module.load_state_dict(state)
+        model_files.fill(module, state, path)
         return CHGNetPotential(module, config, spec.dtype, device)
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
@@ -108,11 +128,12 @@ class CHGNetFamily:
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
-        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
+        methods.check(self, parent, settings)
         start = self.fresh(settings.seed, device) if parent is None else self.load(parent, device)
+        _freeze(start.module, settings.method.label)
         parent = None if parent is None else self.resolve(parent)
         return training.train(
             start,
@@ -122,7 +143,6 @@ class CHGNetFamily:
             settings,
             directory,
             parent=parent,
-            held_out=held_out,
             on_epoch=on_epoch,
         )
 
@@ -160,6 +180,7 @@ class CHGNetPotential:
         self.device = torch.device(device)
         self.module = module.to(dtype=self.dtype, device=self.device)
         self.config = dict(config)
+        self.quick = chgnet_layers.supported(module)
 
     def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
         """Return the graph of each frame."""
@@ -226,22 +247,38 @@ class CHGNetPotential:
         directions = bonds / lengths[:, None]
         undirected = lengths[inputs["to_directed"]]
         basis = module.bond_basis_expansion
-        graph = BatchedGraph(
-            atomic_numbers=inputs["numbers"],
-            bond_bases_ag=basis.rbf_expansion_ag(undirected),
-            bond_bases_bg=basis.rbf_expansion_bg(undirected),
-            angle_bases=module.angle_basis_expansion(
-                directions[angles[:, 2]], directions[angles[:, 4]]
-            ),
-            batched_atom_graph=edges,
-            batched_bond_graph=angles[:, [0, 1, 3]],
-            atom_owners=inputs["owners"],
-            directed2undirected=inputs["to_undirected"],
-            atom_positions=[positions],
-            strains=[strains],
-            volumes=batch.volumes,
+        known = Expansions(
+            basis.rbf_expansion_ag(undirected),
+            basis.rbf_expansion_bg(undirected),
+            module.angle_basis_expansion(directions[angles[:, 2]], directions[angles[:, 4]]),
         )
-        energies = module._compute(graph)["e"] * batch.n_atoms  # noqa: SLF001
+        if self.quick:
+            wiring = Wiring(
+                inputs["numbers"] - 1,
+                inputs["owners"],
+                edges[:, 0].contiguous(),
+                edges[:, 1].contiguous(),
+                inputs["to_undirected"],
+                angles[:, 0].contiguous(),
+                angles[:, 1].contiguous(),
+                angles[:, 3].contiguous(),
+            )
+            energies = chgnet_layers.energies(module, wiring, known)
+        else:
+            graph = BatchedGraph(
+                atomic_numbers=inputs["numbers"],
+                bond_bases_ag=known.bonds_of_atoms,
+                bond_bases_bg=known.bonds_of_bonds,
+                angle_bases=known.angles,
+                batched_atom_graph=edges,
+                batched_bond_graph=angles[:, [0, 1, 3]],
+                atom_owners=inputs["owners"],
+                directed2undirected=inputs["to_undirected"],
+                atom_positions=[positions],
+                strains=[strains],
+                volumes=batch.volumes,
+            )
+            energies = module._compute(graph)["e"] * batch.n_atoms  # noqa: SLF001
         if module.composition_model is not None:
             reference = module.composition_model.fc.weight[0, inputs["numbers"] - 1]
             energies = energies.index_add(0, inputs["owners"], reference)
@@ -269,6 +306,12 @@ def _locate(spec: ModelSpec) -> tuple[Path, str | None]:
 def _build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its size
         return CHGNet(**config)
+
+
+def _freeze(module: Any, method: str) -> None:  # noqa: ANN401
+    for name in _FROZEN.get(method, ()):
+        module.get_submodule(name).requires_grad_(requires_grad=False)
+    module.atom_conv_layers[-1].requires_grad_(requires_grad=True)
 
 
 def _species(numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401

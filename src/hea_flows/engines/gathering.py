@@ -56,7 +56,7 @@ def spread(x: Any, slots: Slots) -> Any:  # noqa: ANN401
     return _Spread.apply(x, slots)
 
 
-class _Expand(torch.autograd.Function):
+class _Expand(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: Any, slots: Slots) -> Any:  # noqa: ANN401
         ctx.slots = slots
@@ -67,7 +67,7 @@ class _Expand(torch.autograd.Function):
         return _Contract.apply(gradient, ctx.slots), None
 
 
-class _Contract(torch.autograd.Function):
+class _Contract(torch.autograd.Function):  # type: ignore[misc]
     """The sum of both slots of each bond."""
 
     @staticmethod
@@ -80,7 +80,7 @@ class _Contract(torch.autograd.Function):
         return _Expand.apply(gradient, ctx.slots), None
 
 
-class _Spread(torch.autograd.Function):
+class _Spread(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: Any, slots: Slots) -> Any:  # noqa: ANN401
         ctx.slots = slots
@@ -91,7 +91,7 @@ class _Spread(torch.autograd.Function):
         return _Collect.apply(gradient, ctx.slots), None
 
 
-class _Collect(torch.autograd.Function):
+class _Collect(torch.autograd.Function):  # type: ignore[misc]
     """The sum over all slots that hold an atom."""
 
     @staticmethod

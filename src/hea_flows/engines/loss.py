@@ -17,11 +17,12 @@ from hea_flows.schemas import ErrorSummary, LossWeights
 
 @dataclass(frozen=True)
 class BatchTarget:
-    """Labels of a batch: energies (B,), forces (N, 3), stresses (B, 3, 3)."""
+    """Labels of a batch: energies (B,), forces (N, 3), stresses (B, 3, 3), weights (B,) or none."""
 
     energies: Any
     forces: Any
     stresses: Any
+    weights: Any = None
 
 
 @dataclass
@@ -66,15 +67,24 @@ class SquaredErrors:
 
 
 def squared_errors(output: Output, target: BatchTarget) -> SquaredErrors:
-    """Compare predictions with labels; what was not predicted does not count."""
-    energy = (output.energies - target.energies) / output.n_atoms
-    errors = SquaredErrors(energy=(energy**2).sum(), n_energy=energy.numel())
-    if output.forces is not None:
-        forces = output.forces - target.forces
-        errors.forces, errors.n_forces = (forces**2).sum(), forces.numel()
-    if output.stresses is not None:
-        stress = output.stresses - target.stresses
-        errors.stress, errors.n_stress = (stress**2).sum(), stress.numel()
+    """Compare predictions with labels; what was not predicted does not count.
+
+    Weights multiply the squared errors of their frames and leave the counts as they are.
+    """
+    energy = ((output.energies - target.energies) / output.n_atoms) ** 2
+    forces = None if output.forces is None else (output.forces - target.forces) ** 2
+    stress = None if output.stresses is None else (output.stresses - target.stresses) ** 2
+    if target.weights is not None:
+        energy = energy * target.weights
+        if forces is not None:
+            forces = forces * torch.repeat_interleave(target.weights, output.n_atoms)[:, None]
+        if stress is not None:
+            stress = stress * target.weights[:, None, None]
+    errors = SquaredErrors(energy=energy.sum(), n_energy=energy.numel())
+    if forces is not None:
+        errors.forces, errors.n_forces = forces.sum(), forces.numel()
+    if stress is not None:
+        errors.stress, errors.n_stress = stress.sum(), stress.numel()
     return errors
 
 
@@ -93,10 +103,12 @@ def collate_targets(targets: Sequence[Target], like: Any) -> BatchTarget:  # noq
     def tensor(values: Any) -> Any:  # noqa: ANN401
         return torch.as_tensor(np.asarray(values), dtype=like.dtype, device=like.device)
 
+    weights = [t.weight for t in targets]
     return BatchTarget(
         tensor([t.energy for t in targets]),
         tensor(np.concatenate([t.forces for t in targets])),
         tensor(np.stack([t.stress for t in targets])),
+        None if set(weights) == {1.0} else tensor(weights),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,14 +14,22 @@ from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from hea_flows.engines import mace_layers, mace_models, model_files, potential, training
+from hea_flows.engines import (
+    mace_layers,
+    mace_methods,
+    mace_models,
+    methods,
+    model_files,
+    potential,
+    training,
+)
 from hea_flows.engines.mace_foundations import locate
 from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator
+from hea_flows.engines.potential import Batch, PotentialCalculator, SelfDerived
 from hea_flows.engines.registry import Prediction, TrainingResult
 from hea_flows.engines.targets import target
-from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
+from hea_flows.schemas import Epoch, ModelSpec, Replay, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class MACEFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="mace", init=False)
+    methods: ClassVar[frozenset[str]] = mace_methods.METHODS
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it; may download it."""
@@ -91,26 +100,34 @@ class MACEFamily:
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
-        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Fine-tune `parent`, or train from scratch; see `hea_flows.engines.registry.Family`."""
+        methods.check(self, parent, settings)
+        replay: Sequence[Atoms] = ()
         if parent is None:
             elements = {int(z) for f in (*train, *validation, *test) for z in f.numbers}
             start = self.fresh(train, settings.seed, device, elements=elements)
         else:
+            settings = methods.resolve(settings)
             start, parent = self.load(parent, device), self.resolve(parent)
-        quick = mace_layers.supported(start.module)
+            if isinstance(settings.method, Replay):
+                drawn = methods.replay_frames(settings.method, start.numbers)
+                replay = mace_methods.of_replay(drawn)
+            mace_methods.prepare(start, settings)
+        quick: SelfDerived | None = None
+        if settings.method.kind != "lora" and mace_layers.supported(start.module):
+            quick = ScalarMACE(start)
         return training.train(
-            ScalarMACE(start) if quick else start,
+            quick or start,
             train,
             validation,
             test,
             settings,
             directory,
             parent=parent,
-            held_out=held_out,
             on_epoch=on_epoch,
+            replay=replay,
         )
 
     def fresh(
@@ -157,11 +174,16 @@ class MACEFamily:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = mace_models.build(config)
+        mace_models.widen_species(module)
         return MACEPotential(module, config, self.dtype, device)
 
 
 class MACEPotential:
-    """A loaded MACE model; see `hea_flows.engines.potential.Potential`."""
+    """A loaded MACE model; see `hea_flows.engines.potential.Potential`.
+
+    `plain` makes of the module that is trained the weights that are kept; `heads` are those of the
+    module that is trained (`hea_flows.engines.mace_methods`).
+    """
 
     def __init__(
         self,
@@ -176,6 +198,8 @@ class MACEPotential:
         self.config = dict(config)
         self.numbers = [int(z) for z in config["atomic_numbers"]]
         self.cutoff = float(config["r_max"])
+        self.heads: tuple[str, ...] = ("Default",)
+        self.plain: Callable[[Any], Mapping[str, Any]] = lambda trained: trained.state_dict()
 
     def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
         """Return the graph of each frame."""
@@ -191,7 +215,12 @@ class MACEPotential:
             "edge_index": torch.tensor(edges, dtype=torch.int64),
             "unit_shifts": torch.tensor(shifts, dtype=self.dtype),
             "node_attrs": species,
+            "head": self._head(frame),
         }
+
+    def _head(self, frame: Atoms) -> int:
+        """Return the head that a frame is for; the first if it names none, or there is one."""
+        return self.heads.index(frame.info.get("head", self.heads[0])) if self.heads[1:] else 0
 
     def recoloured(self, graph: dict[str, Any], numbers: NDArray[np.int64]) -> dict[str, Any]:
         """Return the graph with other atomic numbers on the same sites."""
@@ -224,6 +253,7 @@ class MACEPotential:
             "node_attrs": join("node_attrs"),
             "batch": torch.repeat_interleave(n_atoms),
             "ptr": torch.tensor(starts, device=self.device),
+            "head": torch.tensor([g["head"] for g in graphs], device=self.device),
         }
         volumes = torch.tensor([g["volume"] for g in graphs], dtype=self.dtype, device=self.device)
         return Batch(join("positions"), n_atoms, volumes, inputs)
@@ -234,9 +264,17 @@ class MACEPotential:
         data["shifts"] = data["unit_shifts"]  # replaced by those of the strained cell
         return self.module(data, compute_force=False, compute_displacement=True)["energy"]
 
+    def add_atomic_energies(self, offsets: Mapping[str, float]) -> None:
+        """Add energies per element (eV) to the model's own E0, so that it needs no offsets."""
+        energies = np.array(self.config["atomic_energies"], dtype=float)
+        energies += [offsets.get(chemical_symbols[z], 0.0) for z in self.numbers]
+        self.config["atomic_energies"] = energies.tolist()
+        held = self.module.atomic_energies_fn.atomic_energies
+        held.copy_(torch.as_tensor(energies).to(held).reshape(held.shape))
+
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""
-        return Checkpoint("mace", self.config, self.module.state_dict(), meta)
+        return Checkpoint("mace", self.config, self.plain(self.module), meta)
 
 
 def _neighbours(frame: Atoms, cutoff: float) -> tuple[Any, Any]:

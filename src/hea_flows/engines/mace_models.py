@@ -41,7 +41,10 @@ with _environment_kept(), contextlib.redirect_stdout(io.StringIO()):
     from mace import modules
     from mace.calculators import foundations_models
     from mace.data.neighborhood import get_neighborhood
-    from mace.tools.scripts_utils import extract_config_mace_model
+    from mace.modules.lora import LoRADenseLinear, LoRAFCLayer, LoRAO3Linear, inject_lora
+    from mace.tools import AtomicNumberTable
+    from mace.tools.finetuning_utils import load_foundations_elements
+    from mace.tools.scripts_utils import extract_config_mace_model, remove_pt_head
 
 #: What a small model from scratch is made of; numbers as in `mace.modules.ScaleShiftMACE`.
 ARCHITECTURE: Mapping[str, Any] = {
@@ -63,12 +66,22 @@ ARCHITECTURE: Mapping[str, Any] = {
 }
 __all__ = [
     "ARCHITECTURE",
+    "AtomicNumberTable",
+    "LoRADenseLinear",
+    "LoRAFCLayer",
+    "LoRAO3Linear",
     "architecture",
     "build",
+    "defaults",
     "describe",
     "foundations_models",
     "get_neighborhood",
+    "inject_lora",
+    "load_foundations_elements",
+    "o3",
     "rebuilt",
+    "remove_pt_head",
+    "widen_species",
 ]
 
 _IRREPS = ("hidden_irreps", "MLP_irreps", "edge_irreps")
@@ -115,7 +128,7 @@ def build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
             arguments[key] = o3.Irreps(arguments[key])
     for key in _ARRAYS:
         arguments[key] = np.asarray(arguments[key], dtype=float)
-    with _defaults(torch.float64):
+    with defaults(torch.float64):
         try:
             return modules.ScaleShiftMACE(**arguments)
         except (TypeError, ValueError) as error:
@@ -177,6 +190,20 @@ def rebuilt(module: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
     return fresh, config
 
 
+def widen_species(module: Any) -> None:  # noqa: ANN401
+    """Scale the weights of an untrained model that multiply one-hot species, in place.
+
+    e3nn divides by the root of the number of inputs, as if they were all there; of a one-hot
+    vector one is. With 80 elements features would start at a ninth of unit size, products of
+    three below what Adam's ε lets move.
+    """
+    root = len(module.atomic_numbers) ** 0.5
+    with torch.no_grad():
+        module.node_embedding.linear.weight.mul_(root)
+        for interaction in module.interactions:
+            interaction.skip_tp.weight.mul_(root)
+
+
 def _named(table: Mapping[str, Any], name: str, what: str) -> Any:  # noqa: ANN401
     if name not in table:
         msg = f"unknown {what} {name!r}; accepted: {', '.join(table)}"
@@ -195,7 +222,7 @@ def _gate_name(gate: Any) -> str:  # noqa: ANN401
 
 
 @contextlib.contextmanager
-def _defaults(dtype: Any) -> Iterator[None]:  # noqa: ANN401
+def defaults(dtype: Any) -> Iterator[None]:  # noqa: ANN401
     """Build in one precision and without TorchScript, and leave both defaults as they were."""
     precision, options = torch.get_default_dtype(), get_optimization_defaults()
     torch.set_default_dtype(dtype)

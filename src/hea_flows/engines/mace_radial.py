@@ -40,7 +40,7 @@ def with_slopes(network: Any, values: Any, slopes: Any) -> tuple[Any, Any]:  # n
     return value, slope
 
 
-class _DualSiLU(torch.autograd.Function):
+class _DualSiLU(torch.autograd.Function):  # type: ignore[misc]
     """``(x, t) -> (s(x), s'(x) t)`` with s(x) = x σ(x), x in the upper half of the rows."""
 
     @staticmethod
@@ -56,7 +56,7 @@ class _DualSiLU(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
         both, sigma, slope = ctx.saved_tensors
         x, t = both.chunk(2)

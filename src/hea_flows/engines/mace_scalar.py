@@ -54,7 +54,7 @@ class _Inputs:
 
 
 class ScalarMACE:
-    """A MACE for training; see `hea_flows.engines.potential.Potential`.
+    """A MACE for training; see `hea_flows.engines.potential.SelfDerived`.
 
     Parameters
     ----------
@@ -151,11 +151,6 @@ class ScalarMACE:
             force + x.constant.forces if forces else None,
             virials / batch.volumes[:, None, None] if stress else None,
         )
-
-    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
-        """Not to be used: the graphs hold for their positions; see `derivatives`."""
-        msg = "a MACE for training knows the positions of its graphs only; use derivatives"
-        raise NotImplementedError(msg)
 
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""

@@ -55,7 +55,32 @@ def verify(path: Path | str, sha256: str | None) -> str:
     ModelFileError
         If the checksum is another one.
     """
-    return _read(Path(path), sha256)[1]
+    return hashlib.sha256(read_bytes(path, sha256)).hexdigest()
+
+
+def read_bytes(path: Path | str, sha256: str | None = None) -> bytes:
+    """Return a file's content, after comparing its checksum with the promised one.
+
+    It is read once, so that what is compared is what is loaded.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the checksum is another one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"there is no model file {path}"
+        raise FileNotFoundError(msg)
+    raw = path.read_bytes()
+    if sha256 is not None:
+        found = hashlib.sha256(raw).hexdigest()
+        if found != sha256.lower():
+            msg = f"{path}: sha256 is {found}, {sha256} was promised; not loaded"
+            raise ModelFileError(msg)
+    return raw
 
 
 def load_plain(path: Path | str, sha256: str | None = None) -> Any:  # noqa: ANN401
@@ -70,12 +95,11 @@ def load_plain(path: Path | str, sha256: str | None = None) -> Any:  # noqa: ANN
     ModelFileError
         If the checksum is another one, or the file holds anything but plain data.
     """
-    raw, _ = _read(Path(path), sha256)
+    raw = read_bytes(path, sha256)
     try:
         return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        first = str(error).strip().split("\n", 1)[0][:120]
-        msg = f"{path} does not hold plain data only, so it was not loaded ({first})"
+        msg = f"{path} does not hold plain data only, so it was not loaded ({first_line(error)})"
         raise ModelFileError(msg) from None
 
 
@@ -87,7 +111,8 @@ def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        Without a checksum, or if it is another one; nothing was run then.
+        Without a checksum, or if it is another one; nothing was run then. Also if the file is
+        damaged, or needs a package that is not there.
     """
     if sha256 is None:
         msg = (
@@ -95,8 +120,12 @@ def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
             "if you trust where it comes from"
         )
         raise ModelFileError(msg)
-    raw, _ = _read(Path(path), sha256)
-    return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=False)
+    raw = read_bytes(path, sha256)
+    try:
+        return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=False)
+    except Exception as error:  # noqa: BLE001  # a pickle may raise whatever it likes
+        msg = f"{path} could not be loaded: {first_line(error)}"
+        raise ModelFileError(msg) from None
 
 
 def as_checkpoint(content: Any, family: str, path: Path | str) -> Checkpoint:  # noqa: ANN401
@@ -124,6 +153,22 @@ def is_checkpoint(content: Any) -> bool:  # noqa: ANN401
 def load(path: Path | str, family: str, sha256: str | None = None) -> Checkpoint:
     """Load a checkpoint that `save` wrote; see `load_plain` and `as_checkpoint` for errors."""
     return as_checkpoint(load_plain(path, sha256), family, path)
+
+
+def fill(module: Any, state: Mapping[str, Any], path: Path | str) -> None:  # noqa: ANN401
+    """Give a module the weights of a file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file has other weights than the module.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:200]
+        msg = f"{path}: {said}"
+        raise ModelFileError(msg) from None
 
 
 def save(path: Path, checkpoint: Checkpoint) -> str:
@@ -182,17 +227,10 @@ def digest(content: Any) -> str:  # noqa: ANN401
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def _read(path: Path, sha256: str | None) -> tuple[bytes, str]:
-    """Read once, so that what is compared is what is loaded."""
-    if not path.is_file():
-        msg = f"there is no model file {path}"
-        raise FileNotFoundError(msg)
-    raw = path.read_bytes()
-    found = hashlib.sha256(raw).hexdigest()
-    if sha256 is not None and found != sha256.lower():
-        msg = f"{path}: sha256 is {found}, {sha256} was promised; not loaded"
-        raise ModelFileError(msg)
-    return raw, found
+def first_line(error: Exception) -> str:
+    """Return what an error of another program says, short enough for a line of our own."""
+    text = str(error).strip() or type(error).__name__
+    return text.split("\n", 1)[0][:120]
 
 
 def _canonical(content: Any) -> Any:  # noqa: ANN401

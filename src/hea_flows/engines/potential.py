@@ -51,8 +51,8 @@ class Output:
     stresses: Any = None
 
 
-class Potential(Protocol):
-    """A loaded model. It knows graphs and energies only; derivatives are taken by `predict`."""
+class _Loaded(Protocol):
+    """A loaded model and the graphs it works on."""
 
     module: Any
 
@@ -60,16 +60,8 @@ class Potential(Protocol):
         """Return the graph of each frame; built once, used in every epoch."""
         ...
 
-    def recoloured(self, graph: Any, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
-        """Return the graph with other atomic numbers (N,) on the same sites."""
-        ...
-
     def collate(self, graphs: Sequence[Any]) -> Batch:
         """Join graphs into one batch, on the model's device and in its precision."""
-        ...
-
-    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
-        """Return energies (B,) at given positions (N, 3), then strained by (B, 3, 3)."""
         ...
 
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
@@ -77,9 +69,21 @@ class Potential(Protocol):
         ...
 
 
+class Potential(_Loaded, Protocol):
+    """A loaded model. It knows graphs and energies only; derivatives are taken by `predict`."""
+
+    def recoloured(self, graph: Any, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """Return the graph with other atomic numbers (N,) on the same sites."""
+        ...
+
+    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
+        """Return energies (B,) at given positions (N, 3), then strained by (B, 3, 3)."""
+        ...
+
+
 @runtime_checkable
-class SelfDerived(Protocol):
-    """A potential that knows a shorter way to its derivatives than by positions and strains."""
+class SelfDerived(_Loaded, Protocol):
+    """A loaded model that knows a shorter way to its derivatives than by positions and strains."""
 
     def derivatives(
         self, batch: Batch, *, forces: bool, stress: bool, create_graph: bool
@@ -89,7 +93,7 @@ class SelfDerived(Protocol):
 
 
 def predict(
-    potential: Potential,
+    potential: Potential | SelfDerived,
     batch: Batch,
     *,
     forces: bool = True,

@@ -105,7 +105,6 @@ class Family(Protocol):
         directory: Path,
         on_epoch: Callable[[Epoch], None] | None = None,
         *,
-        held_out: Sequence[Atoms] = (),
         device: str = "cpu",
     ) -> TrainingResult:
         """Train on labelled frames; going on where an interrupted run in `directory` ended.
@@ -125,9 +124,6 @@ class Family(Protocol):
             Holds the state of the run and then ``model.pt``.
         on_epoch
             Called after every epoch, when its state is safe on disk.
-        held_out
-            Frames of structures that no split holds, offsets removed; only their errors at the
-            end are wanted.
         device
             Where the model runs.
 
@@ -144,12 +140,22 @@ class Family(Protocol):
 class _Row:
     target: str | type
     extra: str | None = None
+    install: str | None = None  # where one pip command does not do
 
 
 _BUILT_IN: Mapping[Kind, Mapping[str, _Row]] = {
     "model": {
         "chgnet": _Row("hea_flows.engines.chgnet:CHGNetFamily", "chgnet"),
         "mace": _Row("hea_flows.engines.mace:MACEFamily", "mace"),
+        "mattersim": _Row(
+            "hea_flows.engines.mattersim:MatterSimFamily",
+            install="see requirements/mattersim.txt (docs/models.md)",
+        ),
+        "nequip": _Row(
+            "hea_flows.engines.nequip:NequIPFamily",
+            install="in an environment without mace-torch (docs/models.md)",
+        ),
+        "nequix": _Row("hea_flows.engines.nequix:NequixFamily", "nequix"),
     },
     "reference": {
         "gpaw": _Row("hea_flows.engines.gpaw:GPAWMaker", "gpaw"),
@@ -281,7 +287,8 @@ def _load(kind: Kind, name: str) -> Any:  # noqa: ANN401
             msg = f"{_WORDS[kind]} {name!r}: there is no module {missing!r} ({row.target})"
         else:
             what = f"hea-flows[{row.extra}]" if row.extra else missing
-            msg = f"{_WORDS[kind]} {name!r} needs {missing}; install it: pip install '{what}'"
+            how = row.install or f"pip install '{what}'"
+            msg = f"{_WORDS[kind]} {name!r} needs {missing}; install it: {how}"
         raise ModuleNotFoundError(msg, name=missing) from None
     except AttributeError:
         msg = f"{_WORDS[kind]} {name!r}: module {module!r} has no {attribute!r}"

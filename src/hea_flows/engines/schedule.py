@@ -1,4 +1,4 @@
-"""What training settings mean for a set of a given size: batch, epochs, patience, rates, stopping."""
+"""What training settings mean for a set of a given size: batch, epochs, rates, when to stop."""
 
 from __future__ import annotations
 

@@ -24,11 +24,14 @@ class Target:
         eV/Å, shape (N, 3).
     stress
         eV/Å³, shape (3, 3); NaN where the frame has none.
+    weight
+        What the frame counts in the loss of a training.
     """
 
     energy: float
     forces: NDArray[np.float64]
     stress: NDArray[np.float64]
+    weight: float = 1.0
 
 
 def target(frame: Atoms) -> Target:

@@ -16,12 +16,13 @@ from ase import Atoms
 
 from hea_flows.engines import model_files
 from hea_flows.engines.loss import SquaredErrors, squared_errors
-from hea_flows.engines.potential import Potential, predict
+from hea_flows.engines.methods import recorded
+from hea_flows.engines.potential import Potential, SelfDerived, predict
 from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved
 from hea_flows.engines.training_data import Split, batches, fingerprint
 from hea_flows.engines.walltime import OutOfTimeError, seconds_left
-from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
+from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, Replay, TrainingSettings
 
 #: State of a run, and the model that it ends with, in the run's directory.
 STATE_FILE = "training.pt"
@@ -35,7 +36,7 @@ _RESERVE = 30.0
 
 
 def train(
-    potential: Potential,
+    potential: Potential | SelfDerived,
     train_frames: Sequence[Atoms],
     validation: Sequence[Atoms],
     test: Sequence[Atoms],
@@ -43,10 +44,10 @@ def train(
     directory: Path,
     *,
     parent: ModelSpec | None = None,
-    held_out: Sequence[Atoms] = (),
     on_epoch: Callable[[Epoch], None] | None = None,
+    replay: Sequence[Atoms] = (),
 ) -> TrainingResult:
-    """Train all weights with Adam; keep the best epoch.
+    """Train what requires gradients with Adam; keep the best epoch.
 
     The best epoch is the one with the smallest validation loss as `schedule.judged` sees it;
     without validation frames the last one. The state is written after every epoch, at once or not
@@ -65,10 +66,11 @@ def train(
         Folder of this run; a state of another run in it is refused.
     parent
         What the model starts from, for the record.
-    held_out
-        Frames of structures that no split holds; their errors are measured at the end.
     on_epoch
         Called after each epoch, when its state is on disk.
+    replay
+        Frames that are trained on beside `train_frames` (`hea_flows.schemas.Replay`); batches mix
+        both. They do not decide which epoch is kept.
 
     Raises
     ------
@@ -84,13 +86,14 @@ def train(
         raise ValueError(msg)
     settings = resolved(settings, len(train_frames))
     directory.mkdir(parents=True, exist_ok=True)
+    weight = settings.method.weight if isinstance(settings.method, Replay) else 1.0
     with _threads(settings.threads):
         split = {
             "train": Split.of(potential, train_frames, settings),
             "validation": Split.of(potential, validation, settings),
             "test": Split.of(potential, test, settings),
+            "replay": Split.of(potential, replay, settings, weight),
         }
-        outside = Split.of(potential, held_out, settings)
         run = _Run(potential, settings, directory, fingerprint(potential, split, settings))
         run.resume()
         while not is_over(settings, run.epoch, run.best_epoch):
@@ -98,14 +101,14 @@ def train(
             record = run.advance(split)
             if on_epoch is not None:
                 on_epoch(record)
-        return run.finish(split | {"held-out": outside}, parent)
+        return run.finish(split, parent)
 
 
 @dataclass
 class _Run:
     """The state of one run: everything that the next epoch depends on."""
 
-    potential: Potential
+    potential: Potential | SelfDerived
     settings: TrainingSettings
     directory: Path
     fingerprint: str
@@ -159,12 +162,12 @@ class _Run:
         rate = learning_rate(settings, self.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        errors = SquaredErrors()
+        errors, taught = SquaredErrors(), split["train"] + split["replay"]
         self.potential.module.train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed * 1_000_003 + self.epoch)  # dropout, where there is any
-            for chosen in batches(len(split["train"].targets), settings, self.epoch):
-                errors.add(self._step(*split["train"].batch(self.potential, chosen)))
+            for chosen in batches(len(taught.targets), settings, self.epoch):
+                errors.add(self._step(*taught.batch(self.potential, chosen)))
         checked, tested = (
             split[name].errors(self.potential, settings.batch_size or 1)
             for name in ("validation", "test")
@@ -237,7 +240,7 @@ class _Run:
         }
         checkpoint = self.potential.checkpoint(
             parent=None if parent is None else parent.model_dump(exclude={"path"}),
-            settings=self.settings.model_dump(exclude={"threads"}),
+            settings=recorded(self.settings),
             best_epoch=self.best_epoch,
             run=self.fingerprint,
         )

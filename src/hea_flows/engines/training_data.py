@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from ase import Atoms
 
 from hea_flows.engines import model_files
 from hea_flows.engines.loss import BatchTarget, SquaredErrors, collate_targets, squared_errors
-from hea_flows.engines.potential import Batch, Potential, predict
+from hea_flows.engines.methods import recorded
+from hea_flows.engines.potential import Batch, Potential, SelfDerived, predict
 from hea_flows.engines.targets import Target, target
 from hea_flows.schemas import TrainingSettings
 
@@ -38,43 +39,60 @@ class Split:
     targets: list[Target]
 
     @classmethod
-    def of(cls, potential: Potential, frames: Sequence[Atoms], settings: TrainingSettings) -> Split:
-        """Build the graphs and read the labels.
+    def of(
+        cls,
+        potential: Potential | SelfDerived,
+        frames: Sequence[Atoms],
+        settings: TrainingSettings,
+        weight: float = 1.0,
+    ) -> Split:
+        """Build the graphs and read the labels; `weight` is what these frames count in the loss.
 
         Raises
         ------
         ValueError
             For frames without energy or forces, or without a stress that has a loss weight.
         """
-        targets = [target(frame) for frame in frames]
+        targets = [replace(target(frame), weight=weight) for frame in frames]
         if settings.weights.stress > 0 and any(np.isnan(t.stress).any() for t in targets):
             msg = "a frame has no stress; set the loss weight of the stress to 0 or label it"
             raise ValueError(msg)
         return cls(frames, potential.prepare(frames), targets)
 
-    def batch(self, potential: Potential, chosen: Sequence[int]) -> tuple[Batch, BatchTarget]:
+    def __add__(self, other: Split) -> Split:
+        """Return the frames of both."""
+        return Split(
+            [*self.frames, *other.frames],
+            [*self.graphs, *other.graphs],
+            [*self.targets, *other.targets],
+        )
+
+    def batch(
+        self, potential: Potential | SelfDerived, chosen: Sequence[int]
+    ) -> tuple[Batch, BatchTarget]:
         """Join the chosen frames."""
         joined = potential.collate([self.graphs[i] for i in chosen])
         return joined, collate_targets([self.targets[i] for i in chosen], joined.positions)
 
-    def errors(self, potential: Potential, batch_size: int) -> SquaredErrors:
-        """Evaluate the whole split."""
+    def errors(self, potential: Potential | SelfDerived, batch_size: int) -> SquaredErrors:
+        """Evaluate the whole split; every frame counts once, whatever its weight."""
         potential.module.eval()
         total = SquaredErrors()
         for start in range(0, len(self.targets), batch_size):
             chosen = range(start, min(start + batch_size, len(self.targets)))
             joined, labels = self.batch(potential, chosen)
-            total.add(squared_errors(predict(potential, joined), labels))
+            plain = replace(labels, weights=None)
+            total.add(squared_errors(predict(potential, joined), plain))
         return total
 
 
 def fingerprint(
-    potential: Potential, split: Mapping[str, Split], settings: TrainingSettings
+    potential: Potential | SelfDerived, split: Mapping[str, Split], settings: TrainingSettings
 ) -> str:
     """Hash everything that decides how a run ends."""
     start = potential.checkpoint()
     content = {
-        "settings": json.dumps(settings.model_dump(exclude={"threads"}), sort_keys=True),
+        "settings": json.dumps(recorded(settings), sort_keys=True),
         "config": json.dumps(start.config, sort_keys=True),
         "state": start.state,
         "labels": {

@@ -7,7 +7,8 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.config import Campaign, Plan, plan, text_sha256
+from hea_flows.config import Campaign, Plan, Training, plan, text_sha256
+from hea_flows.engines import methods
 from hea_flows.engines.registry import family
 from hea_flows.flows.growth import GrowthMaker
 from hea_flows.flows.labelling import LabellingMaker
@@ -83,14 +84,17 @@ class CampaignMaker(Maker):
         Raises
         ------
         ValueError, FileNotFoundError, ModuleNotFoundError
-            For an unknown engine, option or model family, a dataset or checkpoint that is missing
-            or has another checksum, or a package that is not installed.
+            For an unknown engine, option or model family, a training method that the family does
+            not have, a dataset, checkpoint or replay file that is missing or has another checksum,
+            or a package that is not installed.
         """
         seed, work = campaign.seed, plan(campaign)
         labelling = [LabellingMaker.from_spec(s.labels, seed, reuse=reuse) for s in work.sets]
         for maker in labelling:
             if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
                 check(campaign.alloy)
+        for model in work.foundations.values():
+            _checked(model)
         benchmark = BenchmarkMaker(benchmark=campaign.benchmark, seed=seed, reuse=reuse)
         dataset = DatasetMaker(dataset=campaign.dataset, seed=seed)
         growth = sampling = None
@@ -121,9 +125,7 @@ class CampaignMaker(Maker):
             databases=[DatabaseMaker(database=d.name, relaxed=d.relaxed) for d in work.databases],
             learning=[
                 LearningMaker(
-                    finetune=FineTuneMaker(
-                        model=_checked(t.model), training=t.settings, title=t.name, reuse=reuse
-                    ),
+                    finetune=_finetune(t, reuse=reuse),
                     benchmark=benchmark,
                 )
                 for t in work.trainings
@@ -277,6 +279,15 @@ class _Made:
         )
         self.parts.append(flow)
         return flow.output
+
+
+def _finetune(training: Training, *, reuse: bool) -> FineTuneMaker:
+    """Return the Maker of a training after making sure that its method is one of the family's."""
+    model = _checked(training.model)
+    parent = model if model.is_foundation else None
+    methods.check(family(model.family), parent, training.settings)
+    settings = methods.resolve(training.settings)
+    return FineTuneMaker(model=model, training=settings, title=training.name, reuse=reuse)
 
 
 def _checked(model: ModelSpec) -> ModelSpec:

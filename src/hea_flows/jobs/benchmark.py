@@ -137,7 +137,7 @@ class BenchmarkMaker(Maker):
                 for d in databases
                 for table in (
                     self._table(d, fixed, "fixed", {}, run.new_frames(d)),
-                    self._table(d, relaxed, "relaxed", failed),
+                    self._table(d, relaxed, "relaxed", failed) if d.relaxed else None,
                 )
                 if table is not None
             ],

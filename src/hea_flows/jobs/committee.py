@@ -72,7 +72,7 @@ class CommitteeMaker(Maker):
         error = np.abs(found.error)
         wanted = error > self.alarm_mev
         told: dict[str, Any] = {}
-        if found.spread.all() and len(error) > 2:
+        if found.spread.all() and len(error) > 2 and np.ptp(found.spread) and np.ptp(error):
             linked, scale = spread_and_error(found, rng), scale_factor(found, rng)
             judged = reliability(found)
             told = {

@@ -15,12 +15,20 @@ from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
 from numpy.typing import NDArray
 
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
+from hea_flows.engines import methods
 from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.dataset import split_atoms
 from hea_flows.jobs.identity import found_again, identity
-from hea_flows.schemas import DatasetDoc, FineTuneDoc, ModelSpec, StoredFile, TrainingSettings
+from hea_flows.schemas import (
+    DatasetDoc,
+    FineTuneDoc,
+    ModelSpec,
+    Offsets,
+    StoredFile,
+    TrainingSettings,
+)
 from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
 
@@ -29,8 +37,8 @@ from hea_flows.stamp import stamp
 class FineTuneMaker(Maker):
     """Train a model of any registered family on a dataset.
 
-    Per-element offsets between the reference and the parent are fitted on the training frames and
-    removed before training, so that the model keeps the parent's zero of energy.
+    Per-element offsets are removed from the labels before training, see `removed_offsets`; by
+    default the model keeps the parent's zero of energy.
 
     Parameters
     ----------
@@ -39,7 +47,7 @@ class FineTuneMaker(Maker):
     model
         The parent; without name and path the family's model is trained from scratch.
     training
-        Epochs, batch, loss weights, seed.
+        Epochs, batch, loss weights, seed, method, offsets.
     title
         The campaign's name of the model; default the parent's.
     reuse
@@ -74,12 +82,14 @@ class FineTuneMaker(Maker):
 
     def _train(self, dataset: DatasetDoc) -> FineTuneDoc:
         engine = family(self.model.family)
+        methods.check(engine, self.model if self.model.is_foundation else None, self.training)
         parent = None
         if self.model.is_foundation:
             parent = engine.resolve(self.model)
         else:
-            own = {"architecture": self.model.architecture, "dtype": self.model.dtype}
+            own = self.model.model_dump(include={"architecture", "dtype"}, exclude_defaults=True)
             engine = family(self.model.family, **own)
+        settings = methods.resolve(self.training)
         title = self.title or self.model.label
         key = identity(
             frames=dataset.checksum,
@@ -88,7 +98,7 @@ class FineTuneMaker(Maker):
             parent=parent.sha256 if parent else None,
             dtype=self.model.dtype,
             architecture=self.model.architecture,
-            settings=self.training,
+            settings=methods.recorded(settings),
         )
         if self.reuse and (known := found_again(FineTuneDoc, "finetune", key)):
             sources = stamp(dataset=dataset, reused=known) | {"versions": known.versions}
@@ -99,15 +109,15 @@ class FineTuneMaker(Maker):
             "validation": split_atoms(dataset, dataset.validation),
             "test": split_atoms(dataset, dataset.test),
         }
-        offsets = element_offsets(parent, splits["train"])
+        offsets = removed_offsets(settings.offsets, parent, splits["train"])
         shifted = {k: without_offsets(v, offsets) for k, v in splits.items()}
         result = engine.train(
             parent,
             shifted["train"],
             shifted["validation"],
             shifted["test"],
-            self.training,
-            get_settings().data_dir / "training" / key,
+            settings,
+            get_settings().data_dir / "training" / self._folder(key),
             device=device,
         )
         return FineTuneDoc(
@@ -133,6 +143,12 @@ class FineTuneMaker(Maker):
             },
         )
 
+    def _folder(self, key: str) -> str:
+        """Return where the run's state is kept: where nothing is reused, also no finished run."""
+        if self.reuse or CURRENT_JOB.job is None:
+            return key
+        return f"{key}-{CURRENT_JOB.job.uuid}"
+
 
 def local_model(document: FineTuneDoc) -> ModelSpec:
     """Write the model of a document to the models folder, verified; return where it is."""
@@ -140,6 +156,40 @@ def local_model(document: FineTuneDoc) -> ModelSpec:
     return document.model.model_copy(
         update={"path": str(path), "sha256": document.model_file.sha256}
     )
+
+
+def removed_offsets(
+    policy: Offsets, parent: ModelSpec | None, frames: list[Atoms]
+) -> dict[str, float]:
+    """Return the energies per element (eV) that labels lose before training.
+
+    Parameters
+    ----------
+    policy
+        ``"fit"``: the reference minus the parent, or minus nothing from scratch, by
+        `element_offsets`. ``"none"``: zero for every element of the frames; the model moves to the
+        zero of the reference. Numbers are taken as they are.
+    parent
+        What is fine-tuned.
+    frames
+        Training frames.
+
+    Raises
+    ------
+    ValueError
+        If numbers are given and an element of the frames has none.
+    """
+    if policy == "fit":
+        return element_offsets(parent, frames)
+    elements = sorted({e for frame in frames for e in frame.get_chemical_symbols()})
+    if policy == "none":
+        return dict.fromkeys(elements, 0.0)
+    if missing := [e for e in elements if e not in policy]:
+        msg = (
+            f"training offsets have no number for {', '.join(missing)}; given: {', '.join(policy)}"
+        )
+        raise ValueError(msg)
+    return dict(policy)
 
 
 def element_offsets(model: ModelSpec | None, frames: list[Atoms]) -> dict[str, float]:

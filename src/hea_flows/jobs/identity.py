@@ -21,7 +21,7 @@ _NOT_SCIENCE = ("@version", "name")
 def identity(**content: Any) -> str:  # noqa: ANN401
     """Return the sha256 of what a result depends on: records, Makers, plain values.
 
-    Versions and names of Makers do not count.
+    Versions and names of Makers do not count; the names of anything else do.
     """
     plain = json.loads(json.dumps(content, cls=MontyEncoder))
     return hashlib.sha256(json.dumps(_science(plain), sort_keys=True).encode()).hexdigest()
@@ -52,7 +52,7 @@ def found_again(cls: type[D], kind: str, key: str) -> D | None:
 
 def _science(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, dict):
-        maker = "@class" in value
+        maker = str(value.get("@class", "")).endswith("Maker")  # a ModelSpec's name is science
         left_out = _NOT_SCIENCE if maker else ("@version",)
         return {k: _science(v) for k, v in value.items() if k not in left_out}
     if isinstance(value, list):

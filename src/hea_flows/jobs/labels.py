@@ -190,7 +190,7 @@ class LabelsMaker(Maker):
         own = getattr(engine, "identity", lambda: {"fields": engine})()
         if not self.reuse or own is None:
             return {}
-        common = {"engine": own, "alloy": structures.alloy, "start": start}
+        common = {"engine": own, "alloy": structures.alloy, "start": _start_identity(start)}
         if start is not None and start.rattle:
             common["seed"] = self.seed
         return {
@@ -231,6 +231,14 @@ def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
     # The job that will hold the list of labels is made by jobflow.
     job.update_config({"manager_config": job.config.manager_config}, name_filter="store_inputs")
     return job
+
+
+def _start_identity(start: StartSpec | None) -> Any:  # noqa: ANN401
+    """Return what a start geometry depends on: the content of a model's file, not its place."""
+    if start is None or start.model.path is None:
+        return start
+    spec = family(start.model.family).resolve(start.model)
+    return {"model": spec.model_dump(exclude={"path"}), "rattle": start.rattle}
 
 
 def _link(structures: StructuresDoc) -> Document:

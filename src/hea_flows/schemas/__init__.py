@@ -28,13 +28,14 @@ from hea_flows.schemas.growth import (
     GrowthStep,
     NextPoint,
 )
+from hea_flows.schemas.methods import AllWeights, Frozen, LoRA, Method, Offsets, Replay
+from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import (
     AlloySpec,
     Epoch,
     ErrorSummary,
     LossWeights,
     ModelSpec,
-    Record,
     StoredFile,
     StructureEntry,
     TrainingSettings,
@@ -42,6 +43,7 @@ from hea_flows.schemas.records import (
 )
 
 __all__ = [
+    "AllWeights",
     "AlloySpec",
     "BenchmarkDoc",
     "BenchmarkTable",
@@ -55,18 +57,23 @@ __all__ = [
     "ErrorSummary",
     "FineTuneDoc",
     "FrameRef",
+    "Frozen",
     "GrowthDoc",
     "GrowthInputs",
     "GrowthSources",
     "GrowthStep",
     "LabelDoc",
+    "LoRA",
     "LossWeights",
+    "Method",
     "ModelSpec",
     "MonteCarloDoc",
     "NextPoint",
+    "Offsets",
     "ParityPoint",
     "PhaseSet",
     "Record",
+    "Replay",
     "ReportDoc",
     "StoredFile",
     "StructureEntry",

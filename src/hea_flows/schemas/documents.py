@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import (
     AlloySpec,
     Epoch,
     ErrorSummary,
     ModelSpec,
-    Record,
     StoredFile,
     StructureEntry,
     TrainingSettings,
@@ -171,12 +171,12 @@ class FineTuneDoc(Document):
     model: ModelSpec
     model_file: StoredFile = Field(description="In the data store.")
     settings: TrainingSettings = Field(description="With what the size of the set decided.")
-    offsets: dict[str, float] = Field(description="Per element, reference minus parent (eV/atom).")
+    offsets: dict[str, float] = Field(description="Removed from the labels, eV/atom.")
     dataset_checksum: str
     curve: list[Epoch]
     best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
-    errors: dict[Literal["train", "test", "validation", "held-out"], ErrorSummary] = Field(
-        description="Of the kept epoch; held-out: frames of structures that no split holds."
+    errors: dict[Literal["train", "test", "validation", "replay"], ErrorSummary] = Field(
+        description="Of the kept epoch."
     )
     seconds: float
     hardware: dict[str, str] = Field(default_factory=dict)

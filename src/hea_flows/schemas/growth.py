@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from hea_flows.schemas.documents import Document
-from hea_flows.schemas.records import AlloySpec, Record
+from hea_flows.schemas.record import Record
+from hea_flows.schemas.records import AlloySpec
 
 Stopped = Literal["no improvement beyond its error", "sets exhausted"]
 

@@ -4,59 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
-
-
-class _OnInstances:
-    """A method that the class itself does not show.
-
-    monty calls ``as_dict`` of whatever has it, also of the output schema of a job, a class.
-    """
-
-    def __init__(self, method: Callable[[Any], dict[str, Any]]) -> None:
-        self.method = method
-
-    def __get__(self, instance: object | None, owner: type) -> Callable[[], dict[str, Any]]:
-        if instance is None:
-            raise AttributeError
-        return partial(self.method, instance)
-
-
-class Record(BaseModel):
-    """A part of a document; unknown keys are errors, jobflow's class tags are dropped."""
-
-    model_config = ConfigDict(
-        extra="forbid", ser_json_inf_nan="constants", ignored_types=(_OnInstances,)
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _untag(cls, data: Any) -> Any:  # noqa: ANN401
-        if isinstance(data, dict):
-            return {k: v for k, v in data.items() if not k.startswith("@")}
-        return data
-
-    @_OnInstances
-    def as_dict(self) -> dict[str, Any]:
-        """Return the record as monty serialises it, so that Makers may hold records."""
-        cls = type(self)
-        return {"@module": cls.__module__, "@class": cls.__name__, **self.model_dump()}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Return the record that `as_dict` described."""
-        return cls.model_validate(data)
+from hea_flows.schemas.methods import AllWeights, Method, Offsets
+from hea_flows.schemas.record import Record
 
 
 class AlloySpec(Record):
@@ -279,6 +238,10 @@ class TrainingSettings(Record):
     max_gradient_norm: float | None = Field(10.0, gt=0)
     seed: int = 0
     threads: int | None = Field(None, ge=1, description="Torch threads; default the worker's.")
+    method: Method = Field(
+        default_factory=AllWeights, description="What is trained: all, frozen, lora or replay."
+    )
+    offsets: Offsets = Field("fit", description="Energies per element removed before training.")
 
 
 class ErrorSummary(Record):

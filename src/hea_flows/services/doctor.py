@@ -66,7 +66,9 @@ def check_all() -> list[Check]:
 _EXTRAS = (
     ("mace", "mace-torch", "potentials of the MACE family: pip install 'hea-flows[mace]'"),
     ("chgnet", "chgnet", "CHGNet, which needs no download: pip install 'hea-flows[chgnet]'"),
-    ("nequix", "nequix", "Nequix: pip install 'hea-flows[nequix]', then --no-deps nequix"),
+    ("mattersim", "mattersim", "MatterSim: see docs/models.md"),
+    ("e3nn", "e3nn", "Nequix: pip install 'hea-flows[nequix]'"),
+    ("nequip", "nequip", "NequIP and Allegro, beside no MACE: see docs/models.md"),
     ("gpaw", "gpaw", "PBE labels without VASP: see docs/gpaw.md"),
 )
 

@@ -1,0 +1,25 @@
+"""The command line in a process of its own, on a test's database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from hea_flows.services.connection import Connection
+
+
+def cli(connection: Connection, *arguments: str, check: bool = True) -> str:
+    """Run a command; return what it printed."""
+    environment = {**os.environ, **connection.environment(), "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "hea_flows", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr

@@ -1,0 +1,248 @@
+"""What a study's file asks for: sets labelled once, models, databases; and mistakes in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hea_flows.alloy.sets import parse
+from hea_flows.cli.campaign import _find_config
+from hea_flows.cli.errors import describe
+from hea_flows.config import Campaign, Plan, load_campaign, plan
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
+METALS = ("Mo", "Ta", "Nb", "W", "V")
+GOOD: dict[str, Any] = {
+    "name": "a",
+    "seed": 4,
+    "alloy": {"elements": ["Mo", "Ta", "Nb"]},
+    "model": "chgnet:0.3.0",
+    "models": [{"name": "m", "set": "1(1)+2(2)"}],
+    "databases": {"B": "2(2)"},
+}
+
+
+def made(**changes: Any) -> Plan:
+    return plan(Campaign.model_validate(GOOD | changes))
+
+
+def structures(campaign: Campaign, *expressions: str) -> set[str]:
+    """Return the ids of sets, built without the package's own cache."""
+    host = campaign.alloy.to_alloy()
+    return {o.id for text in expressions for o in parse(text).build(host, campaign.seed)}
+
+
+def labelled(work: Plan) -> list[str]:
+    """Return the structures that label jobs are made for, as `LabelsMaker` chooses them."""
+    ids = []
+    for k, one in enumerate(work.sets):
+        known = {i for e in work.earlier(k) for i in work.sets[e].ids}
+        ids += [i for i in one.ids if i not in known]
+    return ids
+
+
+def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() -> None:
+    campaign, _ = load_campaign(CONFIGS / "quickstart.yaml")
+    work = plan(campaign)
+    assert [(s.uses, len(s.ids)) for s in work.sets] == [(["training"], 45), (["held-out"], 6)]
+    [training] = work.trainings
+    assert (training.name, training.sets, training.model.name) == ("1(1)+2(2)+3(3)", (0,), "0.3.0")
+    assert list(work.foundations) == ["chgnet-0.3.0"]
+    assert [(d.name, d.sets) for d in work.databases] == [("held-out", (1,)), ("training", (0,))]
+    # Held-out cells are single points; their end points are the relaxed ones of the other set.
+    assert work.earlier(1) == []
+    assert work.providers((1,)) == [1]
+    assert work.providers((1,), end_points=True) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("study", "sets", "n_structures", "trained", "foundations"),
+    [
+        ("example", 5, 15 + 6 + 12, [15, 15, 8, 15], 2),
+        # Of R(4x4)x1, x4, x18 and 18 more, all but two are new to the 40 enumerated.
+        ("binary", 8, 2 + 40 + 1 + 4 + 18 + 18 - 2, [5, 13, 42, 3, 6, 20], 0),
+        ("foundations", 3, 150 + 80 + 131, [], 3),
+        ("from-scratch", 3, 5 + 426 + 80, [131] * 3 + [431] * 3, 0),
+    ],
+)
+def test_studies_of_the_paper_label_every_structure_once(
+    study: str, sets: int, n_structures: int, trained: list[int], foundations: int
+) -> None:
+    campaign, _ = load_campaign(CONFIGS / "studies" / f"{study}.yaml")
+    work = plan(campaign)
+    assert len(work.sets) == sets
+    ids = labelled(work)
+    assert len(ids) == len(set(ids)) == n_structures
+    if n_structures < 100:  # building the large ones again takes too long
+        assert set(ids) == structures(campaign, *campaign.expressions())
+    assert [sum(len(work.sets[k].ids) for k in t.sets) for t in work.trainings] == trained
+    assert len(work.foundations) == foundations
+    for database in work.databases:
+        held = {i for k in work.providers(database.sets, end_points=True) for i in work.sets[k].ids}
+        [at] = database.sets
+        assert held >= {*work.sets[at].ids, *structures(campaign, "1(1)")}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_studies_share_their_random_structures_and_are_found_by_name(path: Path) -> None:
+    """The large ones are not built here: they take most of a minute."""
+    campaign = Campaign.model_validate(yaml.safe_load(path.read_text()))
+    assert campaign.name == path.stem
+    assert campaign.seed == (23 if path.stem == "example" else 1)
+    assert campaign.alloy.elements == (("Mo", "Ta") if path.stem == "binary" else METALS)
+    assert campaign.labels.engine == ("archive" if path.stem == "example" else "teacher")
+    assert all(e.set is None or e.set.startswith("1(1)+") for e in campaign.models)
+    assert _find_config(Path(f"studies/{path.stem}")) == path
+    assert _find_config(Path(f"studies/{path.name}")) == path
+
+
+def test_models_of_figures_4_and_5() -> None:
+    curve, cross = (
+        Campaign.model_validate(yaml.safe_load((CONFIGS / "studies" / name).read_text()))
+        for name in ("learning-curve.yaml", "cross-database.yaml")
+    )
+    plain = [e.name for e in curve.models if "%" not in e.name]
+    assert plain == [f"Model {n}" for n in (1, 2, 3, 4, 5, 6, 8, 16)]
+    drawn = {e.set: e.seeds for e in curve.models if "%" in e.name}
+    assert drawn == {
+        f"1(1)+anneal(model-4, {share}%, draw={draw})": [1, 2, 3]
+        for share in (50, 25)
+        for draw in (1, 2, 3)
+    }
+    assert [e.name for e in cross.models] == [
+        *(f"Model {n}" for n in (1, 2, 4, 8, 16)),
+        *("R1", "R2", "R3"),
+    ]
+    assert {k: d.set for k, d in cross.databases.items()} == {
+        f"Database {n}": f"database-{n}" for n in (1, 2, 3)
+    }
+
+
+def test_structures_of_several_sets_are_labelled_with_the_first() -> None:
+    models = [
+        {"name": "small", "set": "2(2)"},
+        {"name": "large", "set": "1(1)+2(2)+3(3)"},
+        {"name": "large again", "set": "1(1)+2(2)+3(3)", "training": {"epochs": 3}},
+        {"name": "otherwise", "set": "2(2)", "labels": {"engine": "gpaw"}},
+    ]
+    work = made(models=models, databases={"B": "2(2)", "C": "2(3)"})
+    assert [s.uses for s in work.sets] == [
+        ["small", "B"],
+        ["large", "large again"],
+        ["otherwise"],
+        ["C"],
+    ]
+    assert [work.earlier(k) for k in range(4)] == [[], [0], [], []]
+    assert [t.sets for t in work.trainings] == [(0,), (1,), (1,), (2,)]
+    assert work.providers((1,)) == [0, 1]
+    # End points of the same labels if there are any, else the first there are.
+    assert work.providers((3,), end_points=True) == [1, 3]
+    assert work.providers((2,), end_points=True) == [1, 2]
+    assert len(labelled(work)) == 3 + (3 + 3) + 3 + 12
+
+
+def test_end_points_come_from_the_set_that_labels_them() -> None:
+    """Sets that name end points which an earlier set labels do not hold labels of them."""
+    work = made(
+        models=[{"name": "m", "set": "1(1)+2(2)"}, {"name": "n", "set": "1(1)+2(3)"}],
+        databases={"B": "2(3)"},
+    )
+    assert [s.expression for s in work.sets] == ["1(1)+2(2)", "1(1)+2(3)", "2(3)"]
+    assert work.providers((2,)) == [1, 2]
+    assert work.providers((2,), end_points=True) == [0, 1, 2]
+    assert work.providers((1,)) == [0, 1]
+
+
+def test_a_model_per_seed_and_changes_of_its_training() -> None:
+    models = [
+        {"name": "m", "set": "1(1)+2(2)", "seeds": [5, 3]},
+        {"name": "n", "set": "1(1)+2(2)", "training": {"epochs": 9}, "model": "mace"},
+        {"name": "as it is"},
+    ]
+    work = made(models=models, training={"epochs": 4, "seed": 7})
+    assert [
+        (t.name, t.settings.seed, t.settings.epochs, t.model.label) for t in work.trainings
+    ] == [
+        ("m", 5, 4, "chgnet-0.3.0"),
+        ("m", 3, 4, "chgnet-0.3.0"),
+        ("n", 7, 9, "mace-scratch"),
+    ]
+    assert {k: v.label for k, v in work.foundations.items()} == {"as it is": "chgnet-0.3.0"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"databases": {}}, "models need databases to be compared with, for example Database 2"),
+        ({"models": [], "databases": {}}, "nothing to do: give structures, or models"),
+        ({"model": None}, "model 'm' has no parent: give its model, or one for the campaign"),
+        (
+            {"models": [{"name": "m", "model": "mace"}]},
+            "model 'm' has no set and mace alone is untrained; give one",
+        ),
+        ({"models": [{"name": "m", "seeds": [1]}]}, "has no set, so it is not trained"),
+        ({"models": [{"name": "m", "training": {"epochs": 3}}]}, "has no set, so it is not"),
+        (
+            {"models": [{"name": "m", "set": "2(2)", "seeds": [1, 1]}]},
+            "every seed once, got [1, 1]",
+        ),
+        (
+            {"models": [{"name": "m", "set": "2(2)", "seeds": [1], "training": {"seed": 1}}]},
+            "model 'm': give seeds, or training.seed, not both",
+        ),
+        (
+            {"models": [{"name": "m", "set": "2(2)"}, {"name": "m", "set": "1(1)"}]},
+            "models: the name 'm' is given twice; use seeds for several of one kind",
+        ),
+        (
+            {"models": [{"name": "m", "set": "2(2)", "training": {"epoch": 3}}]},
+            "model 'm': training.epoch: extra inputs are not permitted; accepted: epochs,",
+        ),
+        (
+            {"models": [{"name": "m", "set": "2(2)", "training": {"learning_rate": 0}}]},
+            "model 'm': training.learning_rate: input should be greater than 0",
+        ),
+        ({"models": [{"set": "2(2)"}]}, "models.0.name is missing"),
+        ({"models": [{"name": "m", "set": "2(2"}]}, "set expression '2(2', position 4"),
+        ({"databases": {"B": "model-99"}}, "no set is called 'model-99'; did you mean"),
+        ({"databases": {"B": {"set": "2(2)", "relax": True}}}, "databases.B.relax is no key"),
+        ({"databases": {"B": {}}}, "databases.B.set is missing"),
+        (
+            {"databases": {"training": "2(2)"}, "structures": [{"set": "1(1)"}]},
+            "databases: 'training' is what structures are called; rename it",
+        ),
+        (
+            {"models": [{"name": "m"}], "thermodynamics": {}},
+            "monte_carlo and thermodynamics need a model that is trained",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_one_line(changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Campaign.model_validate(GOOD | changes)
+    told = describe(caught.value)
+    assert told is not None
+    assert line in told[0]
+    assert "\n" not in told[0]
+
+
+def test_the_study_of_the_documentation_is_one() -> None:
+    text = (CONFIGS.parent / "docs" / "studies.md").read_text()
+    campaign = Campaign.model_validate(yaml.safe_load(text.split("```yaml\n")[1].split("```")[0]))
+    work = plan(campaign)
+    assert [(t.name, t.settings.seed, t.settings.learning_rate) for t in work.trainings] == [
+        *(("Binaries", seed, 1e-3) for seed in (1, 2)),
+        ("Slower", 1, 3e-4),
+        *((name, 1, 1e-3) for name in ("From scratch", "Larger")),
+    ]
+    assert [(d.name, d.relaxed) for d in work.databases] == [
+        ("Binaries", True),
+        ("Held out", True),
+        ("Unrelaxed", False),
+    ]
+    for database in work.databases:
+        assert any(work.sets[k].end_points for k in work.providers(database.sets, end_points=True))
