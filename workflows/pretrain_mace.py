@@ -57,7 +57,7 @@ def main(
         rest = apply_offsets(energies(part), composition(part, elements), elements, negative)
         return with_energies(part, rest.tolist())
 
-    # Energies weigh more than in MACE-MP (1:10:100): few frames of many elements teach them first.
+    # Energies weigh as much as forces: the frames are few, and of many elements.
     settings = TrainingSettings(
         epochs=epochs,
         batch_size=batch_size,
