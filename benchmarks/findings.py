@@ -45,7 +45,7 @@ class Benchmarks:
         self, model: str, database: str, components: int | None = None
     ) -> list[list[ParityPoint]]:
         """Return the alloyed structures of a database, a list per seed."""
-        found = []
+        found = {}
         for b in self.models.get(model, []):
             pool = b.relaxed if self.geometry == "relaxed" else b.fixed
             chosen = [
@@ -55,12 +55,12 @@ class Benchmarks:
                 and p.n_components > 1
                 and components in (None, p.n_components)
             ]
-            if chosen:
-                found.append(chosen)
+            if chosen:  # a model that several campaigns share counts once
+                found[b.model.sha256] = chosen
         if not found:
             msg = f"no {self.geometry} energies of {model} on {database}"
             raise MissingError(msg)
-        return found
+        return list(found.values())
 
     def errors(
         self, model: str, database: str, components: int | None = None

@@ -12,6 +12,7 @@ from hea_flows.alloy.sets import parse
 from hea_flows.cli.campaign import _find_config
 from hea_flows.cli.errors import describe
 from hea_flows.config import Campaign, Plan, load_campaign, plan
+from hea_flows.flows.campaign import CampaignMaker
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
@@ -246,3 +247,18 @@ def test_the_study_of_the_documentation_is_one() -> None:
     ]
     for database in work.databases:
         assert any(work.sets[k].end_points for k in work.providers(database.sets, end_points=True))
+
+
+def test_the_method_of_a_growth_is_checked_before_anything_runs() -> None:
+    grow = {"sets": ["1(1)+2(2)", "2(3)"], "database": "B"}
+    campaign = Campaign.model_validate(
+        GOOD
+        | {
+            "models": [],
+            "databases": {"B": "2(4)"},
+            "grow": grow,
+            "training": {"method": {"kind": "lora"}},
+        }
+    )
+    with pytest.raises(ValueError, match=r"chgnet has no training method 'lora'; accepted: all"):
+        CampaignMaker.from_campaign(campaign)

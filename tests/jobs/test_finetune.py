@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobflow import Flow, JobStore, job, run_locally
+from jobflow import CURRENT_JOB, Flow, JobStore, job, run_locally
 from jobflow.managers.fireworks import flow_to_workflow
 from maggma.stores import MemoryStore
 
@@ -175,3 +175,29 @@ def test_a_model_that_is_there_is_not_trained_again() -> None:
     assert len(set(CountingFamily.calls)) == 3
     trained(maker(reuse=False))
     assert len(CountingFamily.calls) == 4
+
+
+def test_the_order_of_structures_is_part_of_what_a_model_depends_on() -> None:
+    """Splits are positions in the dataset's order: the same ones mean other frames in another."""
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+
+    @job(data=["trajectories"], output_schema=DatasetDoc)
+    def two(first: str, second: str) -> DatasetDoc:
+        one = dataset.original()
+        [key] = one.n_frames
+        frames = one.trajectories[key]
+        keys = (first, second)
+        return one.model_copy(
+            update={
+                "uuid": CURRENT_JOB.job.uuid,
+                "n_frames": dict.fromkeys(keys, 1),
+                "trajectories": dict.fromkeys(keys, frames),
+                "labels": dict.fromkeys(keys, "label"),
+            }
+        )
+
+    for keys in (("a", "b"), ("b", "a"), ("a", "b")):
+        data: Any = two(*keys)
+        run_locally(Flow([data, maker().make(data.output)]), store=store, log=False)
+    assert len(CountingFamily.calls) == 2
+    assert len(set(CountingFamily.calls)) == 2

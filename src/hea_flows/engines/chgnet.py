@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from chgnet.model.model import BatchedGraph, CHGNet
 from numpy.typing import NDArray
 from pymatgen.core import Structure
@@ -21,8 +20,8 @@ from pymatgen.core import Structure
 from hea_flows.engines import chgnet_layers, methods, model_files, potential, training
 from hea_flows.engines.chgnet_layers import Expansions, Wiring
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator
-from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.engines.potential import Batch, TorchFamily
+from hea_flows.engines.registry import TrainingResult
 from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
 
 #: Weights in the wheel: name to file and sha256.
@@ -62,7 +61,7 @@ _FROZEN: Mapping[str, Sequence[str]] = {
 
 
 @dataclass(frozen=True)
-class CHGNetFamily:
+class CHGNetFamily(TorchFamily):
     """CHGNet models: fine-tuned with all weights or with parts frozen, or from scratch.
 
     Parameters
@@ -76,6 +75,7 @@ class CHGNetFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="chgnet", init=False)
+    packages: ClassVar[tuple[str, ...]] = ("torch", "chgnet")
     methods: ClassVar[frozenset[str]] = frozenset({"all", *_FROZEN})
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
@@ -100,23 +100,6 @@ class CHGNetFamily:
         module = _build(config)
         model_files.fill(module, state, path)
         return CHGNetPotential(module, config, spec.dtype, device)
-
-    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
-        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
-        return PotentialCalculator(self.load(spec, device))
-
-    def evaluate(
-        self,
-        spec: ModelSpec,
-        atoms_list: Sequence[Atoms],
-        *,
-        batch_size: int = 16,
-        device: str = "cpu",
-    ) -> list[Prediction]:
-        """Predict many structures in batches; one prediction per structure, in their order."""
-        loaded = self.load(spec, device)
-        loaded.module.requires_grad_(requires_grad=False)
-        return potential.evaluate(loaded, atoms_list, batch_size)
 
     def train(
         self,

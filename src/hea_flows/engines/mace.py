@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
@@ -26,14 +25,14 @@ from hea_flows.engines import (
 from hea_flows.engines.mace_foundations import locate
 from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator, SelfDerived
-from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.engines.potential import Batch, SelfDerived, TorchFamily
+from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.targets import target
 from hea_flows.schemas import Epoch, ModelSpec, Replay, TrainingSettings
 
 
 @dataclass(frozen=True)
-class MACEFamily:
+class MACEFamily(TorchFamily):
     """MACE models.
 
     Parameters
@@ -47,6 +46,7 @@ class MACEFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="mace", init=False)
+    packages: ClassVar[tuple[str, ...]] = ("torch", "mace-torch")
     methods: ClassVar[frozenset[str]] = mace_methods.METHODS
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
@@ -72,23 +72,6 @@ class MACEFamily:
             module = mace_models.build(config)
             module.load_state_dict(checkpoint.state)
         return MACEPotential(module, config, spec.dtype, device)
-
-    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
-        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
-        return PotentialCalculator(self.load(spec, device))
-
-    def evaluate(
-        self,
-        spec: ModelSpec,
-        atoms_list: Sequence[Atoms],
-        *,
-        batch_size: int = 16,
-        device: str = "cpu",
-    ) -> list[Prediction]:
-        """Predict many structures in batches; one prediction per structure, in their order."""
-        loaded = self.load(spec, device)
-        loaded.module.requires_grad_(requires_grad=False)
-        return potential.evaluate(loaded, atoms_list, batch_size)
 
     def train(
         self,

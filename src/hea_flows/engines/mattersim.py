@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from loguru import logger
 from mattersim.datasets.utils.convertor import compute_threebody_indices, get_fixed_radius_bonding
 from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from hea_flows.engines import foundations, model_files, potential, training
 from hea_flows.engines.foundations import Foundation
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator
-from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.engines.potential import Batch, TorchFamily
+from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.scaling import scaling
 from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
 
@@ -49,7 +48,7 @@ ARCHITECTURE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class MatterSimFamily:
+class MatterSimFamily(TorchFamily):
     """MatterSim models: fine-tuned with all weights, or M3GNet from scratch.
 
     Parameters
@@ -63,6 +62,7 @@ class MatterSimFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="mattersim", init=False)
+    packages: ClassVar[tuple[str, ...]] = ("torch", "mattersim")
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it; may download it."""
@@ -97,23 +97,6 @@ class MatterSimFamily:
             msg = f"{path} lacks weights of this architecture: {', '.join(lacking[:3])}"
             raise ModelFileError(msg)
         return MatterSimPotential(module, config, spec.dtype, device)
-
-    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
-        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
-        return PotentialCalculator(self.load(spec, device))
-
-    def evaluate(
-        self,
-        spec: ModelSpec,
-        atoms_list: Sequence[Atoms],
-        *,
-        batch_size: int = 16,
-        device: str = "cpu",
-    ) -> list[Prediction]:
-        """Predict many structures in batches; one prediction per structure, in their order."""
-        loaded = self.load(spec, device)
-        loaded.module.requires_grad_(requires_grad=False)
-        return potential.evaluate(loaded, atoms_list, batch_size)
 
     def train(
         self,

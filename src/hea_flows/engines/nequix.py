@@ -7,12 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from hea_flows.engines import foundations, model_files, nequix_model, potential, training
 from hea_flows.engines.foundations import Foundation
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, PotentialCalculator
-from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.engines.potential import Batch, TorchFamily
+from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.scaling import scaling
 from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
 
@@ -46,7 +45,7 @@ _CONFIG = (*nequix_model.ARCHITECTURE, "index_weights", "scale", "shift", "avg_n
 
 
 @dataclass(frozen=True)
-class NequixFamily:
+class NequixFamily(TorchFamily):
     """Nequix models: fine-tuned with all weights, or from scratch.
 
     Parameters
@@ -60,6 +59,7 @@ class NequixFamily:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     name: str = field(default="nequix", init=False)
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it; may download it."""
@@ -81,23 +81,6 @@ class NequixFamily:
         module = nequix_model.Nequix(config)
         model_files.fill(module, state, path)
         return NequixPotential(module, config, spec.dtype, device)
-
-    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
-        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
-        return PotentialCalculator(self.load(spec, device))
-
-    def evaluate(
-        self,
-        spec: ModelSpec,
-        atoms_list: Sequence[Atoms],
-        *,
-        batch_size: int = 16,
-        device: str = "cpu",
-    ) -> list[Prediction]:
-        """Predict many structures in batches; one prediction per structure, in their order."""
-        loaded = self.load(spec, device)
-        loaded.module.requires_grad_(requires_grad=False)
-        return potential.evaluate(loaded, atoms_list, batch_size)
 
     def train(
         self,

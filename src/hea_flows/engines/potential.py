@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hea_flows.engines.model_files import Checkpoint
 from hea_flows.engines.registry import Prediction
+from hea_flows.schemas import ModelSpec
 
 _GEOMETRY = {"positions", "cell", "pbc"}
 
@@ -196,6 +197,31 @@ class PotentialCalculator(Calculator):
         self.results.update(energy=energy, free_energy=energy)
         if derivatives:
             self.results.update(forces=_numpy(output.forces), stress=_voigt(output.stresses[0]))
+
+
+class TorchFamily:
+    """What every family of torch potentials does with a model that it can load."""
+
+    def load(self, spec: ModelSpec, device: str = "cpu") -> Any:  # noqa: ANN401
+        """Return the `Potential` of a spec; each family's own."""
+        raise NotImplementedError
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
+        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
+        return PotentialCalculator(self.load(spec, device))
+
+    def evaluate(
+        self,
+        spec: ModelSpec,
+        atoms_list: Sequence[Atoms],
+        *,
+        batch_size: int = 16,
+        device: str = "cpu",
+    ) -> list[Prediction]:
+        """Predict many structures in batches; one prediction per structure, in their order."""
+        loaded = self.load(spec, device)
+        loaded.module.requires_grad_(requires_grad=False)
+        return evaluate(loaded, atoms_list, batch_size)
 
 
 def periodic(atoms: Atoms, cutoff: float) -> Atoms:

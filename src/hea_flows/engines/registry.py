@@ -64,7 +64,11 @@ class TrainingResult:
 
 
 class Family(Protocol):
-    """A family of interatomic potentials: everything the rest of the package asks of a model."""
+    """A family of interatomic potentials: everything the rest of the package asks of a model.
+
+    Optional attributes: ``methods``, see `hea_flows.engines.methods.check`, and ``packages``, whose
+    versions a trained model's document names.
+    """
 
     name: str
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.config import Campaign, Plan, Training, plan, text_sha256
+from hea_flows.config import Campaign, Plan, plan, text_sha256
 from hea_flows.engines import methods
 from hea_flows.engines.registry import family
 from hea_flows.flows.growth import GrowthMaker
@@ -23,7 +23,7 @@ from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.routing import CPU, despite_missing_labels, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
-from hea_flows.schemas import ModelSpec
+from hea_flows.schemas import ModelSpec, TrainingSettings
 
 
 @dataclass
@@ -103,11 +103,9 @@ class CampaignMaker(Maker):
                 campaign.grow,
                 labels=campaign.labels,
                 dataset=dataset,
-                model=_checked(campaign.model),
-                training=campaign.training,
+                finetune=_finetune(campaign.model, campaign.training, reuse=reuse),
                 benchmark=benchmark,
                 seed=seed,
-                reuse=reuse,
             )
         if campaign.monte_carlo or campaign.thermodynamics:
             spec = campaign.thermodynamics
@@ -125,7 +123,7 @@ class CampaignMaker(Maker):
             databases=[DatabaseMaker(database=d.name, relaxed=d.relaxed) for d in work.databases],
             learning=[
                 LearningMaker(
-                    finetune=_finetune(t, reuse=reuse),
+                    finetune=_finetune(t.model, t.settings, title=t.name, reuse=reuse),
                     benchmark=benchmark,
                 )
                 for t in work.trainings
@@ -281,13 +279,14 @@ class _Made:
         return flow.output
 
 
-def _finetune(training: Training, *, reuse: bool) -> FineTuneMaker:
+def _finetune(
+    model: ModelSpec, settings: TrainingSettings, *, title: str = "", reuse: bool
+) -> FineTuneMaker:
     """Return the Maker of a training after making sure that its method is one of the family's."""
-    model = _checked(training.model)
-    parent = model if model.is_foundation else None
-    methods.check(family(model.family), parent, training.settings)
-    settings = methods.resolve(training.settings)
-    return FineTuneMaker(model=model, training=settings, title=training.name, reuse=reuse)
+    model = _checked(model)
+    methods.check(family(model.family), model if model.is_foundation else None, settings)
+    settings = methods.resolve(settings)
+    return FineTuneMaker(model=model, training=settings, title=title, reuse=reuse)
 
 
 def _checked(model: ModelSpec) -> ModelSpec:

@@ -15,15 +15,14 @@ from hea_flows.flows.learning import LearningMaker
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
-from hea_flows.jobs.growth import DecisionMaker, grown_documents, stored_documents
+from hea_flows.jobs.growth import DecisionMaker, grown_documents
+from hea_flows.jobs.identity import stored_documents
 from hea_flows.jobs.routing import CPU, despite_missing_labels, route
 from hea_flows.schemas import (
     AlloySpec,
     Document,
     GrowthInputs,
     GrowthSources,
-    ModelSpec,
-    TrainingSettings,
 )
 
 
@@ -143,24 +142,22 @@ class GrowthMaker(Maker):
         *,
         labels: LabelSpec,
         dataset: DatasetMaker,
-        model: ModelSpec,
-        training: TrainingSettings,
+        finetune: FineTuneMaker,
         benchmark: BenchmarkMaker,
         seed: int,
-        reuse: bool = True,
     ) -> GrowthMaker:
         """Return the Maker that a section of a campaign file describes."""
         learning = [
             LearningMaker(
-                finetune=FineTuneMaker(
-                    model=model, training=training.model_copy(update={"seed": s}), reuse=reuse
+                finetune=replace(
+                    finetune, training=finetune.training.model_copy(update={"seed": s})
                 ),
                 benchmark=benchmark,
             )
             for s in growth.seeds
         ]
         step = GrowthStepMaker(
-            labelling=LabellingMaker.from_spec(growth.labels or labels, seed, reuse=reuse),
+            labelling=LabellingMaker.from_spec(growth.labels or labels, seed, reuse=finetune.reuse),
             dataset=dataset,
             learning=learning,
         )

@@ -92,7 +92,7 @@ class FineTuneMaker(Maker):
         settings = methods.resolve(self.training)
         title = self.title or self.model.label
         key = identity(
-            frames=dataset.checksum,
+            frames=[dataset.checksum, list(dataset.n_frames)],  # splits count in this order
             splits=[dataset.train, dataset.test, dataset.validation],
             family=self.model.family,
             parent=parent.sha256 if parent else None,
@@ -121,7 +121,7 @@ class FineTuneMaker(Maker):
             device=device,
         )
         return FineTuneDoc(
-            **stamp("torch", "chgnet", "mace-torch", dataset=dataset),
+            **stamp(*getattr(engine, "packages", ()), dataset=dataset),
             name=title,
             identity=key,
             parent=parent,

@@ -246,12 +246,6 @@ class DecisionMaker(Maker):
 
 
 @job
-def stored_documents(uuids: list[str]) -> list[OutputReference]:
-    """Stand for outputs that are in the store, in a flow that is made while others run."""
-    return [OutputReference(uuid) for uuid in uuids]
-
-
-@job
 def grown_documents(growth: GrowthDoc) -> dict[str, list[Any]]:
     """Return references to everything that a growth made, by role, as a report takes it."""
     made = [step.sources for step in growth.steps]

@@ -7,7 +7,7 @@ import json
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from jobflow import CURRENT_JOB
+from jobflow import CURRENT_JOB, OutputReference, job
 from monty.json import MontyEncoder
 
 from hea_flows.schemas import Document
@@ -48,6 +48,15 @@ def found_again(cls: type[D], kind: str, key: str) -> D | None:
         return None
     output = CURRENT_JOB.store.get_output(uuids[-1], load=True)
     return cls.model_validate(output if isinstance(output, dict) else output.model_dump())
+
+
+@job
+def stored_documents(uuids: list[str]) -> list[OutputReference]:
+    """Stand for documents that are in the store, in a flow that is made while others run.
+
+    Such a flow may not refer to jobs of elsewhere.
+    """
+    return [OutputReference(uuid) for uuid in uuids]
 
 
 def _science(value: Any) -> Any:  # noqa: ANN401

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 from ase.constraints import FixSymmetry
-from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OutputReference, Response, job
+from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, Response, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.relaxation import relax
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.engines.registry import family, reference_engine
-from hea_flows.jobs.identity import identity, stored, uuid_of
+from hea_flows.jobs.identity import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, route
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry, StructuresDoc
+from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings
 
 #: Structures whose labels one job adds to a workflow. FireWorks writes what a job adds into one
@@ -147,7 +147,7 @@ class LabelsMaker(Maker):
         keys = self._identities(structures)
         there = self._there(list(keys.values()))
         found = [key for e in entries if (key := keys.get(e.structure_id)) in there]
-        reused: Any = stored_labels(found)
+        reused: Any = stored_documents(found)
         jobs: list[Any] = []
         outputs: list[Any] = []
         n_reused = 0
@@ -216,12 +216,6 @@ class LabelsMaker(Maker):
             jobs.append(fan_out(job, **more))
             outputs += [job.output[i] for i in range(len(part))]
         return Flow(jobs, output=outputs, name=self.name)
-
-
-@job
-def stored_labels(uuids: list[str]) -> list[OutputReference]:
-    """Stand for labels that are in the store, in the flow that needs them."""
-    return [OutputReference(uuid, output_schema=LabelDoc) for uuid in uuids]
 
 
 def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
