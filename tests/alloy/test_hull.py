@@ -101,7 +101,7 @@ def test_every_composition_is_a_mixture_of_itself() -> None:
 
 
 def test_bad_input_is_one_clear_line() -> None:
-    with pytest.raises(ValueError, match="entry 1 is of one element and has -0.01 eV/unit"):
+    with pytest.raises(ValueError, match=r"entry 1 is of one element and has -0\.01 eV/unit"):
         hull([(1, 1), (2, 0)], [0.1, -0.01])
     with pytest.raises(ValueError, match="as many finite mixing energies"):
         hull([(1, 1)], [np.nan])
