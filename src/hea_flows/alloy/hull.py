@@ -88,7 +88,7 @@ class Hull:
         ValueError
             If it is not that many amounts, not negative and not all zero.
         """
-        [x] = as_fractions([composition])
+        [x] = as_fractions(np.asarray(composition, dtype=float)[None])
         if len(x) != self.fractions.shape[1]:
             msg = f"the hull is of {self.fractions.shape[1]} elements, got {len(x)} amounts"
             raise ValueError(msg)

@@ -179,6 +179,35 @@ class ThermodynamicsSpec(Record):
     mode: Mode = "relaxed"
     fmax: float = Field(0.05, gt=0)
     max_steps: int = Field(100, ge=1)
+    sqs_labels: LabelSpec | Literal["reference"] | None = Field(
+        None,
+        description="Label the SQS too: as the campaign's labels (reference), or as given here.",
+    )
+    uncertainty_mev: float | None = Field(
+        None,
+        ge=0,
+        description="Standard deviation of the model's mixing energies (meV/unit). Default: what "
+        "the benchmark found on structures that the model was not trained on.",
+    )
+
+    def sqs_set(self, n_elements: int) -> str:
+        """Return the set expression of the SQS of every phase of two elements or more.
+
+        Raises
+        ------
+        ValueError
+            If a number of elements has no supercell.
+        """
+        sizes = range(2, n_elements + 1)
+        if missing := [n for n in sizes if n not in self.sqs]:
+            msg = (
+                f"thermodynamics: no supercell for the SQS of {missing[0]} elements; give one for "
+                f"each of 2 to {n_elements}, for example sqs: {{2: 4x4, 3: 3x3}}"
+            )
+            raise ValueError(msg)
+        return " + ".join(
+            f"sqs({self.sqs[n]}, components={n}, steps={self.sqs_steps})" for n in sizes
+        )
 
 
 def model_from_text(value: Any) -> Any:  # noqa: ANN401
