@@ -114,7 +114,8 @@ def labelled_hull(
     counts = [d.structure.counts for d in used]
     energies = [_energy(d) for d in used]
     mixing = mixing_energies(energies, counts, {e: _energy(d) for e, d in pure.items()})
-    elements = tuple(present)
+    order = list(dict.fromkeys([*(e for d in structures for e in d.alloy.elements), *present]))
+    elements = tuple(sorted(present, key=order.index))
     return LabelledHull(used, elements, hull(count_matrix(counts, elements), mixing), left_out)
 
 
@@ -173,7 +174,11 @@ def hull_table(found: LabelledHull, *, all_entries: bool = False) -> Table:
     return Table(
         f"{len(vertices)} of {len(found.labels)} labelled structures are on the convex hull. "
         f"Energies: {found.reference}."
-        + (f" {len(found.left_out)} labels are not usable." if found.left_out else ""),
+        + (
+            f" Left out, not converged or not in their phase: {len(found.left_out)}."
+            if found.left_out
+            else ""
+        ),
         ["structure", "id", "mixing energy (meV/unit)", "above hull (meV/unit)", "decomposes to"],
         rows,
         {0, 1, 4},
