@@ -23,7 +23,7 @@ from hea_flows.config import Campaign, ThermodynamicsSpec, plan
 from hea_flows.engines import registry
 from hea_flows.jobs import report
 from hea_flows.jobs.model_error import mixing_error
-from hea_flows.jobs.thermodynamics import reference_phases
+from hea_flows.jobs.reference_phases import reference_phases
 from hea_flows.results.query import documents
 from hea_flows.schemas import BenchmarkDoc, DatabaseDoc, ModelSpec, ParityPoint, ThermodynamicsDoc
 
@@ -239,6 +239,8 @@ def test_the_set_of_a_spec_and_what_it_lacks() -> None:
     changed = CAMPAIGN | {"labels": {"engine": "counting", "options": {"calculation": "static"}}}
     with pytest.raises(ValueError, match="sqs_labels are static"):
         Campaign.model_validate(changed)
+    with pytest.raises(ValueError, match="vibrations are those of relaxed structures"):
+        ThermodynamicsSpec(mode="fixed lattice", vibrations={})
     one = CAMPAIGN | {"alloy": {"elements": ["Mo"]}}
     with pytest.raises(ValueError, match="two elements or more, got Mo"):
         Campaign.model_validate(one)

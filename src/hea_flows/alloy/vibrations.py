@@ -93,7 +93,7 @@ def harmonic_modes(
             f"{min_length}, {mesh_length}, {displacement}"
         )
         raise ValueError(msg)
-    phonopy, cell_class = _phonopy()
+    phonopy, cell_class = require_phonopy()
     lengths = [float(x) for x in atoms.cell.lengths()]
     repeats = [ceil(min_length / x) if p else 1 for x, p in zip(lengths, atoms.pbc, strict=True)]
     mesh = [
@@ -121,7 +121,14 @@ def _forces(cell: Any, pbc: ArrayLike, calculator: BaseCalculator) -> NDArray[np
     return np.asarray(atoms.get_forces())
 
 
-def _phonopy() -> tuple[Any, Any]:
+def require_phonopy() -> tuple[Any, Any]:
+    """Return phonopy's classes of a crystal and of a cell.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Without phonopy, saying what to install.
+    """
     try:
         from phonopy import Phonopy
         from phonopy.structure.atoms import PhonopyAtoms

@@ -166,6 +166,17 @@ class MonteCarloSpec(Record):
         return self
 
 
+class VibrationsSpec(Record):
+    """Harmonic vibrations of every phase and end member, from the model's forces."""
+
+    t_max: float = Field(1500.0, gt=0, description="Highest temperature (K).")
+    fmax: float = Field(0.002, gt=0, description="Convergence of the relaxations before (eV/Å).")
+    max_steps: int = Field(500, ge=1)
+    displacement: float = Field(0.01, gt=0, description="Å")
+    min_length: float = Field(12.0, gt=0, description="Least length of the repeated cell (Å).")
+    mesh_length: float = Field(80.0, gt=0, description="Mesh points times cell length (Å).")
+
+
 class ThermodynamicsSpec(Record):
     """Decompositions from SQS, and the distribution of random structures."""
 
@@ -189,6 +200,18 @@ class ThermodynamicsSpec(Record):
         description="Standard deviation of the model's mixing energies (meV/unit). Default: what "
         "the benchmark found on structures that the model was not trained on.",
     )
+    vibrations: VibrationsSpec | None = Field(
+        None, description="Add harmonic vibrations; {} for the defaults. Needs phonopy."
+    )
+
+    @model_validator(mode="after")
+    def _relaxed_vibrations(self) -> Self:
+        if self.vibrations is not None and self.mode != "relaxed":
+            msg = (
+                "vibrations are those of relaxed structures; write mode: relaxed, or leave them out"
+            )
+            raise ValueError(msg)
+        return self
 
     def sqs_set(self, n_elements: int) -> str:
         """Return the set expression of the SQS of every phase of two elements or more.

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
+from hea_flows.alloy.vibrations import require_phonopy
 from hea_flows.config import Campaign, Plan, plan, text_sha256
 from hea_flows.engines import methods
 from hea_flows.engines.registry import family
@@ -112,6 +113,8 @@ class CampaignMaker(Maker):
             )
         if campaign.monte_carlo or campaign.thermodynamics:
             spec = campaign.thermodynamics
+            if spec and spec.vibrations:
+                require_phonopy()
             sampling = SamplingMaker(
                 monte_carlo=campaign.monte_carlo,
                 thermodynamics=ThermodynamicsMaker(thermodynamics=spec, seed=seed)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from ase.calculators.calculator import BaseCalculator
 from jobflow import Maker, job
 
 from hea_flows.alloy.energy_models import AseEnergyModel
@@ -30,6 +30,8 @@ from hea_flows.engines.registry import family
 from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.model_error import mixing_error
 from hea_flows.jobs.montecarlo import mean_lattice_constant
+from hea_flows.jobs.reference_phases import reference_phases
+from hea_flows.jobs.vibrations import phase_vibrations
 from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,
@@ -37,7 +39,6 @@ from hea_flows.schemas import (
     DatasetDoc,
     FineTuneDoc,
     PhaseSet,
-    ReferencePhases,
     StructuresDoc,
     ThermodynamicsDoc,
     TransitionInterval,
@@ -100,9 +101,11 @@ class ThermodynamicsMaker(Maker):
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
         model = local_model(finetune)
-        energy = self._energy(model, dataset, host)
+        calculator = family(model.family).calculator(model, device=get_settings().device)
+        energy = self._energy(calculator, dataset, host)
         identity = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-        pure = {e: energy(Ordering(host, identity, (e,))) for e in host.elements}
+        ends = {e: Ordering(host, identity, (e,)) for e in host.elements}
+        pure = {e: energy(o) for e, o in ends.items()}
 
         def mixing(ordering: Ordering) -> float:
             [value] = mixing_energies([energy(ordering)], [ordering.counts], pure)
@@ -142,13 +145,19 @@ class ThermodynamicsMaker(Maker):
             else None,
             uncertainty=self._interval(host, enthalpies, benchmark),
             reference=None if reference is None else reference_phases(host, phases, reference),
+            vibrations=None
+            if spec.vibrations is None
+            else phase_vibrations(
+                phases | {(e,): o for e, o in ends.items()}, pool, calculator, spec.vibrations
+            ),
             failed=failed,
         )
 
-    def _energy(self, model: Any, dataset: DatasetDoc, host: Alloy) -> Callable[[Ordering], float]:  # noqa: ANN401
+    def _energy(
+        self, calculator: BaseCalculator, dataset: DatasetDoc, host: Alloy
+    ) -> Callable[[Ordering], float]:
         """Return the function that gives the model's energy of a cell (eV) in the wanted mode."""
         spec = self.thermodynamics
-        calculator = family(model.family).calculator(model, device=get_settings().device)
         fixed = mean_lattice_constant(dataset) if spec.mode == "fixed lattice" else None
 
         def energy(ordering: Ordering) -> float:
@@ -214,51 +223,6 @@ class ThermodynamicsMaker(Maker):
             n_draws=N_DRAWS,
             seed=self.seed,
         )
-
-
-def reference_phases(
-    host: Alloy, phases: Mapping[Phase, Ordering], labels: DatabaseDoc
-) -> ReferencePhases:
-    """Return what the reference engine says of SQS; phases without a relaxed label are named.
-
-    Parameters
-    ----------
-    host
-        The alloy.
-    phases
-        The SQS of each phase.
-    labels
-        Its labels, and those of the end members.
-    """
-    why: dict[str, str] = dict(labels.excluded)
-    for key in labels.trajectories:
-        if labels.calculations.get(key) != "relax":
-            why[key] = "its label is no relaxation"
-        elif not labels.converged[key]:
-            why[key] = "its relaxation did not converge"
-    used = {k: t.energies[-1] for k, t in labels.trajectories.items() if k not in why}
-    pure = {e: used[k] for e, k in labels.end_points.items() if k in used}
-    enthalpies, missing = {}, {}
-    for phase, ordering in phases.items():
-        lost = [e for e in phase if e not in pure]
-        if ordering.id in used and not lost:
-            [value] = mixing_energies([used[ordering.id]], [ordering.counts], pure)
-            enthalpies[phase] = float(value)
-        elif lost:
-            key = labels.end_points[lost[0]]
-            missing[_name(phase)] = f"end member of {lost[0]}: {why[key]}"
-        else:
-            missing[_name(phase)] = why.get(ordering.id, "no label of this cell")
-    pool = [] if missing else decompositions(host.elements, enthalpies)
-    return ReferencePhases(
-        engine=labels.engine,
-        settings_id=labels.settings_id,
-        sqs_mixing_mev={_name(k): 1e3 * v for k, v in enthalpies.items()},
-        missing=missing,
-        transitions=[(t, d.name) for t, d in transition_temperatures(pool)] if pool else [],
-        decomposition_temperature=decomposition_temperature(pool) if pool else None,
-        h_hull_mev=1e3 * hull_depth(pool) if pool else None,
-    )
 
 
 def _name(phase: Phase) -> str:

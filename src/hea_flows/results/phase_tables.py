@@ -70,6 +70,13 @@ def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
         if r.missing:
             value = f"not known: no relaxed label of {len(r.missing)} of its phases"
         rows.append([f"{r.engine} (settings {r.settings_id}), relaxed", value])
+    if v := doc.vibrations:
+        value = f"{number(v.decomposition_temperature, 0)} K"
+        if v.unusable:
+            value = "not known: " + "; ".join(
+                f"{phase_name(p, tail)}: {why}" for p, why in v.unusable.items()
+            )
+        rows.append([f"{doc.model.label}, {doc.mode}, with harmonic vibrations", value])
     return Table(
         "Temperature above which the solid solution is stable. "
         + (

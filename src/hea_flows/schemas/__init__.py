@@ -41,7 +41,7 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
-from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval
+from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
 
 __all__ = [
     "AllWeights",
@@ -84,4 +84,5 @@ __all__ = [
     "TrainingSettings",
     "Trajectory",
     "TransitionInterval",
+    "Vibrations",
 ]

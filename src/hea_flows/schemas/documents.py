@@ -18,7 +18,7 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
-from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval
+from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
 
 
 def _date_text(value: Any) -> Any:  # noqa: ANN401  validated by pydantic
@@ -343,6 +343,7 @@ class ThermodynamicsDoc(Document):
         None, description="None where nothing tells the error of the model."
     )
     reference: ReferencePhases | None = Field(None, description="None where SQS were not labelled.")
+    vibrations: Vibrations | None = Field(None, description="None where not asked for.")
     failed: dict[str, str] = Field(default_factory=dict)
 
 

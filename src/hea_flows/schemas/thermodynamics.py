@@ -36,3 +36,29 @@ class ReferencePhases(Record):
     )
     decomposition_temperature: float | None = Field(description="K; None while a phase is missing.")
     h_hull_mev: float | None
+
+
+class Vibrations(Record):
+    """Harmonic vibrations of the phases with the model, and the transitions that follow."""
+
+    temperatures: list[float] = Field(description="K")
+    mixing_mev: dict[str, list[float]] = Field(
+        description="Phase to vibrational free energy relative to its end members (meV/unit)."
+    )
+    imaginary: dict[str, float] = Field(
+        description="Phase or end member to the share of its modes that are imaginary."
+    )
+    unusable: dict[str, str] = Field(
+        description="Phase or end member to why its vibrations cannot be used."
+    )
+    transitions: list[tuple[float, str]] = Field(
+        description="As without vibrations, up to the highest temperature; empty while a phase "
+        "is not usable."
+    )
+    decomposition_temperature: float | None = Field(
+        description="K; None where the solid solution is not stable at the highest temperature, "
+        "or a phase is not usable."
+    )
+    displacement: float = Field(description="Å")
+    min_length: float = Field(description="Of the repeated cell (Å).")
+    mesh_length: float = Field(description="Mesh points times cell length (Å).")
