@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from math import log, sqrt
 from pathlib import Path
@@ -270,3 +271,13 @@ def test_interval_of_the_document_is_the_alloys() -> None:
     assert (interval.low, interval.median, interval.high) == pytest.approx(
         (again.low, again.median, again.high)
     )
+
+
+def test_vibrations_without_phonopy_are_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "phonopy", None)
+    spec = CAMPAIGN["thermodynamics"] | {"mode": "relaxed", "vibrations": {}}
+    made = Campaign.model_validate(CAMPAIGN | {"thermodynamics": spec})
+    with pytest.raises(ModuleNotFoundError, match="pip install 'hea-flows\\[phonons\\]'"):
+        CampaignMaker.from_campaign(made)

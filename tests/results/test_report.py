@@ -14,7 +14,7 @@ from hea_flows.results.tables import (
     summary_tables,
     with_error,
 )
-from hea_flows.schemas import Document
+from hea_flows.schemas import Document, Vibrations
 
 
 def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportInputs) -> None:
@@ -167,6 +167,20 @@ def test_interval_and_reference_are_told_beside_the_model(surer: ReportInputs) -
     assert rows["(Mo,W)S₂"] == ["−6.25", "−4.75", "−1.50"]
     assert rows["(Mo,V)S₂"][1:] == ["–", "–"]
     assert "Without: (Mo,V)S₂: its relaxation did not converge." in sqs.caption
+    vibrations = Vibrations(
+        temperatures=[0.0, 1500.0],
+        mixing_mev={},
+        imaginary={"V": 0.02},
+        unusable={"V": "2.0 % of its modes are imaginary"},
+        transitions=[],
+        decomposition_temperature=None,
+        displacement=0.01,
+        min_length=12.0,
+        mesh_length=80.0,
+    )
+    row = thermodynamics_tables(doc.model_copy(update={"vibrations": vibrations}), "S₂")[1].rows[-1]
+    assert row[0].endswith("relaxed, with harmonic vibrations")
+    assert row[1] == "not known: VS₂: 2.0 % of its modes are imaginary"
     whole = doc.reference.model_copy(update={"missing": {}, "decomposition_temperature": 612.0})
     table = thermodynamics_tables(doc.model_copy(update={"reference": whole}))[1]
     assert table.rows[-1][1] == "612 K"
