@@ -59,6 +59,14 @@ def test_end_members_are_always_on_the_hull(n: int) -> None:
     assert (phase.entry, phase.energy, phase.amount) == (None, 0.0, 1.0)
 
 
+def test_an_excited_end_member_stands_for_none() -> None:
+    found = hull([(1, 0), (0, 1), (1, 1)], [0.004, 0.0, -0.01])
+    np.testing.assert_allclose(found.above, [0.004, 0, 0], atol=1e-15)
+    assert found.vertices == (1, 2)
+    assert [(p.entry, p.energy) for p in found.decomposition((1, 0))] == [(None, 0.0)]
+    assert found.energy((3, 1)) == pytest.approx(-0.005, abs=1e-15)
+
+
 def test_two_elements_by_hand() -> None:
     # A, A3B, AB, AB (higher), AB3, B: AB3 at 3/4 lies above the line from AB (−20) to B (0).
     counts = [(1, 0), (3, 1), (1, 1), (2, 2), (1, 3), (0, 1)]

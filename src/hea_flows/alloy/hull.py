@@ -67,9 +67,7 @@ class Hull:
         Of entries with one composition and energy it is the first. An end member that no entry
         stands for is not listed, though it is a corner of the hull.
         """
-        return tuple(
-            i for i in self._candidates if self.above[i] == 0 and self._needed(self._columns[1], i)
-        )
+        return tuple(i for i in self._candidates if self.above[i] == 0 and self._needed(i))
 
     def energy(self, composition: ArrayLike) -> float:
         """Return the hull's energy (eV/unit) at a composition, as in `decomposition`."""
@@ -115,15 +113,15 @@ class Hull:
         """Entries that may be on the hull, and end members that are none of them."""
         pure = [i for i in self._candidates if self.fractions[i].max() == 1]
         alloys = [i for i in self._candidates if i not in pure and self.energies[i] <= TOLERANCE]
-        stands = {int(self.fractions[i].argmax()): i for i in pure}
+        stands = {int(self.fractions[i].argmax()): i for i in pure if self.energies[i] == 0}
         n = self.fractions.shape[1]
         entries = [*(stands.get(k) for k in range(n)), *alloys]
         table = np.vstack([np.eye(n), self.fractions[alloys]])
         return entries, table, np.concatenate([np.zeros(n), self.energies[alloys]])
 
-    def _needed(self, table: NDArray[np.float64], entry: int) -> bool:
+    def _needed(self, entry: int) -> bool:
         """Tell whether the hull would be higher without a candidate."""
-        entries, _, energies = self._columns
+        entries, table, energies = self._columns
         k = entries.index(entry)
         if k < table.shape[1]:
             return True  # an end member is a corner of the hull
