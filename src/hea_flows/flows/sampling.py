@@ -11,7 +11,14 @@ from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.routing import route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
-from hea_flows.schemas import AlloySpec, DatasetDoc, FineTuneDoc
+from hea_flows.schemas import (
+    AlloySpec,
+    BenchmarkDoc,
+    DatabaseDoc,
+    DatasetDoc,
+    FineTuneDoc,
+    StructuresDoc,
+)
 
 
 @dataclass
@@ -36,7 +43,14 @@ class SamplingMaker(Maker):
     seed: int = 0
 
     def make(
-        self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec, category: str
+        self,
+        finetune: FineTuneDoc,
+        dataset: DatasetDoc,
+        alloy: AlloySpec,
+        category: str,
+        benchmark: BenchmarkDoc | None = None,
+        cells: StructuresDoc | None = None,
+        reference: DatabaseDoc | None = None,
     ) -> Flow:
         """Return the flow; its output holds the chains and the thermodynamics document.
 
@@ -46,6 +60,8 @@ class SamplingMaker(Maker):
             The model, what it was trained on, and the host.
         category
             The model's family: workers of that category take the jobs.
+        benchmark, cells, reference
+            As `ThermodynamicsMaker` takes them.
         """
         chains: list[Any] = []
         if self.monte_carlo is not None:
@@ -56,9 +72,10 @@ class SamplingMaker(Maker):
                     chain = maker.make(finetune, dataset, alloy, temperature)
                     chain.append_name(f" {temperature:g} K run {run + 1}")
                     chains.append(route(chain, category))
-        phases = None
+        phases: Any = None
         if self.thermodynamics is not None:
-            phases = route(self.thermodynamics.make(finetune, dataset, alloy), category)
+            phases = self.thermodynamics.make(finetune, dataset, alloy, benchmark, cells, reference)
+            route(phases, category)
         return Flow(
             [*chains, *([phases] if phases else [])],
             output={

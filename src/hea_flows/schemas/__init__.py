@@ -41,6 +41,7 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
+from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
 
 __all__ = [
     "AllWeights",
@@ -73,6 +74,7 @@ __all__ = [
     "ParityPoint",
     "PhaseSet",
     "Record",
+    "ReferencePhases",
     "Replay",
     "ReportDoc",
     "StoredFile",
@@ -81,4 +83,6 @@ __all__ = [
     "ThermodynamicsDoc",
     "TrainingSettings",
     "Trajectory",
+    "TransitionInterval",
+    "Vibrations",
 ]
