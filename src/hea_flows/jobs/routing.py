@@ -10,6 +10,10 @@ from jobflow import OnMissing
 #: reference engine (``vasp``, ``gpaw``) or of their model family (``mace``, ``chgnet``).
 CPU = "cpu"
 
+#: Of jobs that make a campaign's results: once those before them are over, they do not wait, even
+#: if some of those have failed.
+RESULT = {"_allow_fizzled_parents": True}
+
 
 def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401  Job is untyped
     """Give a job its category, and return it.
@@ -33,8 +37,19 @@ def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN40
     return job
 
 
-def despite_missing_labels(job: Any) -> Any:  # noqa: ANN401  Job is untyped
-    """Route a job that takes lists of labels, and return it; a label whose job failed is None."""
+def despite_missing(job: Any) -> Any:  # noqa: ANN401  Job is untyped
+    """Route a job that takes what there is, and return it: what a failed job was to give is None.
+
+    FireWorks starts it when all jobs before it are done or have failed.
+    """
     job.config.on_missing_references = OnMissing.NONE
-    # What it takes beside labels must be there.
-    return route(job, CPU, _allow_fizzled_parents=False)
+    return route(job, CPU, **RESULT)
+
+
+def or_fails(job: Any, category: str) -> Any:  # noqa: ANN401  Job is untyped
+    """Route a job that needs everything it takes, and return it.
+
+    Where a job before it failed it fails too, before it does anything: it would wait for ever
+    otherwise, and with it the report.
+    """
+    return route(job, category, **RESULT)
