@@ -1,4 +1,4 @@
-"""A study of which some models fail: the others are compared, and the report says who is missing."""
+"""A study of which some models fail: the others are compared, the report names those missing."""
 
 from __future__ import annotations
 
