@@ -21,7 +21,7 @@ from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.report import ReportMaker
-from hea_flows.jobs.routing import CPU, RESULT, despite_missing, or_fails, route
+from hea_flows.jobs.routing import CPU, despite_missing, never_waiting, or_fails, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -165,9 +165,7 @@ class CampaignMaker(Maker):
             sampling = self.sampling.make(
                 learned[0]["finetune"], found["datasets"][0], campaign.alloy, category=family_name
             )
-            for job, _ in sampling.iterflow():  # it must not keep the report waiting
-                job.config.manager_config |= RESULT
-            made.parts.append(sampling)
+            made.parts.append(never_waiting(sampling))
             found |= sampling.output
         report: Any = self.report.make(file.output, made.structures, made.labels, **found)
         despite_missing(report)

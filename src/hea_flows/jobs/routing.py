@@ -11,8 +11,9 @@ from jobflow import OnMissing
 CPU = "cpu"
 
 #: Of jobs that make a campaign's results: once those before them are over, they do not wait, even
-#: if some of those have failed.
-RESULT = {"_allow_fizzled_parents": True}
+#: if some of those have failed. FireWorks would copy every failed one, whole, into the job's own
+#: document, of 16 MB at most, unless it finds a copy there.
+_RESULT: dict[str, Any] = {"_allow_fizzled_parents": True, "_fizzled_parents": []}
 
 
 def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401  Job is untyped
@@ -43,7 +44,7 @@ def despite_missing(job: Any) -> Any:  # noqa: ANN401  Job is untyped
     FireWorks starts it when all jobs before it are done or have failed.
     """
     job.config.on_missing_references = OnMissing.NONE
-    return route(job, CPU, **RESULT)
+    return route(job, CPU, **_RESULT)
 
 
 def or_fails(job: Any, category: str) -> Any:  # noqa: ANN401  Job is untyped
@@ -52,4 +53,14 @@ def or_fails(job: Any, category: str) -> Any:  # noqa: ANN401  Job is untyped
     Where a job before it failed it fails too, before it does anything: it would wait for ever
     otherwise, and with it the report.
     """
-    return route(job, category, **RESULT)
+    return route(job, category, **_RESULT)
+
+
+def never_waiting(part: Any) -> Any:  # noqa: ANN401  Job or Flow
+    """Let every job of a flow, routed already, fail where one before it did; return the flow."""
+    if hasattr(part, "jobs"):
+        for one in part.jobs:
+            never_waiting(one)
+    else:
+        part.config.manager_config = {**part.config.manager_config, **_RESULT}
+    return part
