@@ -3,6 +3,7 @@
 One core, the same model, start geometries and thresholds for both. Times are CPU times, since
 other programs may share the machine; the wall times stand beside them. The MACE is trained here
 for a few epochs on CHGNet's answers, so that its relaxations behave; its energies mean nothing.
+What was seen is in docs/models.md.
 
     python benchmarks/batched_relaxation.py --n 20         # two minutes
     python benchmarks/batched_relaxation.py
@@ -163,15 +164,21 @@ def compare(
         seen: list[Atoms] = []
         steps = {"fmax": _FMAX, "max_steps": _MAX_STEPS}
         relax_many(evaluate, cells, on_step=lambda _, atoms: seen.append(atoms.copy()), **steps)
-        best = floor(calculator.potential, seen, ones.whole.cpu)
+        best = floor(calculator.potential, seen, ones.whole.cpu, manys.model.cpu)
         operations(calculator.potential, next(_parts(seen, best)))
 
 
-def floor(potential: Any, seen: Sequence[Atoms], one_by_one: float) -> int:  # noqa: ANN401
+def floor(
+    potential: Any,  # noqa: ANN401
+    seen: Sequence[Atoms],
+    one_by_one: float,
+    within: float,
+) -> int:
     """Time the model alone on every geometry of the relaxations; return the best batch's atoms.
 
     Graphs and batches are made beforehand. What is printed last is the ratio that relaxations of
-    these geometries would have if nothing but the model took time.
+    these geometries would have if nothing but the model took time; `within` is what it took in the
+    relaxations (s), which is less where the machine was less loaded then.
     """
     graphs = dict(zip(map(id, seen), potential.prepare(seen), strict=True))
     print(f"  the model alone on the {len(seen)} geometries, everything else made beforehand:")
@@ -188,7 +195,8 @@ def floor(potential: Any, seen: Sequence[Atoms], one_by_one: float) -> int:  # n
         each = 1e3 * found[limit] / len(seen)
         print(f"    {name:18s} {found[limit]:8.2f} s  {each:6.2f} ms per structure and step")
     best = min(found, key=lambda limit: found[limit])
-    print(f"  floor: {found[best]:.2f} s, or {one_by_one / found[best]:.2f} times ASE one by one")
+    least = min(found[best], within)
+    print(f"  floor: {least:.2f} s, or {one_by_one / least:.2f} times ASE one by one")
     return best
 
 
