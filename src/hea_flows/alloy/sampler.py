@@ -83,7 +83,7 @@ class Sampler:
         self._rngs = dict(zip(np.ndindex(*shape), chains, strict=True))
         self._surrogates: list[Surrogate] = [flat(self.clusters)] * shape[0]
         self._log_block = np.zeros(shape[0])
-        self._codes = np.empty((*shape, self.clusters.n_sites), dtype=np.int64)
+        self._codes = np.zeros((*shape, self.clusters.n_sites), dtype=np.int64)
         self._initial = self._codes.copy()
         self._energies = np.full(shape, np.nan)
         #: Steps done, those of the burn-in included.
@@ -153,6 +153,7 @@ class Sampler:
         settings = self.settings
         for place in np.ndindex(self._energies.shape):
             self._codes[place] = self._rngs[place].permutation(self._filling)
+        self._initial = self._codes.copy()
         flat_codes = self._codes.reshape(-1, self.n_units)
         extra = settings.training if self._adaptive else 0
         drawn = [self._random.permutation(self._filling) for _ in range(extra)]

@@ -67,7 +67,7 @@ class LatticeMACE:
         self.layers = Layers(self.module)
         self.name = f"fixed lattice, a = {a:g} Å"
         self.neighbours = Neighbours.of(alloy, supercell, a, potential.cutoff)
-        self._units = len(self.neighbours.atoms[0])
+        self.units = len(self.neighbours.atoms[0])
         self.places = len(self.neighbours.atoms)
         self._most_atoms = 512 if potential.device.type == "cpu" else 16384
         self.elements = len(alloy.elements)
@@ -180,8 +180,8 @@ class LatticeMACE:
 
     def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the energies (eV per cell) of decorations (B, n_sites)."""
-        rows = np.asarray(codes, dtype=np.int64).reshape(-1, self._units)
-        size = max(1, self._most_atoms // (self._units * self.places))
+        rows = np.asarray(codes, dtype=np.int64).reshape(-1, self.units)
+        size = max(1, self._most_atoms // (self.units * self.places))
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         return np.concatenate([np.empty(0), *(State(self, part).energies for part in parts)])
 
@@ -197,9 +197,9 @@ class LatticeMACE:
 
     def _around(self, place: int, units: Any) -> Any:  # noqa: ANN401
         """Return the neighbours (n, D) of atoms in one place of units, counted through a batch."""
-        cell = torch.div(units, self._units, rounding_mode="floor")
-        inside = self._atoms[place].index_select(0, units - cell * self._units)
-        return inside + (cell * (self._units * self.places))[:, None]
+        cell = torch.div(units, self.units, rounding_mode="floor")
+        inside = self._atoms[place].index_select(0, units - cell * self.units)
+        return inside + (cell * (self.units * self.places))[:, None]
 
     def first(self, kind: int, units: Any, codes: Any) -> Any:  # noqa: ANN401
         """Return the features (n, C) after the first layer of atoms of one kind in given units."""
