@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.routing import route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
@@ -16,29 +14,26 @@ from hea_flows.schemas import AlloySpec, DatasetDoc, FineTuneDoc
 
 @dataclass
 class SamplingMaker(Maker):
-    """Monte Carlo at every temperature, and thermodynamics, each job its own unit of retry.
+    """Monte Carlo and thermodynamics, each job its own unit of retry.
 
     Parameters
     ----------
     name
         Flow name.
     monte_carlo
-        Temperatures, runs and trials; None leaves Monte Carlo out.
+        None leaves Monte Carlo out.
     thermodynamics
         None leaves it out.
-    seed
-        Chains take seeds seed + 1, seed + 2, … in order of temperature and run.
     """
 
     name: str = "sampling"
-    monte_carlo: MonteCarloSpec | None = None
+    monte_carlo: MonteCarloMaker | None = None
     thermodynamics: ThermodynamicsMaker | None = None
-    seed: int = 0
 
     def make(
         self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec, category: str
     ) -> Flow:
-        """Return the flow; its output holds the chains and the thermodynamics document.
+        """Return the flow; its output holds the Monte Carlo and the thermodynamics document.
 
         Parameters
         ----------
@@ -47,23 +42,19 @@ class SamplingMaker(Maker):
         category
             The model's family: workers of that category take the jobs.
         """
-        chains: list[Any] = []
-        if self.monte_carlo is not None:
-            spec = self.monte_carlo
-            for temperature in spec.temperatures:
-                for run in range(spec.runs):
-                    maker = MonteCarloMaker(monte_carlo=spec, seed=self.seed + 1 + len(chains))
-                    chain = maker.make(finetune, dataset, alloy, temperature)
-                    chain.append_name(f" {temperature:g} K run {run + 1}")
-                    chains.append(route(chain, category))
-        phases = None
-        if self.thermodynamics is not None:
-            phases = route(self.thermodynamics.make(finetune, dataset, alloy), category)
+        made = {
+            name: route(maker.make(finetune, dataset, alloy), category)
+            for name, maker in (
+                ("montecarlo", self.monte_carlo),
+                ("thermodynamics", self.thermodynamics),
+            )
+            if maker is not None
+        }
         return Flow(
-            [*chains, *([phases] if phases else [])],
+            list(made.values()),
             output={
-                "montecarlo": [c.output for c in chains],
-                "thermodynamics": phases.output if phases else None,
+                name: made[name].output if name in made else None
+                for name in ("montecarlo", "thermodynamics")
             },
             name=self.name,
         )

@@ -14,7 +14,6 @@ from hea_flows.schemas.documents import (
     FineTuneDoc,
     FrameRef,
     LabelDoc,
-    MonteCarloDoc,
     ParityPoint,
     PhaseSet,
     ReportDoc,
@@ -41,6 +40,14 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
+from hea_flows.schemas.sampling import (
+    ChainRecord,
+    ChainSeries,
+    MonteCarloDoc,
+    SamplingSettings,
+    SeparationRecord,
+    TemperatureRecord,
+)
 
 __all__ = [
     "AllWeights",
@@ -48,6 +55,8 @@ __all__ = [
     "BenchmarkDoc",
     "BenchmarkTable",
     "CampaignDoc",
+    "ChainRecord",
+    "ChainSeries",
     "CommitteeDoc",
     "CommitteeTable",
     "DatabaseDoc",
@@ -75,9 +84,12 @@ __all__ = [
     "Record",
     "Replay",
     "ReportDoc",
+    "SamplingSettings",
+    "SeparationRecord",
     "StoredFile",
     "StructureEntry",
     "StructuresDoc",
+    "TemperatureRecord",
     "ThermodynamicsDoc",
     "TrainingSettings",
     "Trajectory",
