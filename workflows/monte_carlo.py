@@ -43,7 +43,7 @@ def main(
     memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(Flow([job]), store=memory, ensure_success=True, log=False)
 
-    [found]: Any = documents(memory, "montecarlo")
+    found: Any = documents(memory, "montecarlo")[-1]
     for row in found.averages:
         print(
             f"{row.temperature:g} K, {supercell}, {row.n_runs} runs, {row.trials} trials: "

@@ -20,6 +20,7 @@ from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.results.provenance import walk
 from hea_flows.results.query import documents
+from hea_flows.schemas import ChainSeries
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress
 
@@ -92,17 +93,22 @@ def _check_documents(connection: Connection, campaign_file: Path) -> None:
     [tuned] = documents(store, "finetune", "small", load=True)
     assert hashlib.sha256(tuned.model_file.read()).hexdigest() == tuned.model.sha256
     assert [e.epoch for e in tuned.curve] == [1, 2]
-    chains = documents(store, "montecarlo", "small")
-    assert sorted(c.temperature for c in chains) == [300, 900]
-    for chain in chains:
+    [sampled] = documents(store, "montecarlo", "small", load=True)
+    assert [c.temperature for c in sampled.chains] == [300, 900]
+    assert sampled.mode == "fixed lattice"
+    series = ChainSeries.from_file(sampled.series)
+    assert series.energies.shape == (2, 13)
+    for chain, average in zip(sampled.chains, sampled.averages, strict=True):
         assert (
             sorted(chain.initial_species) == sorted(chain.final_species) == ["Mo", "Nb", "Ta", "W"]
         )
-        assert chain.mode == "fixed lattice"
         # Two by two cells of four elements: every pair of elements is equally often bonded.
         for a, b in (("Mo", "Ta"), ("Nb", "W")):
-            assert chain.order_parameters[f"{a}-{b}"] == pytest.approx(-1 / 6)
-        assert chain.order_parameters["Mo-Mo"] == pytest.approx(-1 / 16)
+            assert chain.order_parameters["1"][f"{a}-{b}"] == pytest.approx(-1 / 6)
+        assert average.order_parameters["1"]["Mo-Mo"] == pytest.approx(-1 / 16)
+        assert average.order_errors["1"]["Mo-Mo"] == 0
+        # Such a cell has one decoration, so that all of its free energy is the entropy's.
+        assert average.energy_mev == pytest.approx(sampled.random_mev, abs=0.01)
     [phases] = documents(store, "thermodynamics", "small")
     assert len(phases.decompositions) == 15
     assert set(phases.sqs_mixing_mev) >= {"Mo-W", "Mo-Ta-Nb-W"}
