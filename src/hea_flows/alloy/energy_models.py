@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator as AseCalculator
 from ase.data import atomic_numbers
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hea_flows.alloy.ordering import IntMatrix, Ordering
 from hea_flows.alloy.prototypes import Alloy
@@ -23,6 +23,26 @@ class EnergyModel(Protocol):
 
     def energy(self, species_by_site: Sequence[str]) -> float:
         """Return the energy of the cell (eV) for the elements in `lattice_points` order."""
+        ...
+
+
+class DecorationEnergies(Protocol):
+    """Energies of many decorations of one supercell at once.
+
+    ``name`` says at what geometry decorations are evaluated.
+    """
+
+    name: str
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell), shape (B,).
+
+        Parameters
+        ----------
+        codes
+            Positions in the alloy's elements of the species on each site, in `lattice_points`
+            order, shape (B, n_sites).
+        """
         ...
 
 
@@ -113,3 +133,8 @@ class AseEnergyModel:
             )
             raise RuntimeError(msg)
         return float(atoms.get_potential_energy())
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell) of decorations; see `DecorationEnergies`."""
+        elements = np.array(self.alloy.elements)
+        return np.array([self.energy(row.tolist()) for row in elements[codes]], dtype=np.float64)
