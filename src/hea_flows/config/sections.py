@@ -181,6 +181,11 @@ class MonteCarloSpec(SamplingSettings):
             raise ValueError(msg)
         return value | preset
 
+    @property
+    def sampling(self) -> SamplingSettings:
+        """The settings that decide what the chains are, cell and mode apart."""
+        return SamplingSettings(**self.model_dump(include=set(SamplingSettings.model_fields)))
+
     def cell(self, alloy: Alloy) -> tuple[IntMatrix, dict[str, int]]:
         """Return the supercell of an alloy and its sites per element, as many of each.
 

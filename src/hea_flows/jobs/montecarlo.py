@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
 from numpy.typing import NDArray
 
+from hea_flows.alloy.chains import SamplerSettings
+from hea_flows.alloy.energy_models import DecorationEnergies
 from hea_flows.alloy.mixing import mixing_energies
-from hea_flows.alloy.sampler import Sampler, SamplerSettings
+from hea_flows.alloy.sampler import Sampler
 from hea_flows.config import MonteCarloSpec
 from hea_flows.engines.decorations import decoration_energies
 from hea_flows.engines.walltime import OutOfTimeError
@@ -98,10 +100,8 @@ class MonteCarloMaker(Maker):
     ) -> MonteCarloDoc | None:
         """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
-        supercell, counts = spec.cell(host)
-        n_sites = sum(counts.values())
+        supercell, _ = spec.cell(host)
         a = mean_lattice_constant(dataset)
-        settings = SamplingSettings(**spec.model_dump(include=set(SamplingSettings.model_fields)))
         key = identity(
             model=finetune.model_file.sha256,
             dtype=finetune.model.dtype,
@@ -109,7 +109,7 @@ class MonteCarloMaker(Maker):
             supercell=supercell,
             lattice_constant=a,
             mode=spec.mode,
-            settings=settings,
+            settings=spec.sampling,
             seed=self.seed,
         )
         sources = stamp("torch", "trainstation", finetune=finetune, dataset=dataset)
@@ -120,47 +120,15 @@ class MonteCarloMaker(Maker):
         energies = decoration_energies(
             model, host, supercell, a, mode=spec.mode, device=get_settings().device
         )
-        codes = reference_codes(counts, settings.random, self.seed)
-        sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings), self.seed)
-        run = SamplingRun(
-            sampler, self._folder(key), key, lambda: energies.energies(codes) / n_sites, tell=say
-        )
-        run.resume()
-        if not run.advance(spec.max_hours):
+        found = sampled(energies, alloy, spec, self.seed, self._folder(key), key)
+        if found is None:
             return None
-        assert run.references is not None
-        ends = dict(zip(host.elements, run.references.tolist(), strict=False))
-        # Composition is fixed, so mixing energies differ from energies by one constant.
-        [shift] = mixing_energies([0.0], [counts], ends)
-        random = run.references[len(ends) :] + shift
-        chains = sampler.chains()
-        kept = [
-            AveragedChain.of(c, host.elements, settings.average_from, float(shift)) for c in chains
-        ]
-        averages = temperature_records(kept, random)
         return MonteCarloDoc(
             **sources,
+            **found,
             identity=key,
             model=model.model_copy(update={"path": None}),
-            mode=spec.mode,
-            alloy=alloy,
-            supercell=supercell,
             lattice_constant=a,
-            seed=self.seed,
-            settings=settings,
-            end_points=ends,
-            random_mev=1e3 * float(random.mean()),
-            random_error_mev=1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
-            chains=[chain_record(k) for k in kept],
-            averages=averages,
-            separation=separation_record(
-                averages, host.elements, np.random.default_rng([self.seed, 2])
-            ),
-            series=ChainSeries.collect(
-                [c.energies for c in chains], [c.counts for c in chains]
-            ).to_file(),
-            evaluations=sampler.evaluations + len(codes),
-            seconds=run.seconds,
         )
 
     def _folder(self, key: str) -> Path:
@@ -169,6 +137,73 @@ class MonteCarloMaker(Maker):
         if self.reuse or CURRENT_JOB.job is None:
             return folder / key
         return folder / f"{key}-{CURRENT_JOB.job.uuid}"
+
+
+def sampled(
+    energies: DecorationEnergies,
+    alloy: AlloySpec,
+    spec: MonteCarloSpec,
+    seed: int,
+    folder: Path,
+    key: str,
+) -> dict[str, Any] | None:
+    """Run the chains of an equimolar alloy to their end and return what they decide of a document.
+
+    Parameters
+    ----------
+    energies
+        Energies of decorations of the supercell.
+    alloy, spec, seed
+        The host, what is sampled, and the seed.
+    folder, key
+        Where the state of the run is kept, and what it depends on; see `SamplingRun`.
+
+    Returns
+    -------
+    fields
+        Of `MonteCarloDoc`; None if `spec.max_hours` were over before the end.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the batch job ends before another step would.
+    """
+    host = alloy.to_alloy()
+    supercell, counts = spec.cell(host)
+    settings = spec.sampling
+    codes = reference_codes(counts, settings.random, seed)
+    sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings), seed)
+    n = sampler.n_units
+    run = SamplingRun(sampler, folder, key, lambda: energies.energies(codes) / n, tell=say)
+    run.resume()
+    if not run.advance(spec.max_hours):
+        return None
+    assert run.references is not None
+    ends = dict(zip(host.elements, run.references.tolist(), strict=False))
+    # Composition is fixed, so mixing energies differ from energies by one constant.
+    shift = float(mixing_energies([0.0], [counts], ends)[0])
+    random = run.references[len(ends) :] + shift
+    chains = sampler.chains()
+    kept = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
+    averages = temperature_records(kept, random)
+    rng = np.random.default_rng([seed, 2])
+    series = ChainSeries.collect([c.energies for c in chains], [c.counts for c in chains])
+    return {
+        "mode": spec.mode,
+        "alloy": alloy,
+        "supercell": supercell,
+        "seed": seed,
+        "settings": settings,
+        "end_points": ends,
+        "random_mev": 1e3 * float(random.mean()),
+        "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
+        "chains": [chain_record(k) for k in kept],
+        "averages": averages,
+        "separation": separation_record(averages, host.elements, rng),
+        "series": series.to_file(),
+        "evaluations": sampler.evaluations + len(codes),
+        "seconds": run.seconds,
+    }
 
 
 def sampler_settings(settings: SamplingSettings) -> SamplerSettings:

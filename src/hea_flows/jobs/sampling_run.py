@@ -26,7 +26,7 @@ STATE_FILE = "sampling.npz"
 
 _ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 1"
 #: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
-_EVERY, _RATIO = 30.0, 20.0
+EVERY, RATIO = 30.0, 20.0
 #: A step is begun only if so many of the usual ones, and some seconds, fit in before the limit.
 _MARGIN, _RESERVE = 1.5, 30.0
 #: Steps from which on a number of effective samples means something.
@@ -51,8 +51,6 @@ class SamplingRun:
     reference
         Called once, before the first step: energies that averages are compared with. They are
         part of the state.
-    every
-        Seconds between two writes of the state.
     tell
         Called with one line about the progress after every write.
     """
@@ -61,7 +59,6 @@ class SamplingRun:
     folder: Path
     identity: str
     reference: Callable[[], NDArray[np.float64]]
-    every: float = _EVERY
     tell: Callable[[str], None] = print
     #: Seconds that all steps so far took, those before an interruption included.
     seconds: float = 0.0
@@ -106,7 +103,7 @@ class SamplingRun:
         if self.references is None:
             self.references = self.reference()
             self.seconds += time.monotonic() - begun
-        written, pause = begun, self.every
+        written, pause = begun, EVERY
         while not self.sampler.finished:
             self._check_time()
             clock = time.monotonic()
@@ -118,7 +115,7 @@ class SamplingRun:
             if over or now - written > pause or self.sampler.finished:
                 self._write()
                 written = time.monotonic()
-                pause = max(self.every, _RATIO * (written - now))
+                pause = max(EVERY, RATIO * (written - now))
             if over:
                 break
         return self.sampler.finished
@@ -146,7 +143,7 @@ class SamplingRun:
         """Return one line: steps, trials, acceptance, effective samples, time left."""
         sampler = self.sampler
         done = f"step {sampler.step} of {sampler.total}"
-        left = (sampler.total - sampler.step) * (statistics.fmean(self._recent or [0.0]))
+        left = (sampler.total - sampler.step) * (statistics.median(self._recent or [0.0]))
         told = f", {timedelta(seconds=round(left))} left" if left else ""
         if sampler.step < sampler.settings.burn_in + _FEW:
             return f"{done}, burn-in{told}"

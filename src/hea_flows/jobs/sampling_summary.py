@@ -12,11 +12,11 @@ from ase.units import kB
 from numpy.typing import NDArray
 
 from hea_flows.alloy.averages import Average, average_of
+from hea_flows.alloy.chains import Chain
 from hea_flows.alloy.equilibration import equilibrated_from_all
 from hea_flows.alloy.heat_capacity import heat_capacity
 from hea_flows.alloy.integration import configurational_entropy, free_energy, ideal_mixing
 from hea_flows.alloy.order_parameters import correlation_matrix, warren_cowley_matrix
-from hea_flows.alloy.sampler import Chain
 from hea_flows.alloy.separation import first_to_separate
 from hea_flows.schemas import ChainRecord, SeparationRecord, TemperatureRecord
 from hea_flows.schemas.sampling import shell_table
