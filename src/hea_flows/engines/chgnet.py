@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from ase import Atoms
 from chgnet.model.model import BatchedGraph, CHGNet
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pymatgen.core import Structure
 
+from hea_flows.alloy.energy_models import DecorationEnergies
+from hea_flows.alloy.prototypes import Alloy
 from hea_flows.engines import chgnet_layers, methods, model_files, potential, training
+from hea_flows.engines.chgnet_lattice import LatticeCHGNet
 from hea_flows.engines.chgnet_layers import Expansions, Wiring
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, TorchFamily
@@ -223,30 +226,9 @@ class CHGNetPotential:
         """Return energies (B,) in eV per cell."""
         module, inputs = self.module, batch.inputs
         edges, angles = inputs["edges"], inputs["angles"]
-        bonds = positions[edges[:, 0]] - positions[edges[:, 1]] - inputs["shifts"]
-        stretch = strains[inputs["owners"][edges[:, 0]]]
-        bonds = bonds + torch.einsum("ei,eij->ej", bonds, stretch)
-        lengths = torch.linalg.vector_norm(bonds, dim=1)
-        directions = bonds / lengths[:, None]
-        undirected = lengths[inputs["to_directed"]]
-        basis = module.bond_basis_expansion
-        known = Expansions(
-            basis.rbf_expansion_ag(undirected),
-            basis.rbf_expansion_bg(undirected),
-            module.angle_basis_expansion(directions[angles[:, 2]], directions[angles[:, 4]]),
-        )
+        known = self.expansions(batch, positions, strains)
         if self.quick:
-            wiring = Wiring(
-                inputs["numbers"] - 1,
-                inputs["owners"],
-                edges[:, 0].contiguous(),
-                edges[:, 1].contiguous(),
-                inputs["to_undirected"],
-                angles[:, 0].contiguous(),
-                angles[:, 1].contiguous(),
-                angles[:, 3].contiguous(),
-            )
-            energies = chgnet_layers.energies(module, wiring, known)
+            energies = chgnet_layers.energies(module, Wiring.of(inputs), known)
         else:
             graph = BatchedGraph(
                 atomic_numbers=inputs["numbers"],
@@ -266,6 +248,27 @@ class CHGNetPotential:
             reference = module.composition_model.fc.weight[0, inputs["numbers"] - 1]
             energies = energies.index_add(0, inputs["owners"], reference)
         return energies
+
+    def expansions(self, batch: Batch, positions: Any, strains: Any) -> Expansions:  # noqa: ANN401
+        """Return the basis functions of bonds and angles at given positions, then strained."""
+        module, inputs = self.module, batch.inputs
+        edges, angles = inputs["edges"], inputs["angles"]
+        bonds = positions[edges[:, 0]] - positions[edges[:, 1]] - inputs["shifts"]
+        stretch = strains[inputs["owners"][edges[:, 0]]]
+        bonds = bonds + torch.einsum("ei,eij->ej", bonds, stretch)
+        lengths = torch.linalg.vector_norm(bonds, dim=1)
+        directions = bonds / lengths[:, None]
+        undirected = lengths[inputs["to_directed"]]
+        basis = module.bond_basis_expansion
+        return Expansions(
+            basis.rbf_expansion_ag(undirected),
+            basis.rbf_expansion_bg(undirected),
+            module.angle_basis_expansion(directions[angles[:, 2]], directions[angles[:, 4]]),
+        )
+
+    def on_lattice(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies | None:
+        """Return the energies of decorations of a lattice, where there is a quick way to them."""
+        return LatticeCHGNet(self, alloy, supercell, a) if self.quick else None
 
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""

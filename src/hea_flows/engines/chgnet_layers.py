@@ -7,7 +7,7 @@ per atom and per bond and gathered afterwards: fewer rows in the products, none 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,21 @@ class Wiring:
     angle_bonds: Any
     angle_other_bonds: Any
 
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> Wiring:
+        """Read the inputs of a batch of `hea_flows.engines.chgnet.CHGNetPotential`."""
+        edges, angles = inputs["edges"], inputs["angles"]
+        return cls(
+            inputs["numbers"] - 1,
+            inputs["owners"],
+            edges[:, 0].contiguous(),
+            edges[:, 1].contiguous(),
+            inputs["to_undirected"],
+            angles[:, 0].contiguous(),
+            angles[:, 1].contiguous(),
+            angles[:, 3].contiguous(),
+        )
+
 
 def supported(module: Any) -> bool:  # noqa: ANN401
     """Say whether a CHGNet is built as its published models are, without dropout."""
@@ -64,6 +79,11 @@ def supported(module: Any) -> bool:  # noqa: ANN401
 
 def energies(module: Any, wiring: Wiring, known: Expansions) -> Any:  # noqa: ANN401
     """Return the energy of each structure, (B,): eV, CHGNet's energies of elements left out."""
+    return module.pooling(atom_energies(module, wiring, known), wiring.owners).view(-1)
+
+
+def atom_energies(module: Any, wiring: Wiring, known: Expansions) -> Any:  # noqa: ANN401
+    """Return what each atom adds to the energy, (N, 1): eV, energies of elements left out."""
     w = wiring
     atoms = module.atom_embedding(w.species)
     bonds = module.bond_embedding(known.bonds_of_atoms)
@@ -103,7 +123,7 @@ def energies(module: Any, wiring: Wiring, known: Expansions) -> Any:  # noqa: AN
     atoms = passed(module.atom_conv_layers[-1])
     if module.readout_norm is not None:
         atoms = module.readout_norm(atoms)
-    return module.pooling(module.mlp(atoms), w.owners).view(-1)
+    return module.mlp(atoms)
 
 
 def _updated(layer: Any, old: Any, messages: Any, owners: Any, norm: Any) -> Any:  # noqa: ANN401

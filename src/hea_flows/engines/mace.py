@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from hea_flows.alloy.energy_models import DecorationEnergies
+from hea_flows.alloy.prototypes import Alloy
 from hea_flows.engines import (
+    mace_lattice,
     mace_layers,
     mace_methods,
     mace_models,
@@ -23,6 +26,7 @@ from hea_flows.engines import (
     training,
 )
 from hea_flows.engines.mace_foundations import locate
+from hea_flows.engines.mace_lattice import LatticeMACE
 from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
 from hea_flows.engines.potential import Batch, SelfDerived, TorchFamily
@@ -246,6 +250,12 @@ class MACEPotential:
         data = {**batch.inputs, "positions": positions, "displacement": strains}
         data["shifts"] = data["unit_shifts"]  # replaced by those of the strained cell
         return self.module(data, compute_force=False, compute_displacement=True)["energy"]
+
+    def on_lattice(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies | None:
+        """Return the energies of decorations of a lattice, where there is a quick way to them."""
+        if self.heads[1:] or not mace_lattice.supported(self.module):
+            return None
+        return LatticeMACE(self, alloy, supercell, a)
 
     def add_atomic_energies(self, offsets: Mapping[str, float]) -> None:
         """Add energies per element (eV) to the model's own E0, so that it needs no offsets."""
