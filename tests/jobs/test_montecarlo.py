@@ -147,13 +147,13 @@ def test_progress_of_a_running_job_is_read_from_its_folder(
     say("nobody listens")
     assert not (tmp_path / SAID_FILE).exists()  # not a launch folder
     (tmp_path / "FW.json").touch()
-    say("step 3 of 9")
+    say("step 3 of 9, burn-in")
     launchpad = connection.launchpad()
     workflow = flow_to_workflow(Flow([finetune()]), store=None)  # type: ignore[arg-type]
     launchpad.add_wf(workflow)
     launchpad.checkout_fw(_worker(), str(tmp_path))
     [running] = campaign_progress(launchpad).running
-    assert running.said == "step 3 of 9"
+    assert (running.said, running.step) == ("step 3 of 9, burn-in", "step 3 of 9")
 
 
 def _worker() -> Any:

@@ -17,9 +17,11 @@ from hea_flows.alloy.order_parameters import (
     species_codes,
 )
 from hea_flows.alloy.ordering import Ordering
+from hea_flows.cli import main
 from hea_flows.results.data_containers import export_chains
 from hea_flows.results.report import ReportInputs
 from hea_flows.schemas import ChainSeries, StoredFile
+from hea_flows.services.connection import Connection
 
 
 def test_every_chain_is_read_by_mchammer(inputs: ReportInputs, tmp_path: Path) -> None:
@@ -67,6 +69,30 @@ def test_bonds_of_a_series_give_the_order_parameters_of_the_decoration(
     again = ChainSeries.from_file(series.to_file()).matrices(1, 5)[0, 0]
     found = by_label(correlation_matrix(again), elements)
     assert {k: float(v) for k, v in found.items()} == correlation_values(species, pairs, elements)
+
+
+def test_verb_writes_the_newest_chains_of_a_campaign(
+    connection: Connection,
+    inputs: ReportInputs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert connection.uri is not None
+    monkeypatch.setenv("HEA_FLOWS_MONGODB_URI", connection.uri.get_secret_value())
+    monkeypatch.setenv("HEA_FLOWS_DATABASE", connection.database_name)
+    [doc] = inputs.montecarlo
+    with connection.job_store() as store:
+        row = {"uuid": doc.uuid, "index": 1, "output": doc}
+        store.update(row, key=["uuid", "index"], save={"data": ["series"]})
+    folder = tmp_path / "chains"
+    assert main(["export", "chains", str(folder), "--campaign", "toy"]) == 0
+    assert capsys.readouterr().out == f"10 chains of 8 steps: {folder}\n"
+    container = DataContainer.read(str(folder / "T1000-run1.dc"))
+    energies = ChainSeries.from_file(doc.series).energies
+    np.testing.assert_array_equal(container.get("potential"), 100 * energies[9])
+    assert main(["export", "chains", str(folder), "--campaign", "other"]) == 1
+    assert "no montecarlo document of campaign 'other'" in capsys.readouterr().err
 
 
 def test_a_series_that_was_not_loaded_is_refused(inputs: ReportInputs, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
         task = bar.add_task(name, total=None, running="")
 
         def show(progress: Progress) -> None:
-            names = (f"{j.name}: {j.said}" if j.said else j.name for j in progress.running)
+            names = (": ".join(filter(None, (j.name, j.step))) for j in progress.running)
             running = ", ".join(names)
             bar.update(task, total=progress.total, completed=progress.completed, running=running)
             if not console.is_terminal:

@@ -49,6 +49,11 @@ class RunningJob:
     folder: str
     said: str = ""
 
+    @property
+    def step(self) -> str:
+        """The first part of what it told, which is how far it is."""
+        return self.said.partition(",")[0]
+
 
 @dataclass(frozen=True)
 class FailedJob:
