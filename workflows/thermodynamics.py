@@ -14,6 +14,7 @@ from maggma.stores import MemoryStore
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.results.query import documents
+from hea_flows.schemas import BenchmarkDoc
 from hea_flows.services.connection import find_connection
 
 
@@ -33,6 +34,12 @@ def main(
     with find_connection(start_local=True).job_store() as store:
         dataset: Any = documents(store, "dataset", campaign, load=True)[-1]
         tuned: Any = documents(store, "finetune", campaign, load=True)[-1]
+        # Its error on structures that it was not trained on: the interval of the temperature.
+        compared: list[Any] = [
+            b
+            for b in documents(store, "benchmark", campaign)
+            if isinstance(b, BenchmarkDoc) and b.model.sha256 == tuned.model.sha256
+        ]
 
     spec = ThermodynamicsSpec(
         sqs=dict(enumerate(sqs.split(","), start=2)),
@@ -41,7 +48,9 @@ def main(
         n_random=n_random,
         mode=mode,
     )
-    job = ThermodynamicsMaker(thermodynamics=spec, seed=seed).make(tuned, dataset, dataset.alloy)
+    job = ThermodynamicsMaker(thermodynamics=spec, seed=seed).make(
+        tuned, dataset, dataset.alloy, compared[-1] if compared else None
+    )
     memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=memory, ensure_success=True, log=False)
 
@@ -51,6 +60,12 @@ def main(
         print(f"SQS {phase}: {enthalpy:.2f} meV/unit")
     for temperature, phases in result.transitions:
         print(f"stable above {temperature:.0f} K: {phases}")
+    if u := result.uncertainty:
+        print(
+            f"decomposition temperature {result.decomposition_temperature:.0f} K, "
+            f"{100 * u.level:.0f} % interval {u.low:.0f} to {u.high:.0f} K "
+            f"from {u.sigma_mev:.2f} meV/unit ({u.sigma_from})"
+        )
     print(
         f"{n_random} random structures: {result.h_ave_mev:.2f} ± {result.sigma_mev:.2f} meV/unit, "
         f"hull depth {result.h_hull_mev:.2f} meV/unit"

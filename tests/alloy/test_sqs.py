@@ -12,7 +12,12 @@ from hea_flows.alloy.clusters import cluster_space, cluster_vectors, neighbour_d
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.random_structures import random_orderings
-from hea_flows.alloy.sqs import random_alloy_vector, special_quasirandom, supercell_shapes
+from hea_flows.alloy.sqs import (
+    random_alloy_vector,
+    special_quasirandom,
+    sqs_objective,
+    supercell_shapes,
+)
 
 METALS = ("Mo", "Ta", "Nb", "W", "V")
 LAYER = Alloy(METALS)
@@ -116,6 +121,16 @@ def test_sqs_is_closer_to_random_than_random_cells_are() -> None:
         compare_cluster_vectors(v, target, space.as_list) for v in cluster_vectors(space, cells)
     ]
     assert objective < 0.8 * min(others)
+
+
+@pytest.mark.parametrize("elements", [("Ta", "Mo"), METALS])
+def test_the_objective_is_read_back_from_the_structure(elements: tuple[str, ...]) -> None:
+    cell = "4x4" if len(elements) == 2 else "5x5"
+    ordering, objective = special_quasirandom(
+        LAYER, cell, sorted(elements), np.random.default_rng(3), n_steps=50
+    )
+    assert sqs_objective(ordering) == pytest.approx(objective, abs=1e-12)
+    assert sqs_objective(Ordering(LAYER, ordering.supercell, ("V",) * ordering.n_sites)) == 0
 
 
 def test_end_points_are_trivial_and_impossible_compositions_refused() -> None:

@@ -116,6 +116,50 @@ def test_binary_transition_in_closed_form() -> None:
     assert t1 == pytest.approx(0.0377 / (kB * log(2)))
 
 
+def hand_made(elements: tuple[str, ...], given: dict[str, float], other: float) -> dict:
+    known = {frozenset(k.split("-")): v for k, v in given.items()}
+    return {key: 1e-3 * known.get(key, other) for key in subsets(elements)}
+
+
+@pytest.mark.parametrize(
+    ("elements", "given", "expected"),
+    [
+        # 37.7 meV / (0.08617333 meV/K · 0.6931472)
+        (("V", "Nb"), {"V-Nb": 37.7}, [631.2]),
+        # 26.9 / (0.08617333 · 1.6094379)
+        (METALS, {"Mo-Ta-Nb-W-V": 26.9}, [194.0]),
+        # 6 / (0.08617333 · 0.6931472); (40 − 4) / (0.08617333 · (1.0986123 − 0.4620981))
+        (("Mo", "W", "V"), {"Mo-W": 6.0, "Mo-W-V": 40.0}, [100.5, 656.3]),
+        # −10 and 30: (30 + 20/3) / (0.08617333 · 0.6365142)
+        (("Mo", "W", "V"), {"Mo-W": -10.0, "Mo-W-V": 30.0}, [668.5]),
+    ],
+)
+def test_known_transition_temperatures_to_a_tenth_of_a_kelvin(
+    elements: tuple[str, ...], given: dict[str, float], expected: list[float]
+) -> None:
+    sequence = transition_temperatures(decompositions(elements, hand_made(elements, given, 1e3)))
+    assert [t for t, _ in sequence[1:]] == pytest.approx(expected, abs=0.1)
+
+
+def test_the_papers_decomposition_near_400_kelvin() -> None:
+    # (Ta,Nb), (V,Nb), the quinary and the depth 0.4 (14.6 + 2.65) = 6.9 meV/unit are the paper's.
+    given = {"Ta-Nb": -14.6, "Nb-V": 37.7, "Mo-Ta-Nb-W-V": 26.9, "Mo-W": -2.65, "Mo-Ta-Nb-W": 14.2}
+    pool = decompositions(METALS, hand_made(METALS, given, 36.0))
+    (_, ground), (at, above) = transition_temperatures(pool)
+    assert (ground.name, above.name) == ("(Mo,W) + (Ta,Nb) + V", "(Mo,Ta,Nb,W,V)")
+    # (26.9 + 6.9) / (0.08617333 · (1.6094379 − 0.8 · 0.6931472))
+    assert at == pytest.approx(371.8, abs=0.1)
+    assert 1e3 * hull_depth(pool) == pytest.approx(6.9)
+    # (Mo,Ta,Nb,W) + V is nearly stable there.
+    [four] = [d for d in pool if d.name == "(Mo,Ta,Nb,W) + V"]
+    gap = 1e3 * (float(four.gibbs(at)) - float(above.gibbs(at)))
+    # 0.8 · 14.2 − 26.9 + 371.8 · 0.08617333 · (1.6094379 − 0.8 · 1.3862944)
+    assert gap == pytest.approx(0.495, abs=0.005)
+    with_mean = decompositions(METALS, hand_made(METALS, given | {"Mo-Ta-Nb-W-V": 29.2}, 36.0))
+    assert decomposition_temperature(with_mean) is not None
+    assert stable_at(with_mean, 500).is_solid_solution
+
+
 def test_regular_solution_that_sheds_one_element() -> None:
     # Only pairs with V cost energy, omega each: H of n elements with V is omega (n - 1)/n².
     omega = {frozenset(p): 0.2 * ("V" in p) for p in combinations(METALS, 2)}
@@ -168,6 +212,9 @@ def test_decomposition_temperature_limits() -> None:
 
 
 def test_deed_of_the_paper() -> None:
+    # sqrt(1 / (0.0041 · 0.0361)) = sqrt(6756.30); three atoms per unit.
+    assert deed(0.0041, 0.0292, 0.0069) == pytest.approx(82.197, abs=5e-4)
+    assert deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3) == pytest.approx(246.590, abs=5e-4)
     assert round(deed(0.0041, 0.0292, 0.0069)) == 82
     assert round(deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3)) == 247
     # The same value from energies per atom.

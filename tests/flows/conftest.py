@@ -28,6 +28,7 @@ thermodynamics:
   random_supercell: 4x2
   n_random: 2
   mode: fixed lattice
+  sqs_labels: reference
 """
 
 

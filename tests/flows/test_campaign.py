@@ -84,8 +84,9 @@ def _check_documents(connection: Connection, campaign_file: Path) -> None:
     store = _store(connection)
     [dataset] = documents(store, "dataset", "small", load=True)
     assert dataset.n_structures == 10
-    held_out, training = documents(store, "database", "small")
-    assert (held_out.name, training.name) == ("held-out", "training")
+    databases = {d.name: d for d in documents(store, "database", "small")}
+    assert set(databases) == {"held-out", "training", "SQS"}
+    held_out = databases["held-out"]
     # 6 pairs of 8 enumerated cells of four: none has a label, and every miss is told.
     misses = [reason for reason in held_out.excluded.values() if "has no relax label" in reason]
     assert len(misses) == 48
@@ -113,6 +114,15 @@ def _check_documents(connection: Connection, campaign_file: Path) -> None:
     assert len(phases.decompositions) == 15
     assert set(phases.sqs_mixing_mev) >= {"Mo-W", "Mo-Ta-Nb-W"}
     assert phases.h_hull_mev >= 0
+    assert phases.uncertainty is None  # no held-out structure has a label
+    # Cells of two units are those of 2(2), which are labelled; larger ones have no relaxed label.
+    assert set(phases.reference.sqs_mixing_mev) | set(phases.reference.missing) == set(
+        phases.sqs_mixing_mev
+    )
+    labelled = {k for k in phases.sqs_mixing_mev if k.count("-") == 1}
+    assert set(phases.reference.sqs_mixing_mev) >= labelled
+    assert "has no relax label" in phases.reference.missing["Mo-Ta-Nb-W"]
+    assert phases.reference.decomposition_temperature is None
 
 
 def _check_provenance(connection: Connection, campaign_file: Path) -> None:

@@ -38,6 +38,7 @@ from hea_flows.schemas import (
     MonteCarloDoc,
     ParityPoint,
     PhaseSet,
+    ReferencePhases,
     SamplingSettings,
     SeparationRecord,
     StoredFile,
@@ -47,6 +48,7 @@ from hea_flows.schemas import (
     ThermodynamicsDoc,
     TrainingSettings,
     Trajectory,
+    TransitionInterval,
 )
 
 ELEMENTS = ("Mo", "Ta", "Nb", "W", "V")
@@ -333,6 +335,35 @@ def thermodynamics(**common: Any) -> ThermodynamicsDoc:
     )
 
 
+def with_reference(doc: ThermodynamicsDoc) -> ThermodynamicsDoc:
+    """Return thermodynamics with an interval, and a reference that is 1.5 meV/unit higher.
+
+    One phase has no label.
+    """
+    interval = TransitionInterval(
+        sigma_mev=2.5,
+        sigma_from="RMSE of 15 held-out structures, relaxed",
+        level=0.95,
+        low=480.0,
+        median=600.0,
+        high=730.0,
+        share_none=0.0,
+        below=[(0.75, "(Mo,Ta,Nb,W) + V"), (0.25, "(Mo,W) + (Ta,Nb) + V")],
+        n_draws=20_000,
+        seed=7,
+    )
+    reference = ReferencePhases(
+        engine="toy",
+        settings_id="0123456789ab",
+        sqs_mixing_mev={k: v + 1.5 for k, v in doc.sqs_mixing_mev.items() if k != "Mo-V"},
+        missing={"Mo-V": "its relaxation did not converge"},
+        transitions=[],
+        decomposition_temperature=None,
+        h_hull_mev=None,
+    )
+    return doc.model_copy(update={"uncertainty": interval, "reference": reference})
+
+
 def campaign_documents() -> list[Document]:
     """Return every document of one campaign, linked as the jobs link them."""
     clock = iter(START + timedelta(minutes=i) for i in range(1000))
@@ -528,6 +559,14 @@ def campaign_documents() -> list[Document]:
 @pytest.fixture(scope="session")
 def documents() -> list[Document]:
     return campaign_documents()
+
+
+@pytest.fixture(scope="session")
+def surer(documents: list[Document]) -> ReportInputs:
+    """Return the campaign with an interval and reference SQS in its thermodynamics."""
+    return ReportInputs.from_documents(
+        with_reference(d) if isinstance(d, ThermodynamicsDoc) else d for d in documents
+    )
 
 
 @pytest.fixture(scope="session")

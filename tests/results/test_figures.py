@@ -183,6 +183,18 @@ def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) ->
     assert left.get_ylabel() == "G relative to the end members (meV/unit)"
 
 
+def test_the_band_is_the_interval_and_both_sqs_are_marked(surer: ReportInputs) -> None:
+    [doc] = surer.thermodynamics
+    for axes in gibbs_energy(doc, surer.alloy).axes:
+        [band] = axes.patches
+        assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((480, 730))
+        assert axes.get_xlim()[1] > 730
+    [axes] = random_energies(doc).axes
+    assert legend_texts(axes)[2:] == ["SQS, model 25.5 meV/unit", "SQS, toy 27.0 meV/unit"]
+    lines = [x.get_xdata()[0] for x in axes.get_lines()]
+    assert lines[1:] == pytest.approx([638 / 25, 638 / 25 + 1.5])
+
+
 def test_gibbs_of_one_decomposition_or_none(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
     one = doc.model_copy(

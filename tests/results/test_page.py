@@ -101,7 +101,7 @@ def test_contents_lead_to_every_section(page: Page) -> None:
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: Page) -> None:
-    assert len(page.all("table")) == len(page.all("caption")) == 9
+    assert len(page.all("table")) == len(page.all("caption")) == 10
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
 
 
@@ -115,6 +115,14 @@ def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
     assert (deed.value, deed.unit) == ("253", "(eV/atom)⁻¹")
     assert labels.value == "50"
     assert labels.note.startswith("150 labelled frames; 2 structures")
+
+
+def test_the_card_of_the_temperature_tells_its_interval(surer: ReportInputs) -> None:
+    _, temperature, _, _ = cards(surer)
+    assert temperature.note.endswith(
+        "95 % interval 480 to 730 K from a mixing-energy error of 2.50 meV/unit"
+    )
+    assert "the band the 95 % interval of the last one" in build_page(surer)
 
 
 def test_a_model_that_got_worse_is_called_worse(inputs: ReportInputs) -> None:

@@ -528,7 +528,7 @@ def test_every_panel_is_drawn_or_says_what_is_missing(two_models: ReportInputs) 
     assert missing == dict.fromkeys(("3a", "3b", "3c"), pair)
     for panel in PANELS:
         with pytest.raises(
-            ValueError, match=r"^no (structures|labels|benchmark|model|Monte Carlo)"
+            ValueError, match=r"^no (structures|labels|benchmark|model|thermodynamics|Monte Carlo)"
         ):
             draw_panel(panel, ReportInputs())
     with pytest.raises(ValueError, match="no panel '7a'; accepted: 1a, 1b"):

@@ -6,15 +6,15 @@ from math import nan, sqrt
 import pytest
 
 from hea_flows.results.order_tables import order_tables, separation_words
+from hea_flows.results.phase_tables import thermodynamics_tables
 from hea_flows.results.report import ReportInputs, headline_geometry, problems, summary
 from hea_flows.results.tables import (
     benchmark_table,
     number,
     summary_tables,
-    thermodynamics_tables,
     with_error,
 )
-from hea_flows.schemas import Document, SeparationRecord
+from hea_flows.schemas import Document, SeparationRecord, Vibrations
 
 
 def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportInputs) -> None:
@@ -135,7 +135,7 @@ def test_numbers_as_text(value: float | None, digits: int, text: str) -> None:
 
 def test_stable_phases_span_all_temperatures(inputs: ReportInputs) -> None:
     [doc] = inputs.thermodynamics
-    stable, every, sqs = thermodynamics_tables(doc, "S₂")
+    stable, _, every, sqs = thermodynamics_tables(doc, "S₂")
     assert stable.rows[0][0] == "(Mo,W)S₂ + (Ta,Nb)S₂ + VS₂"
     assert stable.rows[0][1] == "0"
     assert stable.rows[0][3] == "−5.00"
@@ -143,6 +143,52 @@ def test_stable_phases_span_all_temperatures(inputs: ReportInputs) -> None:
     assert stable.rows[-1][2] == "no limit"
     assert len(every.rows) == 52
     assert len(sqs.rows) == 26
+
+
+def test_interval_and_reference_are_told_beside_the_model(surer: ReportInputs) -> None:
+    [doc] = surer.thermodynamics
+    _, temperature, _, sqs = thermodynamics_tables(doc, "S₂")
+    assert dict(temperature.rows) == {
+        f"{doc.model.label}, relaxed": "594 K",
+        "its 95 % interval": "480 to 730 K",
+        "median": "600 K",
+        "error of mixing energies": "2.50 meV/unit (RMSE of 15 held-out structures, relaxed)",
+        "decomposes at no temperature": "0.0 % of draws",
+        "first on cooling: (Mo,Ta,Nb,W)S₂ + VS₂": "75.0 % of draws",
+        "first on cooling: (Mo,W)S₂ + (Ta,Nb)S₂ + VS₂": "25.0 % of draws",
+        "toy (settings 0123456789ab), relaxed": "not known: no relaxed label of 1 of its phases",
+    }
+    assert sqs.columns[1:4] == [
+        "mixing energy (meV/unit)",
+        "toy (meV/unit)",
+        "model minus it (meV/unit)",
+    ]
+    rows = {r[0]: r[1:4] for r in sqs.rows}
+    assert rows["(Mo,W)S₂"] == ["−6.25", "−4.75", "−1.50"]
+    assert rows["(Mo,V)S₂"][1:] == ["–", "–"]
+    assert "Without: (Mo,V)S₂: its relaxation did not converge." in sqs.caption
+    vibrations = Vibrations(
+        temperatures=[0.0, 1500.0],
+        mixing_mev={},
+        imaginary={"V": 0.02},
+        unusable={"V": "2.0 % of its modes are imaginary"},
+        transitions=[],
+        decomposition_temperature=None,
+        displacement=0.01,
+        min_length=12.0,
+        mesh_length=80.0,
+    )
+    row = thermodynamics_tables(doc.model_copy(update={"vibrations": vibrations}), "S₂")[1].rows[-1]
+    assert row[0].endswith("relaxed, with harmonic vibrations")
+    assert row[1] == "not known: VS₂: 2.0 % of its modes are imaginary"
+    whole = doc.reference.model_copy(update={"missing": {}, "decomposition_temperature": 612.0})
+    table = thermodynamics_tables(doc.model_copy(update={"reference": whole}))[1]
+    assert table.rows[-1][1] == "612 K"
+    numbers = summary(surer)
+    assert numbers["decomposition_interval_k"] == (480.0, 730.0)
+    assert numbers["decomposition_sigma_mev"] == 2.5
+    [table] = summary_tables(numbers)
+    assert "decomposition temperature, relaxed, 95 % interval 480 to 730" in table.columns[0]._cells
 
 
 def test_terminal_table_shows_every_headline(inputs: ReportInputs) -> None:

@@ -46,6 +46,35 @@ class DecorationEnergies(Protocol):
         ...
 
 
+class HeldDecoration(Protocol):
+    """One decoration, and energies of changes to it that cost less than all of it."""
+
+    @property
+    def energy(self) -> float:
+        """Energy of the held decoration (eV per cell)."""
+        ...
+
+    def hold(self, codes: NDArray[np.int64]) -> float:
+        """Hold a decoration, codes (n_sites,), and return its energy (eV per cell)."""
+        ...
+
+    def change(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> float:
+        """Return what new species on some sites would change (eV per cell)."""
+        ...
+
+    def accept(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+        """Hold the decoration with new species on some sites."""
+        ...
+
+
+class LocalDecorationEnergies(DecorationEnergies, Protocol):
+    """Energies of decorations that also offers local changes."""
+
+    def local(self) -> HeldDecoration:
+        """Return a decoration to hold."""
+        ...
+
+
 def integer_rows(supercell: ArrayLike) -> IntMatrix:
     """Return an integer matrix as tuples of its rows."""
     return tuple(tuple(int(x) for x in row) for row in np.asarray(supercell))  # type: ignore[return-value]

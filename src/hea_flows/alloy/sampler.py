@@ -125,6 +125,11 @@ class Sampler:
         return np.rint(np.exp(self._log_block)).astype(np.int64)
 
     @property
+    def decorations(self) -> NDArray[np.int64]:
+        """Species codes that the chains hold now, (temperatures, runs, n_sites)."""
+        return self._codes.copy()
+
+    @property
     def surrogates(self) -> list[Surrogate]:
         """The cluster expansion of each temperature, lowest first."""
         return list(self._surrogates)

@@ -117,9 +117,7 @@ def special_quasirandom(
     species = tuple(el for el, n in counts.items() for _ in range(n))
     if len(chosen) == 1:
         return Ordering(alloy, shapes[0], species), 0.0
-    if cutoffs is None:
-        cutoffs = [c * neighbour_distance(alloy) for c in SQS_CUTOFFS]
-    space = cluster_space(alloy, cutoffs, chosen)
+    space = _space(alloy, chosen, cutoffs)
     fractions = {el: n / n_sites for el, n in counts.items()}
     target = random_alloy_vector(space, alloy, fractions)
     cells = []
@@ -140,5 +138,33 @@ def special_quasirandom(
     shape = next(s for s, c in zip(shapes, cells, strict=True) if np.allclose(c.cell, best.cell))
     found = tuple(best.get_chemical_symbols()[:: alloy.atoms_per_unit])
     ordering = Ordering(alloy, shape, found)
+    return ordering, _objective(space, ordering, target)
+
+
+def sqs_objective(ordering: Ordering, cutoffs: Sequence[float] | None = None) -> float:
+    """Return the objective of an ordering as a quasirandom structure; see `special_quasirandom`.
+
+    Parameters
+    ----------
+    ordering
+        A decoration; its own composition is that of the random alloy.
+    cutoffs
+        As in `special_quasirandom`.
+    """
+    alloy, elements = ordering.alloy, ordering.components
+    if len(elements) == 1:
+        return 0.0
+    space = _space(alloy, elements, cutoffs)
+    fractions = {el: n / ordering.n_sites for el, n in ordering.counts.items()}
+    return _objective(space, ordering, random_alloy_vector(space, alloy, fractions))
+
+
+def _space(alloy: Alloy, elements: Sequence[str], cutoffs: Sequence[float] | None) -> ClusterSpace:
+    if cutoffs is None:
+        cutoffs = [c * neighbour_distance(alloy) for c in SQS_CUTOFFS]
+    return cluster_space(alloy, cutoffs, elements)
+
+
+def _objective(space: ClusterSpace, ordering: Ordering, target: NDArray[np.float64]) -> float:
     vector = cluster_vectors(space, [ordering])[0]
-    return ordering, float(compare_cluster_vectors(vector, target, space.as_list))
+    return float(compare_cluster_vectors(vector, target, space.as_list))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,34 @@ def autocorrelation_time(samples: ArrayLike, window: float = 5.0) -> float:
     if np.ptp(x) == 0:
         return float("nan")
     n = len(x)
-    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
-    rho = np.fft.irfft(power)[:n] / np.arange(n, 0, -1)
+    size = next_fast_len(2 * n, real=True)
+    rho = irfft(np.abs(rfft(x, size)) ** 2, size)[:n] / np.arange(n, 0, -1)
     tau = 2 * np.cumsum(rho / rho[0]) - 1
     inside = np.flatnonzero(np.arange(n) >= window * np.maximum(tau / 2, 1))
     return float(tau[inside[0]] if len(inside) else tau[-1])
+
+
+def effective_samples(samples: ArrayLike) -> float:
+    """Return the number n/τ of independent samples that a series of n is worth.
+
+    Parameters
+    ----------
+    samples
+        Samples in the order they were drawn, shape (n,), n ≥ 2.
+
+    Returns
+    -------
+    number
+        Between 1 and n: τ of `autocorrelation_time` below 1 counts as 1, and a constant series,
+        which shows nothing of its correlation, as one sample.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two samples, or samples that are not finite.
+    """
+    tau, n = autocorrelation_time(samples), np.size(samples)
+    return float(n / min(max(tau, 1.0), n)) if np.isfinite(tau) else 1.0
 
 
 def r_hat(chains: ArrayLike) -> float:

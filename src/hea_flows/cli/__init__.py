@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import typer
 
 #: Modules with verbs; each has `register(app)` and imports what it needs inside its commands.
-MODULES = ("campaign", "labels", "results", "figures", "alloy", "workers", "database")
+MODULES = ("campaign", "labels", "results", "figures", "hull", "alloy", "workers", "database")
 
 app = typer.Typer(
     name="hea-flows",

@@ -16,6 +16,7 @@ from hea_flows.config.sections import (
     SetSpec,
     StartSpec,
     ThermodynamicsSpec,
+    VibrationsSpec,
     model_from_text,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "StartSpec",
     "ThermodynamicsSpec",
     "Training",
+    "VibrationsSpec",
     "load_campaign",
     "model_from_text",
     "plan",

@@ -65,6 +65,8 @@ class Campaign(Record):
         if not (self.structures or self.databases or self.models):
             msg = "nothing to do: give structures, or models and databases"
             raise ValueError(msg)
+        if self.thermodynamics is not None:
+            self._check_sqs(self.thermodynamics)
         for expression in self.expressions():
             parse(expression)
         names = [entry.name for entry in self.models]
@@ -88,6 +90,18 @@ class Campaign(Record):
         if self.grow is not None:
             self._check_growth(self.grow)
         return self
+
+    def _check_sqs(self, spec: ThermodynamicsSpec) -> None:
+        if len(self.alloy.elements) < 2:
+            msg = f"thermodynamics needs two elements or more, got {', '.join(self.alloy.elements)}"
+            raise ValueError(msg)
+        spec.sqs_set(len(self.alloy.elements))
+        if self.sqs and self.sqs[1].options.get("calculation") == "static":
+            msg = (
+                "thermodynamics.sqs_labels are static, and enthalpies count from relaxed end "
+                "members; give labels of relaxations"
+            )
+            raise ValueError(msg)
 
     def _check_growth(self, grow: GrowthSpec) -> None:
         if self.model is None:
@@ -144,7 +158,17 @@ class Campaign(Record):
             *(m.set for m in self.models if m.set is not None),
             *(d.set for d in self.databases.values()),
             *(self.grow.sets if self.grow else ()),
+            *([self.sqs[0]] if self.sqs else ()),
         ]
+
+    @property
+    def sqs(self) -> tuple[str, LabelSpec] | None:
+        """The set of quasirandom structures and its labels, if they are to be labelled."""
+        spec = self.thermodynamics
+        if spec is None or spec.sqs_labels is None:
+            return None
+        labels = self.labels if spec.sqs_labels == "reference" else spec.sqs_labels
+        return spec.sqs_set(len(self.alloy.elements)), labels
 
 
 def load_campaign(path: Path) -> tuple[Campaign, str]:
@@ -192,6 +216,7 @@ def _beside(folder: Path, campaign: Campaign) -> None:
         *(m.labels for m in campaign.models),
         *(d.labels for d in campaign.databases.values()),
         campaign.grow and campaign.grow.labels,
+        campaign.sqs and campaign.sqs[1],
     ]
     for spec in labels:
         if spec and (dataset := found(spec.options.get("dataset"))):

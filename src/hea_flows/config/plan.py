@@ -92,6 +92,8 @@ class Plan:
         What every model is compared with.
     growth
         A training set that grows.
+    sqs
+        Position of the quasirandom structures among the sets, if they are labelled.
     """
 
     sets: list[LabelledSet] = field(default_factory=list)
@@ -99,6 +101,7 @@ class Plan:
     foundations: dict[str, ModelSpec] = field(default_factory=dict)
     databases: list[Comparison] = field(default_factory=list)
     growth: GrowthPlan | None = None
+    sqs: int | None = None
 
     @property
     def training_sets(self) -> tuple[int, ...]:
@@ -161,6 +164,8 @@ def plan(campaign: Campaign) -> Plan:
         work.plan.databases.append(Comparison(name, (at,), database.relaxed))
     if campaign.grow is not None:
         work.growth(campaign.grow)
+    if campaign.sqs is not None:
+        work.plan.sqs = work.labelled(*campaign.sqs, "SQS")
     return work.plan
 
 

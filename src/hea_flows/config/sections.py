@@ -233,6 +233,17 @@ def ladder(given: dict[str, Any]) -> list[float]:
     return [round(low * (high / low) ** (i / (n - 1)), 3) for i in range(n)]
 
 
+class VibrationsSpec(Record):
+    """Harmonic vibrations of every phase and end member, from the model's forces."""
+
+    t_max: float = Field(1500.0, gt=0, description="Highest temperature (K).")
+    fmax: float = Field(0.002, gt=0, description="Convergence of the relaxations before (eV/Å).")
+    max_steps: int = Field(500, ge=1)
+    displacement: float = Field(0.01, gt=0, description="Å")
+    min_length: float = Field(12.0, gt=0, description="Least length of the repeated cell (Å).")
+    mesh_length: float = Field(80.0, gt=0, description="Mesh points times cell length (Å).")
+
+
 class ThermodynamicsSpec(Record):
     """Decompositions from SQS, and the distribution of random structures."""
 
@@ -246,6 +257,47 @@ class ThermodynamicsSpec(Record):
     mode: Mode = "relaxed"
     fmax: float = Field(0.05, gt=0)
     max_steps: int = Field(100, ge=1)
+    sqs_labels: LabelSpec | Literal["reference"] | None = Field(
+        None,
+        description="Label the SQS too: as the campaign's labels (reference), or as given here.",
+    )
+    uncertainty_mev: float | None = Field(
+        None,
+        ge=0,
+        description="Standard deviation of the model's mixing energies (meV/unit). Default: what "
+        "the benchmark found on structures that the model was not trained on.",
+    )
+    vibrations: VibrationsSpec | None = Field(
+        None, description="Add harmonic vibrations; {} for the defaults. Needs phonopy."
+    )
+
+    @model_validator(mode="after")
+    def _relaxed_vibrations(self) -> Self:
+        if self.vibrations is not None and self.mode != "relaxed":
+            msg = (
+                "vibrations are those of relaxed structures; write mode: relaxed, or leave them out"
+            )
+            raise ValueError(msg)
+        return self
+
+    def sqs_set(self, n_elements: int) -> str:
+        """Return the set expression of the SQS of every phase of two elements or more.
+
+        Raises
+        ------
+        ValueError
+            If a number of elements has no supercell.
+        """
+        sizes = range(2, n_elements + 1)
+        if missing := [n for n in sizes if n not in self.sqs]:
+            msg = (
+                f"thermodynamics: no supercell for the SQS of {missing[0]} elements; give one for "
+                f"each of 2 to {n_elements}, for example sqs: {{2: 4x4, 3: 3x3}}"
+            )
+            raise ValueError(msg)
+        return " + ".join(
+            f"sqs({self.sqs[n]}, components={n}, steps={self.sqs_steps})" for n in sizes
+        )
 
 
 def model_from_text(value: Any) -> Any:  # noqa: ANN401

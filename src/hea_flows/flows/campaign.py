@@ -7,6 +7,7 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
+from hea_flows.alloy.vibrations import require_phonopy
 from hea_flows.config import Campaign, Plan, plan, text_sha256
 from hea_flows.engines import methods
 from hea_flows.engines.registry import family
@@ -53,6 +54,8 @@ class CampaignMaker(Maker):
         Lets a training set grow; None leaves it out.
     sampling
         With the first model; None leaves sampling out.
+    sqs
+        Collects the labels of the quasirandom structures, where the campaign asks for them.
     report
         Writes the page.
     """
@@ -67,6 +70,7 @@ class CampaignMaker(Maker):
     committee: CommitteeMaker = field(default_factory=CommitteeMaker)
     growth: GrowthMaker | None = None
     sampling: SamplingMaker | None = None
+    sqs: DatabaseMaker = field(default_factory=lambda: DatabaseMaker(database="SQS", relaxed=False))
     report: ReportMaker = field(default_factory=ReportMaker)
 
     @classmethod
@@ -113,6 +117,8 @@ class CampaignMaker(Maker):
             chains, phases = campaign.monte_carlo, campaign.thermodynamics
             if chains:
                 chains.cell(campaign.alloy.to_alloy())
+            if phases and phases.vibrations:
+                require_phonopy()
             sampling = SamplingMaker(
                 monte_carlo=MonteCarloMaker(monte_carlo=chains, seed=seed, reuse=reuse)
                 if chains
@@ -167,10 +173,18 @@ class CampaignMaker(Maker):
             found["grown"] = made.grow(self.growth, file.output, databases)
         if self.sampling is not None:
             family_name = self.learning[0].finetune.model.family
+            cells, labels = made.quasirandom(self.sqs)
             sampling = self.sampling.make(
-                learned[0]["finetune"], found["datasets"][0], campaign.alloy, category=family_name
+                learned[0]["finetune"],
+                found["datasets"][0],
+                campaign.alloy,
+                category=family_name,
+                benchmark=learned[0]["benchmark"],
+                cells=cells,
+                reference=labels,
             )
             made.parts.append(sampling)
+            found["databases"] = [*databases, *([labels] if labels else [])]
             found |= sampling.output
         report: Any = self.report.make(file.output, made.structures, made.labels, **found)
         despite_missing_labels(report)
@@ -220,6 +234,14 @@ class _Made:
             job.append_name(f" {spec.name}", dynamic=False)
             found.append(job.output)
         return found
+
+    def quasirandom(self, maker: DatabaseMaker) -> tuple[Any, Any]:
+        """Return the SQS and their labels; None and None where they are not labelled."""
+        if self.plan.sqs is None:
+            return None, None
+        job = self._collect(maker, (self.plan.sqs,), end_points=True)
+        job.append_name(" SQS", dynamic=False)
+        return self.structures[self.plan.sqs], job.output
 
     def dataset(self, maker: DatasetMaker, sets: tuple[int, ...]) -> Any:  # noqa: ANN401
         """Collect what a model is trained on; models that share their sets share it."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from jobflow import Flow, Maker
 
 from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.routing import route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
-from hea_flows.schemas import AlloySpec, DatasetDoc, FineTuneDoc
+from hea_flows.schemas import (
+    AlloySpec,
+    BenchmarkDoc,
+    DatabaseDoc,
+    DatasetDoc,
+    FineTuneDoc,
+    StructuresDoc,
+)
 
 
 @dataclass
@@ -31,7 +39,14 @@ class SamplingMaker(Maker):
     thermodynamics: ThermodynamicsMaker | None = None
 
     def make(
-        self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec, category: str
+        self,
+        finetune: FineTuneDoc,
+        dataset: DatasetDoc,
+        alloy: AlloySpec,
+        category: str,
+        benchmark: BenchmarkDoc | None = None,
+        cells: StructuresDoc | None = None,
+        reference: DatabaseDoc | None = None,
     ) -> Flow:
         """Return the flow; its output holds the Monte Carlo and the thermodynamics document.
 
@@ -41,15 +56,18 @@ class SamplingMaker(Maker):
             The model, what it was trained on, and the host.
         category
             The model's family: workers of that category take the jobs.
+        benchmark, cells, reference
+            As `ThermodynamicsMaker` takes them.
         """
-        made = {
-            name: route(maker.make(finetune, dataset, alloy), category)
-            for name, maker in (
-                ("montecarlo", self.monte_carlo),
-                ("thermodynamics", self.thermodynamics),
+        made: dict[str, Any] = {}
+        if self.monte_carlo is not None:
+            made["montecarlo"] = self.monte_carlo.make(finetune, dataset, alloy)
+        if self.thermodynamics is not None:
+            made["thermodynamics"] = self.thermodynamics.make(
+                finetune, dataset, alloy, benchmark, cells, reference
             )
-            if maker is not None
-        }
+        for job in made.values():
+            route(job, category)
         return Flow(
             list(made.values()),
             output={

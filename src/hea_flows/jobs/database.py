@@ -76,6 +76,7 @@ class DatabaseMaker(Maker):
             labels={k: v.uuid for k, v in used.items()},
             structures={k: v.structure for k, v in used.items()},
             converged={k: v.state == "converged" for k, v in used.items()},
+            calculations={k: v.calculation for k, v in used.items()},
             relaxed=self.relaxed,
             checksum=labels_checksum(used),
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
+from ase.calculators.calculator import BaseCalculator
 from jobflow import Maker, job
 
 from hea_flows.alloy.energy_models import AseEnergyModel
 from hea_flows.alloy.mixing import mixing_energies
 from hea_flows.alloy.ordering import Ordering
+from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.random_structures import random_orderings
-from hea_flows.alloy.sqs import special_quasirandom
+from hea_flows.alloy.sets import parse
+from hea_flows.alloy.sqs import sqs_objective
 from hea_flows.alloy.thermodynamics import (
     Decomposition,
     decomposition_temperature,
@@ -21,13 +24,31 @@ from hea_flows.alloy.thermodynamics import (
     hull_depth,
     transition_temperatures,
 )
+from hea_flows.alloy.transition_interval import decomposition_temperature_interval
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.engines.registry import family
 from hea_flows.jobs.finetune import local_model
+from hea_flows.jobs.model_error import mixing_error
 from hea_flows.jobs.montecarlo import mean_lattice_constant
-from hea_flows.schemas import AlloySpec, DatasetDoc, FineTuneDoc, PhaseSet, ThermodynamicsDoc
+from hea_flows.jobs.reference_phases import reference_phases
+from hea_flows.jobs.vibrations import phase_vibrations
+from hea_flows.schemas import (
+    AlloySpec,
+    BenchmarkDoc,
+    DatabaseDoc,
+    DatasetDoc,
+    FineTuneDoc,
+    PhaseSet,
+    StructuresDoc,
+    ThermodynamicsDoc,
+    TransitionInterval,
+)
 from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
+
+Phase = tuple[str, ...]
+#: Draws of the enthalpies within their error.
+N_DRAWS = 20_000
 
 
 @dataclass
@@ -41,7 +62,7 @@ class ThermodynamicsMaker(Maker):
     thermodynamics
         Supercells, number of random structures, mode.
     seed
-        Seed of the SQS and of the random structures.
+        Seed of the SQS, of the random structures and of the draws of the interval.
     """
 
     name: str = "thermodynamics"
@@ -50,24 +71,100 @@ class ThermodynamicsMaker(Maker):
 
     @job(output_schema=ThermodynamicsDoc)
     def make(
-        self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec
+        self,
+        finetune: FineTuneDoc,
+        dataset: DatasetDoc,
+        alloy: AlloySpec,
+        benchmark: BenchmarkDoc | None = None,
+        cells: StructuresDoc | None = None,
+        reference: DatabaseDoc | None = None,
     ) -> ThermodynamicsDoc:
-        """Compute everything with the model of a fine-tuning document."""
+        """Compute everything with the model of a fine-tuning document.
+
+        Parameters
+        ----------
+        finetune, dataset, alloy
+            The model, what it was trained on, and the host.
+        benchmark
+            Tells the error of the model, from which the interval of the decomposition temperature
+            follows; `thermodynamics.uncertainty_mev` comes before it.
+        cells
+            The SQS, of `ThermodynamicsSpec.sqs_set`; default built here, the same ones.
+        reference
+            Labels of these cells by the reference engine, and of the end members.
+        """
         spec, host = self.thermodynamics, alloy.to_alloy()
+        orderings = (
+            [entry.to_ordering(host) for entry in cells.structures]
+            if cells is not None
+            else parse(spec.sqs_set(len(host.elements))).build(host, self.seed)
+        )
+        phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
         model = local_model(finetune)
         calculator = family(model.family).calculator(model, device=get_settings().device)
-        failed: dict[str, str] = {}
+        energy = self._energy(calculator, dataset, host)
+        identity = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+        ends = {e: Ordering(host, identity, (e,)) for e in host.elements}
+        pure = {e: energy(o) for e, o in ends.items()}
+
+        def mixing(ordering: Ordering) -> float:
+            [value] = mixing_energies([energy(ordering)], [ordering.counts], pure)
+            return float(value)
+
+        enthalpies = {phase: mixing(ordering) for phase, ordering in phases.items()}
+        values, failed = self._random(host, mixing)
+        pool = decompositions(host.elements, enthalpies)
+        mean, sigma = float(np.mean(values)), float(np.std(values, ddof=1))
+        depth = hull_depth(pool)
+        defined = sigma > 0 and mean + depth > 0
+        return ThermodynamicsDoc(
+            **stamp(
+                "torch",
+                finetune=finetune,
+                dataset=dataset,
+                benchmark=benchmark,
+                structures=cells,
+                reference=reference,
+            ),
+            model=model.model_copy(update={"path": None}),
+            mode=spec.mode,
+            elements=list(host.elements),
+            sqs_mixing_mev={_name(k): 1e3 * v for k, v in enthalpies.items()},
+            sqs_objective={_name(k): sqs_objective(o) for k, o in phases.items()},
+            decompositions=[_phase_set(d) for d in pool],
+            transitions=[(t, d.name) for t, d in transition_temperatures(pool)],
+            decomposition_temperature=decomposition_temperature(pool),
+            random_mixing_mev=[1e3 * v for v in values],
+            random_seed=self.seed,
+            h_ave_mev=1e3 * mean,
+            sigma_mev=1e3 * sigma,
+            h_hull_mev=1e3 * depth,
+            deed_per_unit=deed(sigma, mean, depth) if defined else None,
+            deed_per_atom=deed(sigma, mean, depth, atoms_per_unit=host.atoms_per_unit)
+            if defined
+            else None,
+            uncertainty=self._interval(host, enthalpies, benchmark),
+            reference=None if reference is None else reference_phases(host, phases, reference),
+            vibrations=None
+            if spec.vibrations is None
+            else phase_vibrations(
+                phases | {(e,): o for e, o in ends.items()}, pool, calculator, spec.vibrations
+            ),
+            failed=failed,
+        )
+
+    def _energy(
+        self, calculator: BaseCalculator, dataset: DatasetDoc, host: Alloy
+    ) -> Callable[[Ordering], float]:
+        """Return the function that gives the model's energy of a cell (eV) in the wanted mode."""
+        spec = self.thermodynamics
+        fixed = mean_lattice_constant(dataset) if spec.mode == "fixed lattice" else None
 
         def energy(ordering: Ordering) -> float:
-            a = (
-                mean_lattice_constant(dataset)
-                if spec.mode == "fixed lattice"
-                else ordering.lattice_constant()
-            )
             evaluate = AseEnergyModel(
                 host,
                 ordering.supercell,
-                a,
+                ordering.lattice_constant() if fixed is None else fixed,
                 calculator,
                 mode=spec.mode,
                 fmax=spec.fmax,
@@ -75,28 +172,14 @@ class ThermodynamicsMaker(Maker):
             )
             return evaluate.energy(ordering.species)
 
-        identity = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-        pure = {e: energy(Ordering(host, identity, (e,))) for e in host.elements}
+        return energy
 
-        def mixing(ordering: Ordering) -> float:
-            [value] = mixing_energies([energy(ordering)], [ordering.counts], pure)
-            return float(value)
-
-        enthalpies: dict[tuple[str, ...], float] = {}
-        objectives: dict[str, float] = {}
-        for size in range(2, len(host.elements) + 1):
-            for phase in combinations(host.elements, size):
-                ordering, objective = special_quasirandom(
-                    host,
-                    spec.sqs[size],
-                    phase,
-                    np.random.default_rng([self.seed, size]),
-                    n_steps=spec.sqs_steps,
-                )
-                enthalpies[phase] = mixing(ordering)
-                objectives["-".join(phase)] = objective
-        phases = decompositions(host.elements, enthalpies)
-        values = []
+    def _random(
+        self, host: Alloy, mixing: Callable[[Ordering], float]
+    ) -> tuple[list[float], dict[str, str]]:
+        """Return mixing energies (eV/unit) of random structures, and those that failed."""
+        spec = self.thermodynamics
+        values, failed = [], {}
         for ordering in random_orderings(
             host,
             spec.random_supercell,
@@ -112,38 +195,43 @@ class ThermodynamicsMaker(Maker):
         if len(values) < 2:
             msg = f"only {len(values)} of {spec.n_random} random structures relaxed; see fmax"
             raise RuntimeError(msg)
-        mean, sigma, depth = (
-            float(np.mean(values)),
-            float(np.std(values, ddof=1)),
-            hull_depth(phases),
+        return values, failed
+
+    def _interval(
+        self, host: Alloy, enthalpies: Mapping[Phase, float], benchmark: BenchmarkDoc | None
+    ) -> TransitionInterval | None:
+        """Return the decomposition temperature within the error of the model, if that is known."""
+        known = mixing_error(benchmark, self.thermodynamics.mode)
+        if (given := self.thermodynamics.uncertainty_mev) is not None:
+            known = given, "given by the campaign"
+        if known is None:
+            return None
+        sigma, source = known
+        rng = np.random.default_rng([self.seed, 1])
+        found = decomposition_temperature_interval(
+            host.elements, enthalpies, 1e-3 * sigma, rng, N_DRAWS
         )
-        defined = sigma > 0 and mean + depth > 0
-        return ThermodynamicsDoc(
-            **stamp("torch", finetune=finetune, dataset=dataset),
-            model=model.model_copy(update={"path": None}),
-            mode=spec.mode,
-            elements=list(host.elements),
-            sqs_mixing_mev={"-".join(k): 1e3 * v for k, v in enthalpies.items()},
-            sqs_objective=objectives,
-            decompositions=[_phase_set(d) for d in phases],
-            transitions=[(t, d.name) for t, d in transition_temperatures(phases)],
-            decomposition_temperature=decomposition_temperature(phases),
-            random_mixing_mev=[1e3 * v for v in values],
-            random_seed=self.seed,
-            h_ave_mev=1e3 * mean,
-            sigma_mev=1e3 * sigma,
-            h_hull_mev=1e3 * depth,
-            deed_per_unit=deed(sigma, mean, depth) if defined else None,
-            deed_per_atom=deed(sigma, mean, depth, atoms_per_unit=host.atoms_per_unit)
-            if defined
-            else None,
-            failed=failed,
+        return TransitionInterval(
+            sigma_mev=sigma,
+            sigma_from=source,
+            level=found.level,
+            low=found.low,
+            median=found.median,
+            high=found.high,
+            share_none=found.share_none,
+            below=[(share, name) for name, share in found.below.items()],
+            n_draws=N_DRAWS,
+            seed=self.seed,
         )
+
+
+def _name(phase: Phase) -> str:
+    return "-".join(phase)
 
 
 def _phase_set(decomposition: Decomposition) -> PhaseSet:
     return PhaseSet(
-        phases=["-".join(p) for p in decomposition.phases],
+        phases=[_name(p) for p in decomposition.phases],
         enthalpy_mev=1e3 * decomposition.enthalpy,
         entropy_mev_per_k=1e3 * decomposition.entropy,
     )

@@ -173,6 +173,8 @@ def _thermodynamics(d: ThermodynamicsDoc) -> dict[str, Any]:
         "mode": d.mode,
         "random seed": d.random_seed,
         "random structures": len(d.random_mixing_mev),
+        "error of mixing energies": d.uncertainty and d.uncertainty.sigma_from,
+        "reference settings id": d.reference and d.reference.settings_id,
         "failed": len(d.failed),
     }
 

@@ -12,6 +12,7 @@ from hea_flows.results.figures import learning_curve, mixing_by_composition, par
 from hea_flows.results.growth import growth_curve, growth_table, growth_verdict
 from hea_flows.results.order_tables import order_tables, separation_words, shell_name
 from hea_flows.results.phase_figures import gibbs_energy, order_parameters, random_energies
+from hea_flows.results.phase_tables import thermodynamics_tables
 from hea_flows.results.report import (
     Geometry,
     ReportInputs,
@@ -28,7 +29,6 @@ from hea_flows.results.tables import (
     number,
     problem_table,
     provenance_tables,
-    thermodynamics_tables,
     training_table,
 )
 from hea_flows.schemas import GrowthDoc, MonteCarloDoc
@@ -92,6 +92,12 @@ def cards(inputs: ReportInputs) -> list[Card]:
         stable = f"{mode} energies; the solid solution of all elements is stable above it"
         if temperature is None:
             stable = f"{mode} energies; the solid solution is stable at no temperature"
+        if s["decomposition_interval_k"]:
+            low, high = s["decomposition_interval_k"]
+            stable += (
+                f"; 95 % interval {number(low, 0)} to {number(high, 0)} K from a mixing-energy "
+                f"error of {number(s['decomposition_sigma_mev'])} meV/unit"
+            )
     per_unit = "not defined"
     if s["deed_per_unit"] is not None:
         per_unit = f"{number(s['deed_per_unit'], 1)} (eV/unit)⁻¹"
@@ -226,7 +232,12 @@ def sections(inputs: ReportInputs) -> list[Section]:
                         + ".",
                         "Gibbs energy of the solid solution and its stable decompositions "
                         f"({thermo.mode} energies, relative to the end members); dotted lines mark "
-                        "transitions.",
+                        "transitions"
+                        + (
+                            ", the band the 95 % interval of the last one."
+                            if thermo.uncertainty
+                            else "."
+                        ),
                     ),
                     Picture(
                         data_uri(random_energies(thermo)),

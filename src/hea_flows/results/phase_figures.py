@@ -159,6 +159,11 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
         f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
         "with the same model. Entropy: ideal mixing on the alloyed sublattice."
     )
+    if u := doc.uncertainty:
+        note += (
+            f" Band: {100 * u.level:.0f} % interval of the decomposition temperature, from an "
+            f"error of {u.sigma_mev:.2f} meV/unit ({u.sigma_from})."
+        )
     figure = new_figure(10, 4.4, note)
     if not doc.decompositions:
         say_empty(figure.subplots(), "no decompositions")
@@ -166,7 +171,10 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
     tail = anion_tail(alloy)
     left, right = figure.subplots(1, 2)
     crossings = [t for t, _ in doc.transitions if t > 0 and np.isfinite(t)]
-    t = np.linspace(0, max(600.0, 1.5 * max(crossings, default=0.0)), 601)
+    last = max(crossings, default=0.0)
+    if doc.uncertainty:
+        last = max(last, doc.uncertainty.high / 1.3)
+    t = np.linspace(0, max(600.0, 1.5 * last), 601)
     table = np.array([gibbs(d, t) for d in doc.decompositions])
     solution = next((i for i, d in enumerate(doc.decompositions) if len(d.phases) == 1), None)
     lowest = np.argmin(table, axis=0)
@@ -183,6 +191,9 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
         right.plot(t, table[i] - table[shown[0]], **style)
     left.axhline(0, color="#bbbbbb", lw=0.8)
     for axes in (left, right):
+        if doc.uncertainty and doc.uncertainty.high > 0:
+            band = (doc.uncertainty.low, doc.uncertainty.high)
+            axes.axvspan(*band, color="#888888", alpha=0.15, lw=0, zorder=0)
         for at in crossings:
             axes.axvline(at, color="#888888", lw=0.9, ls=(0, (2, 2)), zorder=0)
     for at in crossings:
@@ -221,6 +232,8 @@ def random_energies(doc: ThermodynamicsDoc) -> Figure:
         f"Energies: {doc.mode}, {doc.model.label}. Reference: end members, {doc.mode} "
         "with the same model."
     )
+    if doc.reference:
+        note += f" SQS of {doc.reference.engine}: relaxed, relative to its own end members."
     figure = new_figure(10, 4.2, note)
     axes = figure.subplots()
     values = np.array([v for v in doc.random_mixing_mev if np.isfinite(v)])
@@ -243,12 +256,21 @@ def random_energies(doc: ThermodynamicsDoc) -> Figure:
     )
     phase = solid_solution(doc)
     if phase is not None:
+        who = "SQS, model" if doc.reference else "SQS"
         axes.axvline(
             doc.sqs_mixing_mev[phase],
             color="#D55E00",
             ls="--",
-            label=f"SQS {doc.sqs_mixing_mev[phase]:.1f} meV/unit",
+            label=f"{who} {doc.sqs_mixing_mev[phase]:.1f} meV/unit",
         )
+        if doc.reference and phase in doc.reference.sqs_mixing_mev:
+            value = doc.reference.sqs_mixing_mev[phase]
+            axes.axvline(
+                value,
+                color="#009E73",
+                ls="-.",
+                label=f"SQS, {doc.reference.engine} {value:.1f} meV/unit",
+            )
     if doc.deed_per_unit is None or doc.deed_per_atom is None:
         title = "DEED is not defined here"
     else:

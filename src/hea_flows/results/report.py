@@ -223,6 +223,8 @@ def summary(inputs: ReportInputs) -> dict[str, Any]:
     validation = tuned.errors.get("validation") if tuned else None
     thermo = headline_thermodynamics(inputs)
     phase = solid_solution(thermo) if thermo else None
+    interval = thermo.uncertainty if thermo else None
+    reference = thermo.reference if thermo else None
     factor = None
     if before and after and after.mixing_mae_mev > 0:
         factor = before.mixing_mae_mev / after.mixing_mae_mev
@@ -245,6 +247,9 @@ def summary(inputs: ReportInputs) -> dict[str, Any]:
         "validation_forces_mev": validation.forces_mev if validation else None,
         "thermodynamics_mode": thermo.mode if thermo else None,
         "decomposition_temperature_k": thermo.decomposition_temperature if thermo else None,
+        "decomposition_interval_k": (interval.low, interval.high) if interval else None,
+        "decomposition_sigma_mev": interval.sigma_mev if interval else None,
+        "decomposition_reference_k": reference.decomposition_temperature if reference else None,
         "ground_state": thermo.transitions[0][1] if thermo and thermo.transitions else None,
         "sqs_mixing_mev": thermo.sqs_mixing_mev[phase] if thermo and phase else None,
         "random_mean_mev": thermo.h_ave_mev if thermo else None,

@@ -12,8 +12,8 @@ from rich.table import Table as RichTable
 
 from hea_flows.results.facts import counted, facts, name_of
 from hea_flows.results.report import HEADLINES, ReportInputs, problems
-from hea_flows.results.style import phase_name, subscripts
-from hea_flows.schemas import LabelDoc, ThermodynamicsDoc
+from hea_flows.results.style import subscripts
+from hea_flows.schemas import LabelDoc
 
 NONE = "–"
 
@@ -85,6 +85,10 @@ def summary_tables(summary: Mapping[str, Any]) -> list[RichTable]:
             which = f", {summary.get('mixing_geometry') or 'no benchmark'}"
         if key.startswith(("decomposition", "deed")):
             which = f", {summary.get('thermodynamics_mode') or 'no thermodynamics'}"
+        if key.startswith("decomposition") and (
+            interval := summary.get("decomposition_interval_k")
+        ):
+            which += f", 95 % interval {number(interval[0], 0)} to {number(interval[1], 0)}"
         digits = 0 if isinstance(value, int) or key.startswith("decomposition") else 2
         table.add_row(words + which, number(value, digits), unit)
     return [table]
@@ -224,56 +228,6 @@ def training_table(inputs: ReportInputs) -> Table:
         rows,
         {0, 1, 4},
     )
-
-
-def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]:
-    """Return the stable decompositions, and on demand all of them and the SQS energies."""
-    pool = {frozenset(frozenset(p.split("-")) for p in d.phases): d for d in doc.decompositions}
-    stable, ends = [], [*(t for t, _ in doc.transitions[1:]), float("inf")]
-    for (start, name), end in zip(doc.transitions, ends, strict=True):
-        phases = [p.strip().strip("()").split(",") for p in name.split(" + ")]
-        found = pool.get(frozenset(frozenset(p) for p in phases))
-        stable.append(
-            [
-                " + ".join(phase_name("-".join(p), tail) for p in phases),
-                number(start, 0),
-                number(end, 0) if isfinite(end) else "no limit",
-                number(found.enthalpy_mev if found else None),
-                number(1000 * found.entropy_mev_per_k if found else None, 1),
-            ]
-        )
-    mode = f"Energies: {doc.mode}, {doc.model.label}; reference: end members, {doc.mode}."
-    every = [
-        [
-            " + ".join(phase_name(p, tail) for p in d.phases),
-            number(d.enthalpy_mev),
-            number(1000 * d.entropy_mev_per_k, 1),
-        ]
-        for d in sorted(doc.decompositions, key=lambda d: d.enthalpy_mev)
-    ]
-    sqs = [
-        [phase_name(p, tail), number(h), number(doc.sqs_objective.get(p), 4)]
-        for p, h in doc.sqs_mixing_mev.items()
-    ]
-    return [
-        Table(
-            f"Stable phases with rising temperature. {mode}",
-            ["phases", "from (K)", "to (K)", "H (meV/unit)", "S (μeV/K per unit)"],
-            stable,
-        ),
-        Table(
-            f"All {len(every)} decompositions, by enthalpy. {mode}",
-            ["phases", "H (meV/unit)", "S (μeV/K per unit)"],
-            every,
-            folded=True,
-        ),
-        Table(
-            f"Special quasirandom structures. {mode}",
-            ["phase", "mixing energy (meV/unit)", "objective"],
-            sqs,
-            folded=True,
-        ),
-    ]
 
 
 def problem_table(inputs: ReportInputs) -> Table:

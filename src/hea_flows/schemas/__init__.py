@@ -48,6 +48,7 @@ from hea_flows.schemas.sampling import (
     SeparationRecord,
     TemperatureRecord,
 )
+from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
 
 __all__ = [
     "AllWeights",
@@ -82,6 +83,7 @@ __all__ = [
     "ParityPoint",
     "PhaseSet",
     "Record",
+    "ReferencePhases",
     "Replay",
     "ReportDoc",
     "SamplingSettings",
@@ -93,4 +95,6 @@ __all__ = [
     "ThermodynamicsDoc",
     "TrainingSettings",
     "Trajectory",
+    "TransitionInterval",
+    "Vibrations",
 ]

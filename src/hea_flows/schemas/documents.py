@@ -18,6 +18,7 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
+from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
 
 
 def _date_text(value: Any) -> Any:  # noqa: ANN401  validated by pydantic
@@ -120,6 +121,9 @@ class DatabaseDoc(Document):
     labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
     structures: dict[str, StructureEntry]
     converged: dict[str, bool] = Field(description="Of the label's relaxation.")
+    calculations: dict[str, Literal["relax", "static"]] = Field(
+        default_factory=dict, description="Structure id to what its label is."
+    )
     relaxed: bool = Field(description="Whether models relax the structures too.")
     checksum: str = Field(description="sha256 of all labels, end points included.")
 
@@ -313,6 +317,11 @@ class ThermodynamicsDoc(Document):
     h_hull_mev: float
     deed_per_unit: float | None = Field(description="(eV/unit)⁻¹")
     deed_per_atom: float | None = Field(description="(eV/atom)⁻¹")
+    uncertainty: TransitionInterval | None = Field(
+        None, description="None where nothing tells the error of the model."
+    )
+    reference: ReferencePhases | None = Field(None, description="None where SQS were not labelled.")
+    vibrations: Vibrations | None = Field(None, description="None where not asked for.")
     failed: dict[str, str] = Field(default_factory=dict)
 
 

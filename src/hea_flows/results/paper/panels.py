@@ -14,12 +14,13 @@ from hea_flows.results.paper.mixing import binary_mixing, component_violins
 from hea_flows.results.paper.parity import parity_by_model, parity_grid
 from hea_flows.results.paper.structures import cell_views, enumeration_table, sets_table
 from hea_flows.results.paper.study import Quantity, Study
-from hea_flows.results.phase_figures import order_parameters
-from hea_flows.results.report import Geometry, ReportInputs
+from hea_flows.results.phase_figures import gibbs_energy, order_parameters, random_energies
+from hea_flows.results.report import Geometry, ReportInputs, headline_thermodynamics
 from hea_flows.schemas import (
     AlloySpec,
     LabelDoc,
     StructuresDoc,
+    ThermodynamicsDoc,
 )
 
 
@@ -115,6 +116,14 @@ def _cell(inputs: ReportInputs) -> Figure:
     return cell_views(Ordering(alloy, entry.supercell, entry.species))
 
 
+def _thermodynamics(inputs: ReportInputs) -> ThermodynamicsDoc:
+    found = headline_thermodynamics(inputs)
+    if found is None:
+        msg = "no thermodynamics"
+        raise ValueError(msg)
+    return found
+
+
 def _order(inputs: ReportInputs) -> Figure:
     """Draw the newest Monte Carlo of relaxed energies, else the newest of any."""
     relaxed = [d for d in inputs.montecarlo if d.mode == "relaxed"]
@@ -198,6 +207,8 @@ PANELS: dict[str, Callable[[ReportInputs], Figure]] = {
     "5a": lambda i: _bars(_tuned(i, binary=False), "total"),
     "5b": lambda i: _bars(_tuned(i, binary=False), "mixing"),
     "5c": lambda i: _parity(_tuned(i, binary=False), "mixing"),
+    "6a": lambda i: gibbs_energy(_thermodynamics(i), _alloy(i)),
+    "6b": lambda i: random_energies(_thermodynamics(i)),
     "6c": _order,
 }
 

@@ -1,0 +1,250 @@
+"""Temperature at which an alloy separates, from an order parameter against temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+Array = NDArray[np.float64]
+
+#: A rise is real if noise about a constant fits a step as well in at most this share of cases.
+SIGNIFICANCE = 0.01
+#: Share of probability within (`low`, `high`).
+LEVEL = 0.68
+#: Grid of centres and widths, how much finer it is where the step lies, and draws of noise.
+_CENTRES, _WIDTHS, _FINER, _TRIALS = 61, 16, 5, 1000
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Where an order parameter rises most steeply with falling temperature.
+
+    Parameters
+    ----------
+    temperature
+        Median of the probability over the temperature of the steepest rise (K), or None.
+    low, high
+        Limits that hold `LEVEL` of it, half of the rest on either side (K), or None.
+    reason
+        Why there is no temperature; empty if there is one.
+    """
+
+    temperature: float | None
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FirstToSeparate:
+    """Which order parameter rises first on cooling.
+
+    Parameters
+    ----------
+    label
+        The one that is first with a probability of 0.95 or more; None if there is none.
+    probabilities
+        By label, that its steepest rise lies highest: they sum to 1, or are all 0 if none rises.
+    separations
+        By label.
+    """
+
+    label: str | None
+    probabilities: dict[str, float]
+    separations: dict[str, Separation]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Steps f = 1/(1 + exp((T − c)/w)) at the temperatures, their mean taken out."""
+
+    shapes: Array  # (centres × widths, n)
+    weights: Array
+
+    @classmethod
+    def of(cls, centres: Array, widths: Array, t: Array, weights: Array) -> _Steps:
+        c, w = (x.ravel()[:, None] for x in np.meshgrid(centres, widths, indexing="ij"))
+        f = expit((c - t) / w)
+        return cls(f - (f @ weights / weights.sum())[:, None], weights)
+
+    def gain(self, y: Array) -> Array:
+        """By how much χ² falls from a constant to a + b f, b ≥ 0; y (n,) or (n, m)."""
+        square = self.shapes**2 @ self.weights
+        overlap = (self.shapes * self.weights) @ y
+        square = square.reshape(-1, *[1] * (y.ndim - 1))
+        return np.asarray(
+            np.maximum(overlap, 0) ** 2 / np.maximum(square, 1e-12 * self.weights.sum())
+        )
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """Probability over the centre of the step, at evenly spaced centres."""
+
+    centres: Array
+    cumulative: Array
+
+    def quantile(self, share: Array) -> Array:
+        return np.asarray(np.interp(share, self.cumulative, self.centres))
+
+
+def _around(density: Array) -> slice:
+    """Return where a density is above 1e-4 of its maximum, and one point more on either side."""
+    inside = np.flatnonzero(density > 1e-4 * density.max())
+    return slice(max(inside[0] - 1, 0), inside[-1] + 2)
+
+
+def _posterior(t: Array, y: Array, sigma: Array, rng: np.random.Generator) -> _Posterior | None:
+    """Return the probability of the centre, or None if there is no significant rise."""
+    weights, span, gaps = 1 / sigma**2, np.ptp(t), np.diff(t)
+    centres = np.linspace(max(t[0] - span / 2, 0), t[-1] + span / 2, _CENTRES)
+    widths = np.geomspace(gaps.min() / 1000, span / 2, _WIDTHS)
+    steps = _Steps.of(centres, widths, t, weights)
+    noise = sigma[:, None] * rng.standard_normal((len(t), _TRIALS))
+    by_chance = steps.gain(noise).max(axis=0)
+    if steps.gain(y).max() <= np.quantile(by_chance, 1 - SIGNIFICANCE):
+        return None
+    constant = weights @ (y - weights @ y / weights.sum()) ** 2
+    resolved = False
+    while True:
+        gain = steps.gain(y)
+        # Where the step does not fit within the errors, all of them are taken to be too small.
+        scale = max(1.0, (constant - gain.max()) / (len(t) - 4))
+        density = np.exp((gain - gain.max()) / (2 * scale)).reshape(len(centres), -1)
+        centred = density.sum(axis=1)
+        if resolved:
+            break
+        rows, columns = (_around(centred), _around(density.max(axis=0)))
+        resolved = len(centres[rows]) > len(centres) // 4
+        centres = np.linspace(centres[rows][0], centres[rows][-1], _FINER * _CENTRES)
+        widths = np.geomspace(widths[columns][0], widths[columns][-1], _FINER * _WIDTHS)
+        steps = _Steps.of(centres, widths, t, weights)
+    cumulative = np.append(0, np.cumsum((centred[1:] + centred[:-1]) / 2))
+    return _Posterior(centres, cumulative / cumulative[-1])
+
+
+def _sorted_points(
+    temperatures: ArrayLike, values: ArrayLike, errors: ArrayLike
+) -> tuple[Array, Array, Array]:
+    t, y, sigma = (np.asarray(x, dtype=float) for x in (temperatures, values, errors))
+    if t.ndim != 1 or len(t) < 5 or not t.shape == y.shape == sigma.shape:
+        msg = (
+            "need temperatures, values and errors of one shape (n,), n of at least 5, got "
+            f"{t.shape}, {y.shape} and {sigma.shape}"
+        )
+        raise ValueError(msg)
+    finite = np.isfinite([t, y, sigma]).all()
+    if not finite or len(np.unique(t)) < len(t) or (t <= 0).any() or (sigma < 0).any():
+        msg = (
+            "need distinct temperatures above 0 K, finite values and errors of 0 or more, got "
+            f"temperatures {t.tolist()}, values {y.tolist()} and errors {sigma.tolist()}"
+        )
+        raise ValueError(msg)
+    if not sigma.any():
+        msg = "all errors are 0: give the standard errors of the values, from longer chains"
+        raise ValueError(msg)
+    order = np.argsort(t)
+    return t[order], y[order], np.where(sigma > 0, sigma, sigma.max())[order]
+
+
+def _separation(t: Array, posterior: _Posterior | None) -> Separation:
+    if posterior is None:
+        return Separation(None, None, None, "no rise on cooling that exceeds the errors")
+    low, middle, high = posterior.quantile(np.array([(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]))
+    if middle < t[0]:
+        reason = f"it still rises at the lowest temperature, {t[0]:g} K: sample lower ones"
+        return Separation(None, None, None, reason)
+    if middle > t[-1]:
+        reason = f"it has risen at the highest temperature, {t[-1]:g} K: sample higher ones"
+        return Separation(None, None, None, reason)
+    return Separation(float(middle), float(low), float(high))
+
+
+def separation_temperature(
+    temperatures: ArrayLike, values: ArrayLike, errors: ArrayLike, rng: np.random.Generator
+) -> Separation:
+    """Return the temperature of the steepest rise of an order parameter on cooling.
+
+    It is the centre T_s of the step a + b/(1 + exp((T − T_s)/w)), b ≥ 0, through all points; a
+    step needs no derivative of noisy values and no grid of temperatures finer than its width.
+    Its probability is the likelihood, greatest over a and b and summed over ln w (from a
+    thousandth of the spacing to half the span), all T_s within half a span of the temperatures
+    being equally likely before. A step that is narrow against the spacing so gets most of the gap
+    as its interval; the interval holds T_s at its level over steps of all widths, not for each
+    width by itself. Where no step fits within the errors, they all count as larger, so that χ²
+    per degree of freedom is 1.
+
+    Parameters
+    ----------
+    temperatures
+        Distinct, in any order (K), shape (n,), n ≥ 5.
+    values, errors
+        Order parameter, for example CV of a like pair, and its standard errors, shape (n,). An
+        error of 0, of chains that stood still, is not known and counts as the largest.
+    rng
+        Draws the noise about a constant to which the rise is compared.
+
+    Returns
+    -------
+    separation
+        Without temperature where the rise does not exceed the errors (`SIGNIFICANCE`), or more
+        likely than not lies outside of the temperatures.
+
+    Raises
+    ------
+    ValueError
+        For fewer than five temperatures, shapes that differ, values that are not finite or errors
+        that are negative or all 0.
+    """
+    t, y, sigma = _sorted_points(temperatures, values, errors)
+    return _separation(t, _posterior(t, y, sigma, rng))
+
+
+def first_to_separate(
+    temperatures: ArrayLike,
+    values: Mapping[str, ArrayLike],
+    errors: Mapping[str, ArrayLike],
+    rng: np.random.Generator,
+) -> FirstToSeparate:
+    """Return which of several order parameters rises first on cooling, and how surely.
+
+    Each has the probability over T_s of `separation_temperature`; they are compared as if they
+    were independent. How far each rises does not count: one of a short range that rises
+    significantly, but little, may come first, so look at the values too.
+
+    Parameters
+    ----------
+    temperatures
+        Distinct, in any order (K), shape (n,), n ≥ 5.
+    values, errors
+        By label, for example CV of the like pairs "V-V", "Ta-Ta", …, each (n,).
+    rng
+        Draws noise and temperatures.
+
+    Raises
+    ------
+    ValueError
+        As `separation_temperature`, or if the labels of values and errors differ or there is none.
+    """
+    if not values or set(values) != set(errors):
+        msg = f"need values and errors of the same labels, got {list(values)} and {list(errors)}"
+        raise ValueError(msg)
+    points = {k: _sorted_points(temperatures, y, errors[k]) for k, y in values.items()}
+    posteriors = {k: _posterior(*p, rng) for k, p in points.items()}
+    draws = {
+        k: p.quantile(rng.uniform(size=20_000)) for k, p in posteriors.items() if p is not None
+    }
+    probabilities = dict.fromkeys(values, 0.0)
+    if draws:
+        first = np.argmax(list(draws.values()), axis=0)
+        probabilities |= {k: float(np.mean(first == i)) for i, k in enumerate(draws)}
+    best = max(probabilities, key=lambda k: probabilities[k])
+    return FirstToSeparate(
+        best if probabilities[best] >= 0.95 else None,
+        probabilities,
+        {k: _separation(points[k][0], p) for k, p in posteriors.items()},
+    )
