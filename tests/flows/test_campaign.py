@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pymongo
 import pytest
+from ase.units import kB
 from command import cli
 
 from hea_flows.config import load_campaign
@@ -108,8 +110,10 @@ def _check_documents(connection: Connection, campaign_file: Path) -> None:
             assert chain.order_parameters["1"][f"{a}-{b}"] == pytest.approx(-1 / 6)
         assert average.order_parameters["1"]["Mo-Mo"] == pytest.approx(-1 / 16)
         assert average.order_errors["1"]["Mo-Mo"] == 0
-        # Such a cell has one decoration, so that all of its free energy is the entropy's.
-        assert average.energy_mev == pytest.approx(sampled.random_mev, abs=0.01)
+        # All 4! decorations of such a cell are equivalent: F = E − T k_B ln(4!)/4.
+        assert average.energy_mev == pytest.approx(sampled.random_mev, abs=0.05)
+        ideal = sampled.random_mev - 1e3 * kB * chain.temperature * math.log(24) / 4
+        assert average.free_energy_mev == pytest.approx(ideal, abs=0.05)
     [phases] = documents(store, "thermodynamics", "small")
     assert len(phases.decompositions) == 15
     assert set(phases.sqs_mixing_mev) >= {"Mo-W", "Mo-Ta-Nb-W"}

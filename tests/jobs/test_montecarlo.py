@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -365,6 +366,9 @@ def test_averages_errors_and_heat_capacity_of_known_chains() -> None:
     assert record.energy_error_mev == pytest.approx(max(expected, 100 * scatter), rel=0.1)
     assert record.effective_samples == pytest.approx(2 * (n - 100), rel=0.1)
     assert record.r_hat < 1.01
+    assert record.converged
+    [short] = temperature_records([replace(k, start=n - 20) for k in kept], np.array([0.05, 0.07]))
+    assert not short.converged  # 40 samples
     variance = np.mean([0.01 * s * (1 - s) for s in by_run])
     assert record.heat_capacity == pytest.approx(9 * variance / (kB * 500) ** 2, rel=1e-9)
     # All of like bonds: stripes of one element have 3 of 27 bonds each; columns the same here.

@@ -251,6 +251,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
                 acceptance=0.1 + t / 5000,
                 effective_samples=12,
                 r_hat=1.02,
+                converged=t > 250,
                 energy_mev=15 + t / 100,
                 energy_error_mev=1.0,
                 heat_capacity=0.4,

@@ -101,6 +101,7 @@ def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: ReportInputs) -> 
     assert rows["the same, ideal mixing"][-1] == "−2.80"
     assert rows["heat capacity (k_B/unit)"][0] == "0.40 ± 0.05"
     assert rows["R-hat"] == ["1.02"] * 5
+    assert rows["converged"] == ["yes"] * 4 + ["no"]
     assert rows["trials in all"] == ["10 000"] * 5
     assert "fixed lattice, chgnet-" in table.caption
     assert "V-V rises most steeply at 412 K (68 %: 390 to 431 K) on cooling" in table.caption

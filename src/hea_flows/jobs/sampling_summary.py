@@ -131,7 +131,7 @@ def temperature_records(
     for i, group in enumerate(groups):
         order, errors, averages = _averaged(group, AveragedChain.correlations)
         short, short_errors, _ = _averaged(group, AveragedChain.warren_cowley)
-        ratios = [a.r_hat for a in (energies[i], *averages) if not isnan(a.r_hat)]
+        changed = [a for a in (energies[i], *averages) if not isnan(a.r_hat)]
         records.append(
             TemperatureRecord(
                 temperature=temperatures[i],
@@ -139,7 +139,8 @@ def temperature_records(
                 trials=sum(one.chain.trials for one in group),
                 acceptance=fmean(one.chain.acceptance for one in group),
                 effective_samples=energies[i].effective_samples,
-                r_hat=max(ratios, default=float("nan")),
+                r_hat=max((a.r_hat for a in changed), default=float("nan")),
+                converged=all(a.converged for a in changed),
                 energy_mev=1e3 * energies[i].mean,
                 energy_error_mev=1e3 * energies[i].error,
                 heat_capacity=capacities[i][0],

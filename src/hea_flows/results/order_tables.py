@@ -36,6 +36,7 @@ def _order_table(doc: MonteCarloDoc, shell: int) -> Table:
         )
     ]
     body += [
+        ["converged", *("yes" if r.converged else "no" for r in rows)],
         ["R-hat", *(number(r.r_hat, 2) for r in rows)],
         ["effective samples", *(number(r.effective_samples, 0) for r in rows)],
         ["acceptance (%)", *(number(100 * r.acceptance, 1) for r in rows)],

@@ -93,6 +93,10 @@ class TemperatureRecord(Record):
     acceptance: float
     effective_samples: float = Field(description="Of the energy, all runs together.")
     r_hat: float = Field(description="Largest split R-hat of energy and order parameters.")
+    converged: bool = Field(
+        description="Whether energy and all order that changed have long blocks, a small R-hat and "
+        "many samples, see `alloy.averages`; otherwise errors are lower bounds."
+    )
     energy_mev: float = Field(description="Mean mixing energy (meV/unit).")
     energy_error_mev: float
     heat_capacity: float = Field(description="k_B per unit")
