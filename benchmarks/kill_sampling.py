@@ -68,13 +68,13 @@ def _compare(given: argparse.Namespace, folder: Path) -> bool:
     print(f"{given.model}, {given.method}: {len(expected)} chains, {end['seconds']:.0f} s of steps")
     print(f"never killed: {_digest(expected)}", flush=True)
     # Kills at a time and in a write alternate so that all of them fall into the run.
-    rng, span = np.random.default_rng(given.seed), 2.2 * end["seconds"] / max(given.kills, 1)
+    rng, span = np.random.default_rng(given.seed), 1.5 * end["seconds"] / max(given.kills, 1)
     kills, starts = 0, 0
     while not (killed / "end.json").exists():
         starts += 1
         write = None
         if kills < given.kills and kills % 5 in {1, 3}:
-            write = int(rng.integers(1, 8))
+            write = int(rng.integers(1, 6))
         process = _start(given, killed, write)
         when = f"within write {write}" if write else ""
         if kills < given.kills and write is None:
