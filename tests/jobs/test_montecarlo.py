@@ -268,6 +268,12 @@ def test_chains_that_are_there_are_not_sampled_again(asked: list[int]) -> None:
     hours = SMALL.model_copy(update={"max_hours": 1.0})
     run(store, MonteCarloMaker(monte_carlo=hours))  # how long a job may last decides nothing
     assert asked == []
+    other_average = SMALL.model_copy(update={"average_from": 0})
+    averaged = run(store, MonteCarloMaker(monte_carlo=other_average))
+    assert asked == []  # another average of the same chains, which lie in the folder
+    assert averaged.series == first.series
+    assert {c.averaged_from for c in averaged.chains} == {1}
+    assert averaged.identity != first.identity
     for other in (
         {"maker": MonteCarloMaker(monte_carlo=SMALL, seed=1)},
         {"maker": MonteCarloMaker(monte_carlo=SMALL.model_copy(update={"steps": 9}))},

@@ -186,7 +186,9 @@ def export_chains(
 def _newest(kind: str, campaign: str) -> DatasetDoc | Any:  # noqa: ANN401
     from hea_flows.results.query import documents
 
-    found = documents(open_store(), kind, campaign, load=True)
+    store = open_store()
+    found = documents(store, kind, campaign, load=True)
+    store.close()
     if not found:
         msg = f"no {kind} document of campaign {campaign!r}; see hea-flows query --kind campaign"
         raise ValueError(msg)

@@ -102,16 +102,17 @@ class MonteCarloMaker(Maker):
         spec, host = self.monte_carlo, alloy.to_alloy()
         supercell, _ = spec.cell(host)
         a = mean_lattice_constant(dataset)
-        key = identity(
+        chains = identity(
             model=finetune.model_file.sha256,
             dtype=finetune.model.dtype,
             alloy=alloy,
             supercell=supercell,
             lattice_constant=a,
             mode=spec.mode,
-            settings=spec.sampling,
+            settings=spec.sampling.model_copy(update={"average_from": None}),
             seed=self.seed,
         )
+        key = identity(chains=chains, average_from=spec.average_from)
         sources = stamp("torch", "trainstation", finetune=finetune, dataset=dataset)
         if self.reuse and (known := found_again(MonteCarloDoc, "montecarlo", key)):
             reused = stamp(finetune=finetune, dataset=dataset, reused=known)
@@ -120,7 +121,7 @@ class MonteCarloMaker(Maker):
         energies = decoration_energies(
             model, host, supercell, a, mode=spec.mode, device=get_settings().device
         )
-        found = sampled(energies, alloy, spec, self.seed, self._folder(key), key)
+        found = sampled(energies, alloy, spec, self.seed, self._folder(chains), chains)
         if found is None:
             return None
         return MonteCarloDoc(
