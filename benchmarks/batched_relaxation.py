@@ -3,10 +3,12 @@
 One core, the same model, start geometries and thresholds for both. Times are CPU times, since
 other programs may share the machine; the wall times stand beside them. The MACE is trained here
 for a few epochs on CHGNet's answers, so that its relaxations behave; its energies mean nothing.
+What was seen is in docs/models.md.
 
     python benchmarks/batched_relaxation.py --n 20         # two minutes
     python benchmarks/batched_relaxation.py
     python benchmarks/batched_relaxation.py --families chgnet --dtype float64
+    python benchmarks/batched_relaxation.py --families chgnet --profile
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.relaxation import relax
 from hea_flows.alloy.sets import parse
 from hea_flows.engines import potential as potentials
-from hea_flows.engines.batched_relaxation import evaluator, relax_many
+from hea_flows.engines.batched_relaxation import _parts, evaluator, relax_many
 from hea_flows.engines.registry import family
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -70,23 +72,30 @@ class Parts:
     graphs: Clock = field(default_factory=Clock)
     joining: Clock = field(default_factory=Clock)
     model: Clock = field(default_factory=Clock)
+    forward: Clock = field(default_factory=Clock)
 
     @contextmanager
-    def watch(self, kind: type) -> Iterator[None]:
+    def watch(self, kind: Any) -> Iterator[None]:  # noqa: ANN401
         """Time the graphs of a class of potentials, and the passes of its model."""
         with (
             patch.object(kind, "prepare", self.graphs.timed(kind.prepare)),
             patch.object(kind, "collate", self.joining.timed(kind.collate)),
             patch.object(potentials, "predict", self.model.timed(potentials.predict)),
+            patch.object(kind, "energies", self.forward.timed(kind.energies)),
         ):
             yield
 
     def show(self, name: str, evaluations: int) -> None:
         """Print where the time went."""
-        known = [("graphs", self.graphs), ("joining", self.joining), ("model", self.model)]
-        rest = self.whole.cpu - sum(clock.cpu for _, clock in known)
+        known = [
+            ("graphs", self.graphs.cpu),
+            ("joining", self.joining.cpu),
+            ("model: energies", self.forward.cpu),
+            ("model: derivatives", self.model.cpu - self.forward.cpu),
+        ]
+        rest = self.whole.cpu - sum(cpu for _, cpu in known)
         print(f"  {name}: {self.whole.cpu:.2f} s CPU ({self.whole.wall:.2f} s wall)")
-        for part, cpu in [*((p, c.cpu) for p, c in known), ("optimizer and ASE", rest)]:
+        for part, cpu in [*known, ("optimizer and ASE", rest)]:
             each = 1e3 * cpu / evaluations
             print(f"    {part:18s} {cpu:8.2f} s  {each:6.2f} ms per structure and step")
         print(f"    passes of the model: {self.model.calls}, of structures: {evaluations}")
@@ -100,6 +109,9 @@ def main() -> None:
     arguments.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     arguments.add_argument("--epochs", type=int, default=15, help="of the MACE's training")
     arguments.add_argument("--max-atoms", type=int, help="in a batch")
+    arguments.add_argument(
+        "--profile", action="store_true", help="the floor of the model alone, and its operations"
+    )
     given = arguments.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)
@@ -112,10 +124,12 @@ def main() -> None:
             if name == "mace":
                 spec = small_mace(cells, given.epochs, Path(folder))
                 spec = spec.model_copy(update={"dtype": given.dtype})
-            compare(spec, chosen, given.max_atoms)
+            compare(spec, chosen, given.max_atoms, profile=given.profile)
 
 
-def compare(spec: ModelSpec, cells: Sequence[Atoms], max_atoms: int | None) -> None:
+def compare(
+    spec: ModelSpec, cells: Sequence[Atoms], max_atoms: int | None, *, profile: bool
+) -> None:
     """Relax cells both ways; print times, the profile and how far the ends are apart."""
     calculator: Any = family(spec.family).calculator(spec)
     evaluate = evaluator(spec, max_atoms=max_atoms)
@@ -146,6 +160,59 @@ def compare(spec: ModelSpec, cells: Sequence[Atoms], max_atoms: int | None) -> N
     )
     print(f"the same number of moves: {same} of {len(cells)}")
     print(f"  largest difference: {1e3 * energy:.1e} meV/atom, {moved:.1e} Å", flush=True)
+    if profile:
+        seen: list[Atoms] = []
+        steps = {"fmax": _FMAX, "max_steps": _MAX_STEPS}
+        relax_many(evaluate, cells, on_step=lambda _, atoms: seen.append(atoms.copy()), **steps)
+        best = floor(calculator.potential, seen, ones.whole.cpu, manys.model.cpu)
+        operations(calculator.potential, next(_parts(seen, best)))
+
+
+def floor(
+    potential: Any,  # noqa: ANN401
+    seen: Sequence[Atoms],
+    one_by_one: float,
+    within: float,
+) -> int:
+    """Time the model alone on every geometry of the relaxations; return the best batch's atoms.
+
+    Graphs and batches are made beforehand. What is printed last is the ratio that relaxations of
+    these geometries would have if nothing but the model took time; `within` is what it took in the
+    relaxations (s), which is less where the machine was less loaded then.
+    """
+    graphs = dict(zip(map(id, seen), potential.prepare(seen), strict=True))
+    print(f"  the model alone on the {len(seen)} geometries, everything else made beforehand:")
+    found = {}
+    for limit in (1, 32, 64, 128, 256, 512, 1024):
+        batches = [potential.collate([graphs[id(a)] for a in p]) for p in _parts(seen, limit)]
+        for _ in range(2):  # the better one: others may share the machine
+            start = time.process_time()
+            for batch in batches:
+                potentials.predict(potential, batch)
+            cpu = time.process_time() - start
+            found[limit] = min(cpu, found.get(limit, cpu))
+        name = "one structure" if limit == 1 else f"{limit:4d} atoms at most"
+        each = 1e3 * found[limit] / len(seen)
+        print(f"    {name:18s} {found[limit]:8.2f} s  {each:6.2f} ms per structure and step")
+    best = min(found, key=lambda limit: found[limit])
+    least = min(found[best], within)
+    print(f"  floor: {least:.2f} s, or {one_by_one / least:.2f} times ASE one by one")
+    return best
+
+
+def operations(potential: Any, part: Sequence[Atoms]) -> None:  # noqa: ANN401
+    """Print which operations of torch take the time of a pass over one batch."""
+    batch = potential.collate(potential.prepare(part))
+    potentials.predict(potential, batch)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(5):
+            potentials.predict(potential, batch)
+    events = sorted(profiler.key_averages(), key=lambda e: -e.self_cpu_time_total)
+    whole = sum(e.self_cpu_time_total for e in events)
+    print(f"  operations of a pass over {len(part)} structures, {sum(map(len, part))} atoms:")
+    for event in events[:10]:
+        share = 100 * event.self_cpu_time_total / whole
+        print(f"    {event.key:38s} {share:5.1f} %  {event.count // 5:4d} calls")
 
 
 def one_by_one(

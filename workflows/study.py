@@ -61,6 +61,8 @@ def main(
                 benchmark.name, seed, t.database, t.geometry, t.n, t.n_trained, t.n_failed,
                 f"{t.mixing_mae_mev:.3f}", new, sep="\t",
             )  # fmt: skip
+    for name, reason in report.missing.items():
+        typer.echo(f"no result of {name}: {reason}", err=True)
 
 
 if __name__ == "__main__":

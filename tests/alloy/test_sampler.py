@@ -140,8 +140,8 @@ def test_a_useless_expansion_shrinks_its_blocks_and_a_good_one_lengthens_them() 
     bad = run(rough(), temperatures=(150.0,), **settings)
     good = run(smooth(), temperatures=(2000.0,), **settings)
     assert bad.blocks[0] <= 3
-    assert good.blocks[0] == 900  # 100 trials per site, as long as any
-    assert good.chains()[0].trials == 10 * 900
+    assert good.blocks[0] == 180  # 20 trials per site, as long as any
+    assert good.chains()[0].trials == 10 * 180
 
 
 def test_block_lengths_and_expansions_are_frozen_after_the_burn_in() -> None:

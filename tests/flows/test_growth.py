@@ -230,3 +230,47 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     # Submitted again, it is there; after a new start it takes labels and models from the store.
     assert launch.submit(*text, connection).found
     assert document.campaign == "growing"
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_ends_the_growth_but_not_the_report(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second step's; a second run goes on from there and ends as if it had not failed."""
+    from growth_engine import KnownFamily
+
+    train = KnownFamily.train
+
+    def broken(self: Any, parent: Any, *frames: Any, **rest: Any) -> Any:
+        if frames[3].seed == 1 and max(len(set(metals(f))) for f in frames[0]) == 3:
+            msg = "no space left"
+            raise MemoryError(msg)
+        return train(self, parent, *frames, **rest)
+
+    def metals(atoms: Any) -> list[str]:
+        return [s for s in atoms.get_chemical_symbols() if s != "S"]
+
+    monkeypatch.setattr(KnownFamily, "train", broken)
+    text = load_campaign(campaign(tmp_path))
+    launch.submit(*text, connection)
+    worker_loop(connection, poll=0.1)
+    fireworks = connection.database().fireworks
+    assert set(fireworks.distinct("state")) == {"COMPLETED", "FIZZLED"}
+    with connection.job_store() as store:
+        assert [s.expression for s in grown(store).steps] == ["1(1)+2(2)"]
+        [report] = documents(store, "report", "growing", load=True)
+    assert isinstance(report, ReportDoc)
+    assert report.missing == {
+        "fine-tune step 2: + 3(3)": "MemoryError: no space left",
+        "growth step 2": "ValueError: growth, step 2: no result of the model of seed 1, whose job "
+        "failed; run again to go on",
+    }
+    assert "Still growing after 1 step" in report.html.read().decode()
+    assert len(report.sources["benchmarks"]) == 2
+
+    monkeypatch.setattr(KnownFamily, "train", train)
+    assert len(launch.submit(*text, connection).rerun) == 2
+    worker_loop(connection, poll=0.1)
+    assert set(fireworks.distinct("state")) == {"COMPLETED"}
+    with connection.job_store() as store:
+        check_four(store)

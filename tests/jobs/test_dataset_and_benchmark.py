@@ -19,6 +19,7 @@ from hea_flows.config import BenchmarkSpec, DatasetSpec
 from hea_flows.engines import registry
 from hea_flows.engines.registry import Prediction
 from hea_flows.jobs.benchmark import BenchmarkMaker
+from hea_flows.jobs.collect import collect
 from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker, split_atoms
 from hea_flows.jobs.evaluation import Evaluation
@@ -231,6 +232,13 @@ def test_missing_labels_are_told_not_lost() -> None:
         ValueError, match=r"3 structures have no label, dataset\.max_missing allows 1"
     ):
         dataset([*labels("1(1)+2(2)"), *missing], max_missing=1)
+
+
+def test_a_set_of_which_nothing_was_made_is_no_missing_label() -> None:
+    pure, mixed = structures("1(1)"), structures("2(2)")
+    for groups, sets in (([labels("1(1)"), None], [pure, mixed]), ([labels("1(1)")], [pure, None])):
+        with pytest.raises(ValueError, match="a whole set is missing"):
+            collect(groups, sets)
 
 
 def test_what_is_no_dataset() -> None:

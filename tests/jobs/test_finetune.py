@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
+import time
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -201,3 +205,43 @@ def test_the_order_of_structures_is_part_of_what_a_model_depends_on() -> None:
         run_locally(Flow([data, maker().make(data.output)]), store=store, log=False)
     assert len(CountingFamily.calls) == 2
     assert len(set(CountingFamily.calls)) == 2
+
+
+def start_training(folder: Path) -> Popen[str]:
+    """Start a process that trains the model of a folder's dataset."""
+    script = Path(__file__).parent / "importable" / "training_process.py"
+    return Popen([sys.executable, str(script), str(folder)], stdout=PIPE, text=True)
+
+
+def until(path: Path, process: Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_processes_train_one_model_once(tmp_path: Path, *, killed: bool) -> None:
+    """Two names of one model: one process trains, the other waits, or goes on where it died."""
+    (tmp_path / "dataset.json").write_text(dataset.original().model_dump_json())
+    first = start_training(tmp_path)
+    until(tmp_path / f"training-{first.pid}", first)
+    second = start_training(tmp_path)
+    until(tmp_path / f"waiting-{second.pid}", second)
+    (tmp_path / "go-1").touch()
+    [epochs] = (tmp_path / "data" / "training").glob("*/epochs")
+    while epochs.read_text() != f"{first.pid}\n":
+        time.sleep(0.01)
+    assert not (tmp_path / f"training-{second.pid}").exists()
+    if killed:
+        first.kill()
+    for n in (2, 3):
+        (tmp_path / f"go-{n}").touch()
+    told = [process.communicate(timeout=120)[0] for process in (first, second)]
+    assert second.returncode == 0
+    by = [first.pid, second.pid, second.pid] if killed else [first.pid] * 3
+    assert epochs.read_text().split() == [str(pid) for pid in by]
+    sha256 = hashlib.sha256(epochs.with_name("model.pt").read_bytes()).hexdigest()
+    assert told == (["", f"{sha256}\n"] if killed else [f"{sha256}\n"] * 2)

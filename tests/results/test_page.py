@@ -176,7 +176,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_of_nothing_is_a_page() -> None:
     page = Page(build_page(ReportInputs()))
     assert [a["id"] for a in page.all("section")] == ["problems", "provenance"]
-    assert "No structure is missing" in page.text
+    assert "Nothing is missing" in page.text
     assert page.all("img") == []
 
 

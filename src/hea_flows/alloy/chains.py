@@ -48,7 +48,7 @@ class SamplerSettings:
     exchange: bool = True
     shells: tuple[int, ...] = (1,)
     training: int = 60
-    cutoffs: tuple[float, ...] = (3.1, 1.8)
+    cutoffs: tuple[float, ...] = (3.1, 2.1)
 
     def __post_init__(self) -> None:
         if not self.temperatures or min(self.temperatures) <= 0:

@@ -107,6 +107,12 @@ class Clusters:
                 found.append((number, table))
         return found
 
+    @cached_property
+    def sizes(self) -> NDArray[np.float64]:
+        """Size of the clusters of each parameter but the first: order times radius (Å)."""
+        orbits = _orbits(self.space)
+        return np.array([orbits[o].order * orbits[o].radius for o, _ in self.functions])
+
     def _internal_codes(self) -> list[int]:
         """Return icet's code of each of the alloy's elements."""
         known = self.space.species_maps[0]

@@ -33,7 +33,7 @@ from hea_flows.alloy.surrogate import Surrogate, fit, flat
 #: that of a random walk (A. Gelman et al., Bayesian Statistics 5, 599 (1996)).
 TARGET = 0.3
 #: Longest block, in trials per site: by then the expansion has forgotten where it came from.
-LONGEST = 100.0
+LONGEST = 20.0
 
 
 class Sampler:

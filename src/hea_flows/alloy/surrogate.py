@@ -39,6 +39,9 @@ def flat(clusters: Clusters) -> Surrogate:
 def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogate:
     """Fit an expansion by Bayesian ridge regression (trainstation), which regularises itself.
 
+    With few energies only the smallest clusters take part, half as many parameters as energies:
+    more would pass through every energy and predict none.
+
     Parameters
     ----------
     clusters
@@ -57,18 +60,19 @@ def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogat
     if len(y) < 2 or not np.isfinite(y).all():
         msg = f"a cluster expansion needs two finite energies or more, got {len(y)}"
         raise ValueError(msg)
-    centre, level = x.mean(axis=0), float(y.mean())
-    scale = float(y.std()) or 1.0
+    used = 1 + np.argsort(clusters.sizes, kind="stable")[: max(1, len(y) // 2)]
+    level, scale = float(y.mean()), float(y.std()) or 1.0
+    centre = x[:, used].mean(axis=0)
     optimizer = Optimizer(
-        (x[:, 1:] - centre[1:], (y - level) / scale),
+        (x[:, used] - centre, (y - level) / scale),
         fit_method="bayesian-ridge",
         train_size=1.0,
         check_condition=False,
         fit_intercept=False,
     )
     optimizer.train()
-    slopes = scale * optimizer.parameters
-    constant = level - float(centre[1:] @ slopes)
-    parameters = np.array([constant, *slopes])
+    parameters = np.zeros(x.shape[1])
+    parameters[used] = scale * optimizer.parameters
+    parameters[0] = level - float(centre @ parameters[used])
     residual = x @ parameters - y
     return Surrogate(parameters, clusters.tables(parameters), float(np.sqrt(np.mean(residual**2))))

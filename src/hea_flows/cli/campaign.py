@@ -48,7 +48,10 @@ def run(
         Path | None, typer.Option(help="Where to write the report; default NAME-report.html.")
     ] = None,
 ) -> None:
-    """Run a campaign to its end: database, workers, live progress, summary, report."""
+    """Run a campaign to its end: database, workers, live progress, summary, report.
+
+    If a model or another result is missing in the report, it ends with an error.
+    """
     from hea_flows.config import load_campaign
     from hea_flows.flows import launch
     from hea_flows.flows.campaign import CampaignMaker
@@ -66,6 +69,8 @@ def run(
     for job in done.failed:
         typer.echo(f"failed, and left out: {job.name}: {job.error} (log in {job.folder})")
     _summary(connection, campaign.name, report)
+    if done.missed:
+        raise launch.failure(done.missed)
 
 
 def _find_config(path: Path) -> Path:

@@ -83,7 +83,8 @@ def status(
         note += f"; LOST: {lost[job.fw_id]}" if job.fw_id in lost else ""
         typer.echo(f"  {job.fw_id} {job.name}: taken by {job.worker or 'nobody yet'}{note}")
     for failed in progress.failed:
-        typer.echo(f"  {failed.fw_id} {failed.name}: failed in {failed.folder}: {failed.error}")
+        what = "" if failed.skipped else f"failed in {failed.folder}: "
+        typer.echo(f"  {failed.fw_id} {failed.name}: {what}{failed.error}")
     if lost and not recover:
         typer.echo("rerun lost jobs: hea-flows status --recover, or start a worker")
 

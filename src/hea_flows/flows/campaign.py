@@ -23,7 +23,7 @@ from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.report import ReportMaker
-from hea_flows.jobs.routing import CPU, despite_missing_labels, route
+from hea_flows.jobs.routing import CPU, despite_missing, never_waiting, or_fails, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -160,13 +160,13 @@ class CampaignMaker(Maker):
         made.label(self.labelling, file.output)
         databases = made.databases(self.databases)
         learned = made.learn(self.learning, self.dataset, databases)
-        benchmarks = [x["benchmark"] for x in learned if x["benchmark"]]
-        benchmarks += made.compare(self.foundations, databases)
+        compared = made.compare(self.foundations, databases)
         found: dict[str, Any] = {
+            "models": made.models(learned, compared),
             "datasets": made.datasets(self.dataset),
             "databases": databases,
             "finetunes": [x["finetune"] for x in learned],
-            "benchmarks": benchmarks,
+            "benchmarks": [x["benchmark"] for x in learned if x["benchmark"]] + compared,
             "committees": made.judge(self.committee, learned),
         }
         if self.growth is not None:
@@ -183,11 +183,11 @@ class CampaignMaker(Maker):
                 cells=cells,
                 reference=labels,
             )
-            made.parts.append(sampling)
+            made.parts.append(never_waiting(sampling))
             found["databases"] = [*databases, *([labels] if labels else [])]
             found |= sampling.output
         report: Any = self.report.make(file.output, made.structures, made.labels, **found)
-        despite_missing_labels(report)
+        despite_missing(report)
         made.parts.append(report)
         whole = Flow(made.parts, output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign.name, text))
@@ -222,7 +222,7 @@ class _Made:
     def _collect(self, maker: Any, sets: tuple[int, ...], *, end_points: bool = False) -> Any:  # noqa: ANN401
         labels = [self.labels[k] for k in self.plan.providers(sets, end_points=end_points)]
         job = maker.make(self.campaign.alloy, labels, [self.structures[k] for k in sets])
-        despite_missing_labels(job)
+        despite_missing(job)
         self.parts.append(job)
         return job
 
@@ -276,7 +276,7 @@ class _Made:
             if len(benchmarks) > 1 and self.plan.databases:
                 job: Any = maker.make(benchmarks)
                 job.append_name(f" {name}", dynamic=False)
-                self.parts.append(route(job, CPU))
+                self.parts.append(despite_missing(job))
                 found.append(job.output)
         return found
 
@@ -286,8 +286,18 @@ class _Made:
         for (name, model), maker in zip(self.plan.foundations.items(), makers, strict=True):
             job: Any = maker.make(databases, foundation=model)
             job.append_name(f" {name}", dynamic=False)
-            self.parts.append(route(job, model.family))
+            self.parts.append(or_fails(job, model.family))
             found.append(job.output)
+        return found
+
+    def models(self, learned: list[Any], compared: list[Any]) -> dict[str, list[str]]:
+        """Return the jobs of every model, in their order, by its name in the report."""
+        names = [spec.name for spec in self.plan.trainings]
+        found = dict(zip(self.plan.foundations, ([x.uuid] for x in compared), strict=True))
+        for spec, output in zip(self.plan.trainings, learned, strict=True):
+            seed = f", seed {spec.settings.seed}" if names.count(spec.name) > 1 else ""
+            jobs = [output["finetune"], output["benchmark"]]
+            found[f"{spec.name}{seed}"] = [x.uuid for x in jobs if x is not None]
         return found
 
     def grow(self, maker: GrowthMaker, source: Any, databases: list[Any]) -> Any:  # noqa: ANN401

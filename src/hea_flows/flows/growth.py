@@ -17,7 +17,7 @@ from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
 from hea_flows.jobs.growth import DecisionMaker, grown_documents
 from hea_flows.jobs.identity import stored_documents
-from hea_flows.jobs.routing import CPU, despite_missing_labels, route
+from hea_flows.jobs.routing import CPU, despite_missing, or_fails, route
 from hea_flows.schemas import (
     AlloySpec,
     Document,
@@ -99,7 +99,7 @@ class GrowthStepMaker(Maker):
         """Return the flow from labels to errors; its output holds dataset, models, benchmarks."""
         dataset: Any = self.dataset.make(alloy, list(labels), list(structures))
         dataset.append_name(f" step {number}", dynamic=False)
-        jobs: list[Any] = [despite_missing_labels(dataset)]
+        jobs: list[Any] = [despite_missing(dataset)]
         title = f"step {number}: {'+ ' if number > 1 else ''}{set_name(expression)}"
         learned = []
         for maker in self.learning:
@@ -196,7 +196,7 @@ class GrowthMaker(Maker):
         first: Any = self.decision.step.learn(expression, 1, alloy, [structures], every, database)
         made = first.output | {"structures": [structures], "labels": every}
         decided = self.decision.follow(made, inputs)
-        everything: Any = route(grown_documents(decided.output), CPU)
+        everything: Any = or_fails(grown_documents(decided.output), CPU)
         return Flow([first, decided, everything], output=everything.output, name=self.name)
 
 

@@ -14,7 +14,7 @@ from hea_flows.config import Campaign
 from hea_flows.engines.walltime import seconds_left
 from hea_flows.flows.campaign import CampaignMaker, campaign_metadata
 from hea_flows.services.connection import Connection
-from hea_flows.services.progress import Progress, campaign_progress
+from hea_flows.services.progress import FailedJob, Progress, campaign_progress
 from hea_flows.services.recovery import recover_lost
 from hea_flows.services.workers import start_workers, stop_workers
 
@@ -26,7 +26,7 @@ ENDING = 60.0
 
 
 class CampaignFailedError(RuntimeError):
-    """Jobs of a campaign failed, so that it could not be finished."""
+    """Jobs of a campaign failed, so that results are missing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def submit(
     metadata = campaign_metadata(campaign.name, text)
     if not again and (fw_id := _find(launchpad, metadata)) is not None:
         recover_lost(launchpad)
-        failed = [job.fw_id for job in campaign_progress(launchpad, fw_id).failed]
+        # FireWorks reruns what follows a job with it, the report too.
+        progress = campaign_progress(launchpad, fw_id)
+        failed = [job.fw_id for job in progress.failed if not job.skipped]
         for one in failed:
             launchpad.rerun_fw(one)
         return Submission(fw_id, found=True, rerun=tuple(failed))
@@ -110,9 +112,9 @@ def run_workers(
     Raises
     ------
     CampaignFailedError
-        If the batch job that this runs in is about to end, or jobs failed so that the rest cannot
-        run; what was finished is kept. Failed jobs that stopped nothing else (a label that is
-        missing) are in what is returned.
+        If the batch job that this runs in is about to end, or jobs failed so that there is no
+        report; what was finished is kept. Other failed jobs (a label that is missing, a training)
+        are in what is returned.
     """
     launchpad = connection.launchpad()
     progress = campaign_progress(launchpad, submission.fw_id)
@@ -137,10 +139,15 @@ def run_workers(
         with contextlib.suppress(Exception):
             recover_lost(launchpad)
     if progress.failed and not progress.finished:
-        first = progress.failed[0]
-        msg = (
-            f"{len(progress.failed)} jobs failed, first {first.name}: {first.error} "
-            f"(log in {first.folder}); what was finished is kept, run again to retry"
-        )
-        raise CampaignFailedError(msg)
+        raise failure(progress.missed or progress.failed)
     return progress
+
+
+def failure(failed: tuple[FailedJob, ...]) -> CampaignFailedError:
+    """Return the error that tells of jobs that failed."""
+    first = failed[0]
+    many = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
+    return CampaignFailedError(
+        f"{many} failed, first {first.name}: {first.error} "
+        f"(log in {first.folder}); what was finished is kept, run again to retry"
+    )

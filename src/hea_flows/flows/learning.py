@@ -9,7 +9,7 @@ from jobflow import Flow, Maker
 
 from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.finetune import FineTuneMaker
-from hea_flows.jobs.routing import route
+from hea_flows.jobs.routing import or_fails
 from hea_flows.schemas import DatabaseDoc, DatasetDoc
 
 
@@ -43,7 +43,7 @@ class LearningMaker(Maker):
         for one in jobs:
             if called:
                 one.append_name(f" {called}", dynamic=False)
-            route(one, self.finetune.model.family)
+            or_fails(one, self.finetune.model.family)
         return Flow(
             jobs,
             output={"finetune": trained.output, "benchmark": compared and compared.output},

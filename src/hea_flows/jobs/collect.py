@@ -28,7 +28,8 @@ class Collected:
 
 
 def collect(
-    labels: Sequence[Sequence[LabelDoc | None]], structures: Sequence[StructuresDoc] | None
+    labels: Sequence[Sequence[LabelDoc | None] | None],
+    structures: Sequence[StructuresDoc | None] | None,
 ) -> Collected:
     """Choose labels of structures; of several labels of one the first that can be used counts.
 
@@ -38,15 +39,25 @@ def collect(
         Documents by set; None where a job left none.
     structures
         The sets that are asked for; None: whatever is labelled.
+
+    Raises
+    ------
+    ValueError
+        If a whole set is missing.
     """
+    groups = [group for group in labels if group is not None]
+    sets = [doc for doc in structures or () if doc is not None]
+    if len(groups) < len(labels) or len(sets) < len(structures or ()):
+        msg = "a whole set is missing, since the job failed that makes it or the jobs that label it"
+        raise ValueError(msg)
     chosen: dict[str, LabelDoc] = {}
-    for label in (x for group in labels for x in group if x is not None):
+    for label in (x for group in groups for x in group if x is not None):
         key = label.structure.structure_id
         if key not in chosen or unusable(chosen[key]):
             chosen[key] = label
     excluded: dict[str, str] = {}
     if structures is not None:
-        asked = {e.structure_id: e.formula for doc in structures for e in doc.structures}
+        asked = {e.structure_id: e.formula for doc in sets for e in doc.structures}
         excluded = {k: f"{v}: {_NO_LABEL}" for k, v in asked.items() if k not in chosen}
         chosen = {k: chosen[k] for k in asked if k in chosen}
     excluded |= {

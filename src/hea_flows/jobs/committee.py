@@ -35,26 +35,27 @@ class CommitteeMaker(Maker):
     alarm_mev: float = 5.0
 
     @job(output_schema=CommitteeDoc)
-    def make(self, benchmarks: list[BenchmarkDoc]) -> CommitteeDoc:
-        """Judge the committee of benchmarks of one model, one per seed.
+    def make(self, benchmarks: list[BenchmarkDoc | None]) -> CommitteeDoc:
+        """Judge the committee of benchmarks of one model, one per seed; None where a job failed.
 
         Raises
         ------
         ValueError
             For fewer than two benchmarks, or benchmarks of different databases.
         """
-        if len(benchmarks) < 2:
-            msg = f"a committee needs the benchmarks of two seeds at least, got {len(benchmarks)}"
+        members = [b for b in benchmarks if b is not None]
+        if len(members) < 2:
+            msg = f"a committee needs the benchmarks of two seeds at least, got {len(members)}"
             raise ValueError(msg)
-        first = benchmarks[0]
-        if any(b.databases != first.databases for b in benchmarks):
+        first = members[0]
+        if any(b.databases != first.databases for b in members):
             msg = f"the models of {first.name} were compared with different databases"
             raise ValueError(msg)
         geometries: tuple[Geometry, ...] = ("fixed", "relaxed")
         return CommitteeDoc(
-            **stamp(benchmarks=benchmarks),
+            **stamp(benchmarks=members),
             name=first.name,
-            seeds=[b.seed for b in benchmarks if b.seed is not None],
+            seeds=[b.seed for b in members if b.seed is not None],
             engine=first.engine,
             settings_id=first.settings_id,
             alarm_mev=self.alarm_mev,
@@ -63,7 +64,7 @@ class CommitteeMaker(Maker):
                 self._table(found, database, geometry)
                 for geometry in geometries
                 for database in first.databases
-                if (found := members_on(benchmarks, database, geometry)) is not None
+                if (found := members_on(members, database, geometry)) is not None
             ],
         )
 

@@ -18,6 +18,7 @@ from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
 from hea_flows.engines import methods
 from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
+from hea_flows.engines.training_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.dataset import split_atoms
 from hea_flows.jobs.identity import found_again, identity
@@ -36,6 +37,8 @@ from hea_flows.stamp import stamp
 @dataclass
 class FineTuneMaker(Maker):
     """Train a model of any registered family on a dataset.
+
+    Where another process trains the same model, this one waits and takes what it made.
 
     Per-element offsets are removed from the labels before training, see `removed_offsets`; by
     default the model keeps the parent's zero of energy.
@@ -100,26 +103,31 @@ class FineTuneMaker(Maker):
             architecture=self.model.architecture,
             settings=methods.recorded(settings),
         )
-        if self.reuse and (known := found_again(FineTuneDoc, "finetune", key)):
-            sources = stamp(dataset=dataset, reused=known) | {"versions": known.versions}
-            return known.model_copy(update=sources | {"name": title})
-        device = get_settings().device
-        splits = {
-            "train": split_atoms(dataset, dataset.train),
-            "validation": split_atoms(dataset, dataset.validation),
-            "test": split_atoms(dataset, dataset.test),
-        }
-        offsets = removed_offsets(settings.offsets, parent, splits["train"])
-        shifted = {k: without_offsets(v, offsets) for k, v in splits.items()}
-        result = engine.train(
-            parent,
-            shifted["train"],
-            shifted["validation"],
-            shifted["test"],
-            settings,
-            get_settings().data_dir / "training" / self._folder(key),
-            device=device,
-        )
+        folder = get_settings().data_dir / "training" / self._folder(key)
+        with alone(folder):  # what waited finds the other's model, stored or in the folder
+            if self.reuse and (known := found_again(FineTuneDoc, "finetune", key)):
+                sources = stamp(dataset=dataset, reused=known) | {"versions": known.versions}
+                return known.model_copy(update=sources | {"name": title})
+            device = get_settings().device
+            splits = {
+                "train": split_atoms(dataset, dataset.train),
+                "validation": split_atoms(dataset, dataset.validation),
+                "test": split_atoms(dataset, dataset.test),
+            }
+            offsets = removed_offsets(settings.offsets, parent, splits["train"])
+            shifted = {k: without_offsets(v, offsets) for k, v in splits.items()}
+            result = engine.train(
+                parent,
+                shifted["train"],
+                shifted["validation"],
+                shifted["test"],
+                settings,
+                folder,
+                device=device,
+            )
+            model_file = StoredFile.from_bytes(
+                "model.pt", Path(result.model.path or "").read_bytes()
+            )
         return FineTuneDoc(
             **stamp(*getattr(engine, "packages", ()), dataset=dataset),
             name=title,
@@ -127,9 +135,7 @@ class FineTuneMaker(Maker):
             parent=parent,
             best_epoch=result.best_epoch,
             model=result.model.model_copy(update={"path": None}),
-            model_file=StoredFile.from_bytes(
-                "model.pt", Path(result.model.path or "").read_bytes()
-            ),
+            model_file=model_file,
             settings=result.settings,
             offsets=offsets,
             dataset_checksum=dataset.checksum,

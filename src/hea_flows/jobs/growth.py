@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from jobflow import CURRENT_JOB, Flow, Maker, OutputReference, Response, job
 from hea_flows.alloy.growth import decide, recommended, step_error
 from hea_flows.config import GrowthSpec
 from hea_flows.jobs.growth_cost import hours_of, next_point
-from hea_flows.jobs.routing import despite_missing_labels
+from hea_flows.jobs.routing import despite_missing
 from hea_flows.schemas import (
     BenchmarkDoc,
     GrowthDoc,
@@ -76,7 +76,8 @@ class DecisionMaker(Maker):
             finetunes=[x.uuid for x in made["finetunes"]],
             benchmarks=[x.uuid for x in made["benchmarks"]],
         )
-        following: Any = self.make(
+        bare = replace(self, name=type(self).name)  # jobflow adds to it what it added to this job's
+        following: Any = bare.make(
             inputs,
             sources,
             list(steps),
@@ -87,7 +88,7 @@ class DecisionMaker(Maker):
             made.get("previous"),
         )
         following.append_name(f" step {len(steps) + 1}", dynamic=False)
-        despite_missing_labels(following)
+        despite_missing(following)
         following.config.pass_manager_config = False  # the jobs it adds have their own categories
         return following
 
@@ -125,8 +126,10 @@ class DecisionMaker(Maker):
         Raises
         ------
         ValueError
-            If no structure of the database is left that neither step was trained on.
+            If a model of the step is missing, or no structure of the database is left that neither
+            step was trained on.
         """
+        self._check_complete(len(steps) + 1, benchmarks)
         rng = np.random.default_rng([self.seed, len(steps)])
         errors = self._errors(benchmarks)
         own = step_error(errors, rng)
@@ -167,6 +170,15 @@ class DecisionMaker(Maker):
         if document.stopped_because is not None:
             return Response(output=document)
         return Response(output=document, replace=self._next(inputs, document.steps))
+
+    def _check_complete(self, step: int, benchmarks: Sequence[BenchmarkDoc | None]) -> None:
+        seeds = zip(self.growth.seeds, benchmarks, strict=True)
+        if missing := [str(seed) for seed, benchmark in seeds if benchmark is None]:
+            msg = (
+                f"growth, step {step}: no result of the model of seed {', '.join(missing)}, whose "
+                "job failed; run again to go on"
+            )
+            raise ValueError(msg)
 
     def _errors(self, benchmarks: Sequence[BenchmarkDoc]) -> list[dict[str, float]]:
         """Return of each seed the errors of alloyed structures that it was not trained on."""

@@ -16,6 +16,7 @@ from hea_flows.alloy.mixing import mixing_energies
 from hea_flows.alloy.sampler import Sampler
 from hea_flows.config import MonteCarloSpec
 from hea_flows.engines.decorations import decoration_energies
+from hea_flows.engines.training_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.identity import found_again, identity
@@ -114,14 +115,16 @@ class MonteCarloMaker(Maker):
         )
         key = identity(chains=chains, average_from=spec.average_from)
         sources = stamp("torch", "trainstation", finetune=finetune, dataset=dataset)
-        if self.reuse and (known := found_again(MonteCarloDoc, "montecarlo", key)):
-            reused = stamp(finetune=finetune, dataset=dataset, reused=known)
-            return known.model_copy(update=reused | {"versions": known.versions})
-        model = local_model(finetune)
-        energies = decoration_energies(
-            model, host, supercell, a, mode=spec.mode, device=get_settings().device
-        )
-        found = sampled(energies, alloy, spec, self.seed, self._folder(chains), chains)
+        folder = self._folder(chains)
+        with alone(folder):  # what waited finds the other's chains, stored or in the folder
+            if self.reuse and (known := found_again(MonteCarloDoc, "montecarlo", key)):
+                reused = stamp(finetune=finetune, dataset=dataset, reused=known)
+                return known.model_copy(update=reused | {"versions": known.versions})
+            model = local_model(finetune)
+            energies = decoration_energies(
+                model, host, supercell, a, mode=spec.mode, device=get_settings().device
+            )
+            found = sampled(energies, alloy, spec, self.seed, folder, chains)
         if found is None:
             return None
         return MonteCarloDoc(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from jobflow import Maker, job
+from jobflow import CURRENT_JOB, Maker, job
 
 from hea_flows.results.page import build_page
 from hea_flows.results.report import ReportInputs, summary
@@ -23,7 +23,12 @@ from hea_flows.schemas import (
     StructuresDoc,
     ThermodynamicsDoc,
 )
+from hea_flows.services.connection import find_connection
+from hea_flows.services.errors import DatabaseUnreachableError
+from hea_flows.services.progress import FailedJob, campaign_progress
 from hea_flows.stamp import stamp
+
+_UNKNOWN = "its job failed; `hea-flows status` tells why"
 
 
 @dataclass
@@ -46,14 +51,17 @@ class ReportMaker(Maker):
         montecarlo: MonteCarloDoc | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
         grown: dict[str, list[Any]] | None = None,
+        models: dict[str, list[str]] | None = None,
     ) -> ReportDoc:
         """Write the report from the documents of a campaign; a job that failed left None.
 
-        Documents of a training set that grew come in `grown`, by role.
+        Documents of a training set that grew come in `grown`, by role. `models` holds, by
+        name, the uuids of the jobs of every model that was asked for, in their order: those without
+        a result are named.
         """
         made: dict[str, list[Any]] = {
             "structures": list(structures),
-            "labels": [label for group in labels for label in group],
+            "labels": [label for group in labels for label in group or ()],
             "datasets": list(datasets or []),
             "databases": list(databases or []),
             "finetunes": list(finetunes or []),
@@ -66,14 +74,45 @@ class ReportMaker(Maker):
         for role, more in (grown or {}).items():
             made[role] += [d for group in more for d in group] if role == "labels" else more
         made = {role: _each_once(found) for role, found in made.items()}
-        inputs = ReportInputs.from_documents([campaign, *(d for f in made.values() for d in f)])
+        missing = _missing(models or {}, {d.uuid for f in made.values() for d in f})
+        inputs = replace(
+            ReportInputs.from_documents([campaign, *(d for f in made.values() for d in f)]),
+            missing=missing,
+        )
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
             **stamp(campaign=campaign, **made),
             title=campaign.name,
             summary=summary(inputs),
+            missing=missing,
             html=html,
         )
+
+
+def _missing(models: dict[str, list[str]], known: set[str]) -> dict[str, str]:
+    """Return the models, and the other results, that have none, with the reason."""
+    failed = _failed_jobs()
+    found: dict[str, str] = {}
+    for name, uuids in models.items():
+        if lost := [uuid for uuid in uuids if uuid in failed or uuid not in known]:
+            found[name] = failed[lost[0]].error if lost[0] in failed else _UNKNOWN
+    others = failed.keys() - {uuid for uuids in models.values() for uuid in uuids}
+    return found | {
+        failed[u].name: failed[u].error for u in sorted(others) if not failed[u].skipped
+    }
+
+
+def _failed_jobs() -> dict[str, FailedJob]:
+    """Return the failed jobs of this workflow that were to give a result, by uuid."""
+    current = CURRENT_JOB.job
+    fw_id = current.metadata.get("fw_id") if current else None
+    if fw_id is None:  # not run by FireWorks
+        return {}
+    try:
+        progress = campaign_progress(find_connection().launchpad(), fw_id)
+    except (ValueError, FileNotFoundError, DatabaseUnreachableError):  # of a launchpad elsewhere
+        return {}
+    return {job.uuid: job for job in progress.failed if job.result}
 
 
 def _each_once(documents: list[Any]) -> list[Any]:

@@ -10,6 +10,11 @@ from jobflow import OnMissing
 #: reference engine (``vasp``, ``gpaw``) or of their model family (``mace``, ``chgnet``).
 CPU = "cpu"
 
+#: Of jobs that make a campaign's results: once those before them are over, they do not wait, even
+#: if some of those have failed. FireWorks would copy every failed one, whole, into the job's own
+#: document, of 16 MB at most, unless it finds a copy there.
+_RESULT: dict[str, Any] = {"_allow_fizzled_parents": True, "_fizzled_parents": []}
+
 
 def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401  Job is untyped
     """Give a job its category, and return it.
@@ -33,8 +38,29 @@ def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN40
     return job
 
 
-def despite_missing_labels(job: Any) -> Any:  # noqa: ANN401  Job is untyped
-    """Route a job that takes lists of labels, and return it; a label whose job failed is None."""
+def despite_missing(job: Any) -> Any:  # noqa: ANN401  Job is untyped
+    """Route a job that takes what there is, and return it: what a failed job was to give is None.
+
+    FireWorks starts it when all jobs before it are done or have failed.
+    """
     job.config.on_missing_references = OnMissing.NONE
-    # What it takes beside labels must be there.
-    return route(job, CPU, _allow_fizzled_parents=False)
+    return route(job, CPU, **_RESULT)
+
+
+def or_fails(job: Any, category: str) -> Any:  # noqa: ANN401  Job is untyped
+    """Route a job that needs everything it takes, and return it.
+
+    Where a job before it failed it fails too, before it does anything: it would wait for ever
+    otherwise, and with it the report.
+    """
+    return route(job, category, **_RESULT)
+
+
+def never_waiting(part: Any) -> Any:  # noqa: ANN401  Job or Flow
+    """Let every job of a flow, routed already, fail where one before it did; return the flow."""
+    if hasattr(part, "jobs"):
+        for one in part.jobs:
+            never_waiting(one)
+    else:
+        part.config.manager_config = {**part.config.manager_config, **_RESULT}
+    return part

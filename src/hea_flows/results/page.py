@@ -181,6 +181,9 @@ def sections(inputs: ReportInputs) -> list[Section]:
     geometry = headline_geometry(inputs)
     if inputs.benchmarks:
         section = Section("accuracy", "Accuracy of the models", tables=[benchmark_table(inputs)])
+        if inputs.missing:
+            names = "; ".join(inputs.missing)
+            section.text = f"Without a result: {names}. Why is told under Missing and failed."
         shown: Geometry = geometry or ("relaxed" if inputs.benchmarks[-1].relaxed else "fixed")
         section.pictures = list(_accuracy(inputs, shown))
         parts.append(section)
@@ -252,10 +255,10 @@ def sections(inputs: ReportInputs) -> list[Section]:
         )
     trouble = problem_table(inputs)
     if not trouble.rows:
-        text = "No structure is missing, failed or left out."
-        parts.append(Section("problems", "Missing and failed structures", text=text))
+        text = "Nothing is missing, failed or left out."
+        parts.append(Section("problems", "Missing and failed", text=text))
     else:
-        parts.append(Section("problems", "Missing and failed structures", tables=[trouble]))
+        parts.append(Section("problems", "Missing and failed", tables=[trouble]))
     parts.append(Section("provenance", "Provenance", tables=provenance_tables(inputs)))
     return parts
 

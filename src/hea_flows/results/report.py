@@ -45,7 +45,7 @@ HEADLINES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """The documents of one campaign; any may be missing.
+    """The documents of one campaign; any may be missing, some by name and for a known reason.
 
     Where several documents of a kind are given, figures show the newest one that fits and tables
     show all.
@@ -62,6 +62,7 @@ class ReportInputs:
     growth: list[GrowthDoc] = field(default_factory=list)
     montecarlo: list[MonteCarloDoc] = field(default_factory=list)
     thermodynamics: list[ThermodynamicsDoc] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document]) -> ReportInputs:
@@ -178,11 +179,15 @@ def solid_solution(doc: ThermodynamicsDoc) -> str | None:
 
 
 def problems(inputs: ReportInputs) -> list[tuple[str, str, str, str]]:
-    """Return structures that are not as planned: (structure id, formula, where, reason)."""
+    """Return structures that are not as planned: (structure id, formula, where, reason).
+
+    Models and other results that are missing come first, without a structure.
+    """
     formulas = {label.structure.structure_id: label.structure.formula for label in inputs.labels}
     tables = [d.structures for d in inputs.datasets] + [d.structures for d in inputs.databases]
     formulas |= {key: entry.formula for table in tables for key, entry in table.items()}
-    rows = [
+    rows = [("", "", f"no result of {name}", why) for name, why in inputs.missing.items()]
+    rows += [
         (x.structure.structure_id, x.structure.formula, f"label: {x.state}", x.reason or "")
         for x in inputs.labels
         if x.state != "converged"

@@ -231,13 +231,13 @@ def training_table(inputs: ReportInputs) -> Table:
 
 
 def problem_table(inputs: ReportInputs) -> Table:
-    """Return the structures that are missing, failed or left out, with the reason."""
+    """Return the structures and models that are missing, failed or left out, with the reason."""
     rows = [
-        [subscripts(formula) or NONE, key, where, reason or "no reason given"]
+        [subscripts(formula) or NONE, key or NONE, where, reason or "no reason given"]
         for key, formula, where, reason in problems(inputs)
     ]
     return Table(
-        "Structures that are missing, failed, not converged or left out.",
+        "What is missing, failed, not converged or left out.",
         ["structure", "id", "where", "reason"],
         rows,
         {0, 1, 2, 3},

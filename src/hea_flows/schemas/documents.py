@@ -331,4 +331,8 @@ class ReportDoc(Document):
     kind: Literal["report"] = "report"
     title: str
     summary: dict[str, Any]
+    missing: dict[str, str] = Field(
+        default_factory=dict,
+        description="Models and other results that there are none of, and why.",
+    )
     html: StoredFile = Field(description="Self-contained page, in the data store.")

@@ -25,6 +25,8 @@ STATES = (
     "ARCHIVED",
 )
 _OPEN = ("READY", "RESERVED", "RUNNING")
+#: How jobflow begins to say that what a job takes was never made.
+_MISSING = "Could not resolve reference"
 #: What a running job last said of itself, in its launch folder.
 SAID_FILE = "progress.txt"
 
@@ -59,7 +61,18 @@ class RunningJob:
 class FailedJob:
     """A job that ended with an error, and the last line of the error.
 
-    `last` tells that no other job was to follow it: what it was to give is missing.
+    Parameters
+    ----------
+    fw_id, name, error, folder
+        The Firework, its name, the line, and where it ran.
+    last
+        Whether no other job was to follow it: what it was to give is missing.
+    uuid
+        jobflow's.
+    result
+        Whether it was to give one of the campaign's results; a label is none.
+    skipped
+        Whether it could not run because jobs before it had failed, which the error then names.
     """
 
     fw_id: int
@@ -67,6 +80,9 @@ class FailedJob:
     error: str
     folder: str
     last: bool = False
+    uuid: str = ""
+    result: bool = False
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,9 +115,14 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether the end was reached: jobs that failed, if any, have stopped no other."""
+        """Whether the end was reached, whatever failed on the way."""
         stopped = self.counts.get("WAITING", 0) or any(job.last for job in self.failed)
         return self.over and not stopped
+
+    @property
+    def missed(self) -> tuple[FailedJob, ...]:
+        """Jobs that failed by themselves and leave a result missing."""
+        return tuple(job for job in self.failed if (job.result or job.last) and not job.skipped)
 
 
 def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> Progress:
@@ -127,6 +148,7 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
             raise ValueError(msg)
         which = {"fw_id": {"$in": before[0]["nodes"]}}
     fields = {"fw_id": 1, "name": 1, "state": 1, "launches": 1}
+    fields |= {"spec._allow_fizzled_parents": 1, "spec._tasks.job.uuid": 1}
     fireworks = list(launchpad.fireworks.find(which, fields).sort("fw_id", 1))
     # FireWorks locks a workflow, changes its jobs one by one, dates it and unlocks it.
     settled = before == _workflows(launchpad, workflow_id) and not any(
@@ -143,15 +165,30 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
         "action.stored_data._exception._stacktrace": 1,
     }
     launches = {x["launch_id"]: x for x in launchpad.launches.find(wanted, parts)}
-    links = [workflow.get("links") or {} for workflow in before]
-    parents = {int(fw_id) for each in links for fw_id, children in each.items() if children}
+    parents = _parents(before)
+    followed = {parent for each in parents.values() for parent in each}
+    fizzled = {int(f["fw_id"]): str(f["name"]) for f in shown if f["state"] == "FIZZLED"}
     running, failed = [], []
     for firework in shown:
         launch = launches.get(last.get(firework["fw_id"]), {})
         job = int(firework["fw_id"]), str(firework["name"])
         folder = str(launch.get("launch_dir", ""))
         if firework["state"] == "FIZZLED":
-            failed.append(FailedJob(*job, _last_line(launch), folder, job[0] not in parents))
+            error, spec = _last_line(launch), firework["spec"]
+            if skipped := _MISSING in error:
+                causes = [fizzled[p] for p in parents.get(job[0], ()) if p in fizzled]
+                error = f"not run, because it failed: {', '.join(sorted(causes))}"
+            failed.append(
+                FailedJob(
+                    *job,
+                    error,
+                    folder,
+                    last=job[0] not in followed,
+                    uuid=str(next((t["job"]["uuid"] for t in spec["_tasks"] if "job" in t), "")),
+                    result=bool(spec.get("_allow_fizzled_parents")),
+                    skipped=skipped,
+                )
+            )
         else:
             worker = launch.get("fworker", {}).get("name", "")
             running.append(RunningJob(*job, worker, folder, _said(folder)))
@@ -171,6 +208,15 @@ def _said(folder: str) -> str:
         return (Path(folder) / SAID_FILE).read_text(encoding="utf-8").strip() if folder else ""
     except OSError:
         return ""
+
+
+def _parents(workflows: list[dict[str, Any]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for workflow in workflows:
+        for parent, children in (workflow.get("links") or {}).items():
+            for child in children:
+                found.setdefault(int(child), []).append(int(parent))
+    return found
 
 
 def _last_line(launch: dict[str, Any]) -> str:

@@ -1,0 +1,50 @@
+"""One process at a time trains one and the same model."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+
+#: Seconds between two looks, and seconds before the end of a batch job at which waiting ends.
+_POLL = 1.0
+_RESERVE = 30.0
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a training's folder; wait while another process, of any host that sees it, does.
+
+    The system releases it when the process that holds it ends, however it ends. The lock lies
+    beside the folder, which is the family's own, and stays there.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run; it is not made.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the batch job ends while the other still trains.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("a") as handle:
+        while not _taken(handle.fileno()):
+            if (left := seconds_left()) is not None and left < _RESERVE:
+                msg = f"{left:.0f} s are left and another process trains in {folder}"
+                raise OutOfTimeError(msg)
+            time.sleep(_POLL)
+        yield
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the second on file systems of a network
+        return False
+    return True
