@@ -61,7 +61,7 @@ class LocalCalculator(EnergyModelCalculator):
         current_occupations: Sequence[int] | None = None,  # noqa: ARG002
         new_site_occupations: Sequence[int],
     ) -> float:
-        """Return the change of energy (eV per cell) of the held decoration, which stays as it is."""
+        """Return the change of energy (eV per cell) of the held decoration, which stays."""
         self._changed(sites, new_site_occupations)  # refuses anions
         self._hold()
         return self._held.change(*self._moves(sites, new_site_occupations))
