@@ -29,7 +29,6 @@ import numpy as np
 from ase import Atoms
 
 from hea_flows.alloy.mixing import count_matrix, fit_offsets
-from hea_flows.engines import model_files
 from hea_flows.engines.archive import find_card, load_dataset
 from hea_flows.engines.registry import family
 from hea_flows.engines.targets import with_energies
@@ -147,7 +146,7 @@ def _train(name: str, folder: Path, epochs: int, write: int | None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         plain(handle)
 
-    with patch.object(model_files.os, "fsync", dying):
+    with patch.object(os, "fsync", dying):
         result = engine.train(_PARENTS[name], train, validation, [], settings, folder / "run")
     curve = [e.model_dump(exclude={"seconds"}) for e in result.curve]
     partial = folder / "end.partial"

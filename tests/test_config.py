@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from hea_flows.config import load_campaign, text_sha256
-from hea_flows.schemas import AllWeights, Frozen, LoRA, Replay, TrainingSettings
+from hea_flows.config import MonteCarloSpec, load_campaign, text_sha256
+from hea_flows.schemas import AlloySpec, AllWeights, Frozen, LoRA, Replay, TrainingSettings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GOOD = {
@@ -123,7 +124,7 @@ def test_a_model_of_a_study_has_its_own_method(tmp_path: Path) -> None:
         ({"monte_carlo": {"temperatures": [300]}}, "need a model"),
         (
             {"model": "chgnet:0.3.0", "monte_carlo": {"temperatures": [-1]}},
-            "temperatures must be positive",
+            "greater than 0",
         ),
     ],
 )
@@ -151,3 +152,60 @@ def test_a_dataset_is_looked_up_beside_the_file(tmp_path: Path) -> None:
     labels = {"engine": "archive", "options": {"dataset": "card.json"}}
     campaign, _ = load_campaign(write(tmp_path / "a.yaml", labels=labels))
     assert campaign.labels.options["dataset"] == str(tmp_path / "card.json")
+
+
+def monte_carlo(**given: Any) -> MonteCarloSpec:
+    return MonteCarloSpec.model_validate(given)
+
+
+def test_a_ladder_of_temperatures_is_geometric() -> None:
+    assert monte_carlo(temperatures={"from": 200, "to": 1600, "n": 4}).temperatures == [
+        200,
+        400,
+        800,
+        1600,
+    ]
+    assert monte_carlo(temperatures=[900, 300]).temperatures == [300, 900]
+
+
+def test_the_paper_samples_single_swaps_and_averages_the_last_3000() -> None:
+    spec = monte_carlo(temperatures=[400], preset="paper")
+    left_out, steps = spec.average_from, spec.burn_in + spec.steps
+    assert (spec.method, spec.runs, steps, left_out) == ("swaps", 4, 5000, 2000)
+    assert not spec.exchange
+    assert MonteCarloSpec.from_dict(spec.as_dict()) == spec
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"temperatures": []}, "at least 1 item"),
+        ({"temperatures": [300, 300.0]}, r"every one once, got \[300.0, 300.0\]"),
+        ({"temperatures": [float("nan")]}, "finite number"),
+        ({"temperatures": {"from": 9, "to": 3, "n": 4}}, "rise from above 0 K in 2 steps or more"),
+        ({"temperatures": {"from": 9, "to": 12, "n": 1}}, "rise from above 0 K in 2 steps or more"),
+        ({"temperatures": {"from": 9, "to": 12}}, r"a list \(K\), or \{from: 200, to: 1600, n: 8"),
+        ({"temperatures": {"from": 9, "to": 12, "n": 2.5}}, "a list"),
+        ({"temperatures": {"from": "a", "to": 12, "n": 2}}, "a list"),
+        ({"shells": [1, 1]}, "shells: every one once"),
+        ({"shells": [0]}, "greater than or equal to 1"),
+        ({"steps": 100, "average_from": 95}, "fewer than 8 of 100 steps"),
+        ({"preset": "papers"}, "preset 'papers' is unknown; accepted: paper"),
+        ({"preset": "paper", "steps": 10}, "sets steps itself; leave out steps, or the preset"),
+        ({"method": "moves"}, "'nested' or 'swaps'"),
+        ({"max_hours": 0}, "greater than 0"),
+    ],
+)
+def test_sampling_that_cannot_be_is_told(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        monte_carlo(**{"temperatures": [300]} | given)
+
+
+@pytest.mark.parametrize(
+    ("supercell", "message"),
+    [("4x4", "16 sites"), ("2x2x3", "does not fit host"), ("4", "is not understood")],
+)
+def test_a_cell_that_does_not_fit_is_told(supercell: str, message: str) -> None:
+    host = AlloySpec(elements=("Mo", "Ta", "V")).to_alloy()
+    with pytest.raises(ValueError, match=message):
+        monte_carlo(temperatures=[300], supercell=supercell).cell(host)

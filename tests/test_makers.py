@@ -114,7 +114,7 @@ def test_update_maker_kwargs_reaches_the_right_jobs() -> None:
     assert seeds["dataset"] == 23
 
 
-def test_chains_have_different_seeds() -> None:
-    makers = [j.maker for j in jobs_of(quickstart()) if isinstance(j.maker, MonteCarloMaker)]
-    assert len(makers) == 4
-    assert len({m.seed for m in makers}) == 4
+def test_one_job_samples_all_temperatures_and_runs() -> None:
+    [maker] = [j.maker for j in jobs_of(quickstart()) if isinstance(j.maker, MonteCarloMaker)]
+    assert len(maker.monte_carlo.temperatures) == 6
+    assert maker.seed == 23

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,12 +15,14 @@ from typing import Any
 
 import pymongo
 import pytest
+from ase.units import kB
 from command import cli
 
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.results.provenance import walk
 from hea_flows.results.query import documents
+from hea_flows.schemas import ChainSeries
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress
 
@@ -93,17 +96,24 @@ def _check_documents(connection: Connection, campaign_file: Path) -> None:
     [tuned] = documents(store, "finetune", "small", load=True)
     assert hashlib.sha256(tuned.model_file.read()).hexdigest() == tuned.model.sha256
     assert [e.epoch for e in tuned.curve] == [1, 2]
-    chains = documents(store, "montecarlo", "small")
-    assert sorted(c.temperature for c in chains) == [300, 900]
-    for chain in chains:
+    [sampled] = documents(store, "montecarlo", "small", load=True)
+    assert [c.temperature for c in sampled.chains] == [300, 900]
+    assert sampled.mode == "fixed lattice"
+    series = ChainSeries.from_file(sampled.series)
+    assert series.energies.shape == (2, 13)
+    for chain, average in zip(sampled.chains, sampled.averages, strict=True):
         assert (
             sorted(chain.initial_species) == sorted(chain.final_species) == ["Mo", "Nb", "Ta", "W"]
         )
-        assert chain.mode == "fixed lattice"
         # Two by two cells of four elements: every pair of elements is equally often bonded.
         for a, b in (("Mo", "Ta"), ("Nb", "W")):
-            assert chain.order_parameters[f"{a}-{b}"] == pytest.approx(-1 / 6)
-        assert chain.order_parameters["Mo-Mo"] == pytest.approx(-1 / 16)
+            assert chain.order_parameters["1"][f"{a}-{b}"] == pytest.approx(-1 / 6)
+        assert average.order_parameters["1"]["Mo-Mo"] == pytest.approx(-1 / 16)
+        assert average.order_errors["1"]["Mo-Mo"] == 0
+        # All 4! decorations of such a cell are equivalent: F = E − T k_B ln(4!)/4.
+        assert average.energy_mev == pytest.approx(sampled.random_mev, abs=0.05)
+        ideal = sampled.random_mev - 1e3 * kB * chain.temperature * math.log(24) / 4
+        assert average.free_energy_mev == pytest.approx(ideal, abs=0.05)
     [phases] = documents(store, "thermodynamics", "small")
     assert len(phases.decompositions) == 15
     assert set(phases.sqs_mixing_mev) >= {"Mo-W", "Mo-Ta-Nb-W"}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hea_flows.alloy.order_parameters import count_matrix, neighbour_pairs
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.thermodynamics import (
     decomposition_temperature,
@@ -24,6 +25,8 @@ from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     CampaignDoc,
+    ChainRecord,
+    ChainSeries,
     DatabaseDoc,
     DatasetDoc,
     Document,
@@ -36,9 +39,12 @@ from hea_flows.schemas import (
     ParityPoint,
     PhaseSet,
     ReferencePhases,
+    SamplingSettings,
+    SeparationRecord,
     StoredFile,
     StructureEntry,
     StructuresDoc,
+    TemperatureRecord,
     ThermodynamicsDoc,
     TrainingSettings,
     Trajectory,
@@ -177,38 +183,111 @@ def benchmark(
     )
 
 
-def chain(temperature: float, seed: int, **common: Any) -> MonteCarloDoc:
-    """Return a chain that separates V when it is cold; CV_V-V is 24/T exactly."""
-    rng = np.random.default_rng([seed, int(temperature)])
+TEMPERATURES = (200.0, 300.0, 400.0, 600.0, 1000.0)
+STEPS, BLOCK, CELL = 8, 625, ((10, 0, 0), (0, 10, 0), (0, 0, 1))
+
+
+def decoration(temperature: float, run: int) -> list[str]:
+    """Return a decoration that keeps V apart when it is cold."""
+    rng = np.random.default_rng([run, int(temperature)])
     species = np.repeat(ELEMENTS, 20).tolist()
-    if temperature > 500:
-        rng.shuffle(species)
-    else:
-        part = species[:80]
-        rng.shuffle(part)
-        species[:80] = part
+    mixed = species if temperature > 500 else species[:80]
+    rng.shuffle(mixed)
+    return mixed + species[len(mixed) :]
+
+
+def order(temperature: float) -> dict[str, float]:
+    """Return order parameters: CV of pairs with V is 24/T exactly."""
     pairs = [f"{a}-{b}" for i, a in enumerate(ELEMENTS) for b in ELEMENTS[i:]]
-    values = {
+    return {
         p: (24 / temperature if "V" in p.split("-") else 0.3 / temperature * (i - 4))
         for i, p in enumerate(pairs)
     }
+
+
+def sampled_series() -> ChainSeries:
+    """Return energies that rise by 1 meV/unit per step, and bonds of random decorations."""
+    alloy, rng = AlloySpec(elements=ELEMENTS).to_alloy(), np.random.default_rng(8)
+    pairs, codes = neighbour_pairs(alloy, CELL), np.repeat(np.arange(5), 20)
+    energies, counts = [], []
+    for i in range(2 * len(TEMPERATURES)):
+        energies.append(-20 - 0.1 * i + 1e-3 * np.arange(STEPS + 1))
+        drawn = [count_matrix(rng.permutation(codes), pairs, 5) for _ in range(STEPS + 1)]
+        counts.append({1: np.array(drawn)})
+    return ChainSeries.collect(energies, counts)
+
+
+def montecarlo(**common: Any) -> MonteCarloDoc:
+    """Return Monte Carlo that separates V when it is cold."""
+    chains, averages = [], []
+    for t in TEMPERATURES:
+        values = order(t)
+        errors = dict.fromkeys(values, 0.004)
+        for run in (0, 1):
+            species = decoration(t, run)
+            chains.append(
+                ChainRecord(
+                    temperature=t,
+                    run=run,
+                    acceptance=0.1 + t / 5000,
+                    exchange_acceptance=None,
+                    block=BLOCK,
+                    trials=BLOCK * STEPS,
+                    averaged_from=2,
+                    effective_samples=6,
+                    energy_mev=15 + t / 100 + (1 if run else -1),
+                    energy_error_mev=0.2,
+                    order_parameters={"1": values},
+                    order_errors={"1": errors},
+                    initial_species=species,
+                    final_species=species,
+                )
+            )
+        averages.append(
+            TemperatureRecord(
+                temperature=t,
+                n_runs=2,
+                trials=2 * BLOCK * STEPS,
+                acceptance=0.1 + t / 5000,
+                effective_samples=12,
+                r_hat=1.02,
+                converged=t > 250,
+                energy_mev=15 + t / 100,
+                energy_error_mev=1.0,
+                heat_capacity=0.4,
+                heat_capacity_error=0.05,
+                order_parameters={"1": values},
+                order_errors={"1": dict.fromkeys(values, 0.003)},
+                warren_cowley={"1": dict.fromkeys(values, 0.0)},
+                warren_cowley_errors={"1": dict.fromkeys(values, 0.01)},
+                free_energy_mev=20 - 0.139 * t,
+                free_energy_error_mev=0.3,
+                ideal_free_energy_mev=25 - 0.139 * t,
+            )
+        )
     return MonteCarloDoc(
+        identity="sampled",
         model=TUNED,
         mode="fixed lattice",
-        temperature=temperature,
-        supercell=((10, 0, 0), (0, 10, 0), (0, 0, 1)),
+        alloy=AlloySpec(elements=ELEMENTS),
+        supercell=CELL,
         lattice_constant=3.241,
-        seed=seed,
-        trials=5000,
-        averaged_from=2000,
-        acceptance=0.1 + temperature / 5000,
-        energy_mev=15 + temperature / 100 + (1 if seed else -1),
-        energy_error_mev=0.2,
-        order_parameters=values,
-        order_errors=dict.fromkeys(pairs, 0.004),
-        energies_mev=[20.0, 19.0, 18.5],
-        initial_species=species,
-        final_species=species,
+        seed=0,
+        settings=SamplingSettings(temperatures=list(TEMPERATURES), runs=2, steps=STEPS),
+        end_points=dict.fromkeys(ELEMENTS, -20.0),
+        random_mev=25.0,
+        random_error_mev=0.4,
+        chains=chains,
+        averages=averages,
+        separation=SeparationRecord(
+            pair="V-V",
+            probabilities={f"{e}-{e}": float(e == "V") for e in ELEMENTS},
+            temperature=412.0,
+            interval=(390.0, 431.0),
+        ),
+        series=sampled_series().to_file(),
+        evaluations=12345,
+        seconds=60.0,
         **common,
     )
 
@@ -469,23 +548,13 @@ def campaign_documents() -> list[Document]:
             ),
         ),
     ]
-    chains = [
-        chain(
-            t,
-            seed,
-            **common(
-                f"3c{seed:02x}{t:04d}-0000-4000-8000-000000000000",
-                finetune=tuned.uuid,
-                dataset=dataset.uuid,
-            ),
-        )
-        for t in (1000, 600, 400, 300, 200)
-        for seed in (0, 1)
-    ]
+    sampled = montecarlo(
+        **common("3c000000-0000-4000-8000-000000000000", finetune=tuned.uuid, dataset=dataset.uuid)
+    )
     thermo = thermodynamics(
         **common("7e440000-0000-4000-8000-000000000000", finetune=tuned.uuid, dataset=dataset.uuid)
     )
-    return [file, sets, *labels, dataset, held_out, tuned, *benches, *chains, thermo]
+    return [file, sets, *labels, dataset, held_out, tuned, *benches, sampled, thermo]
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,8 @@ def test_learning_curve_draws_what_is_positive(inputs: ReportInputs) -> None:
 
 
 def test_order_parameters_with_errors_and_snapshots(inputs: ReportInputs) -> None:
-    figure = order_parameters(inputs.montecarlo, inputs.alloy)
+    [doc] = inputs.montecarlo
+    figure = order_parameters(doc)
     unlike, like, *shots = figure.axes
     assert len(legend_texts(unlike)) == 10
     assert legend_texts(like)[0] == "V–V"  # the strongest at the lowest temperature leads
@@ -127,12 +128,20 @@ def test_order_parameters_with_errors_and_snapshots(inputs: ReportInputs) -> Non
     assert [a.get_title() for a in shots] == [f"{t} K, after 5000 trials" for t in (200, 400, 1000)]
     colours = element_colours(inputs.alloy.elements)
     drawn = shots[0].collections[0].get_facecolors()
-    species = next(c for c in inputs.montecarlo if c.temperature == 200).final_species
+    species = doc.chains[0].final_species
+    bars = like.containers[-1].lines[2][0].get_segments()  # V–V, coldest first
+    expected = [
+        [[r.temperature, r.order_parameters["1"]["V-V"] + s * 0.003] for s in (-1, 1)]
+        for r in doc.averages
+    ]
+    np.testing.assert_allclose(bars, expected, atol=1e-12)
+    band = next(p for p in like.patches if isinstance(p, mpl.patches.Rectangle))
+    assert (band.get_x(), band.get_width()) == (390, 41)
     assert [tuple(c) for c in drawn] == [mpl.colors.to_rgba(colours[s]) for s in species]
 
 
 def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: ReportInputs) -> None:
-    figure = order_parameters(inputs.montecarlo[:1], inputs.alloy)
+    figure = order_parameters(inputs.montecarlo[0])
     centres = np.array(
         [
             p.get_extents().get_points().mean(axis=0)
@@ -146,12 +155,16 @@ def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: ReportInpu
 
 
 def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs: ReportInputs) -> None:
-    one = [c for c in inputs.montecarlo if c.temperature == 300]
-    assert [c.temperature for c in snapshot_chains(one)] == [300]
-    to_svg(order_parameters(one, inputs.alloy))
+    [doc] = inputs.montecarlo
+    kept = {
+        name: [r for r in getattr(doc, name) if r.temperature == 300]
+        for name in ("chains", "averages")
+    }
+    one = doc.model_copy(update=kept)
+    assert [(c.temperature, c.run) for c in snapshot_chains(one)] == [(300, 0)]
+    to_svg(order_parameters(one))
     bulk = AlloySpec(elements=("Mo", "Ta", "Nb", "W", "V"), prototype="bcc", anion=None)
-    assert len(order_parameters(one, bulk).axes) == 2
-    assert snapshot_chains([]) == []
+    assert len(order_parameters(one.model_copy(update={"alloy": bulk})).axes) == 2
 
 
 def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) -> None:

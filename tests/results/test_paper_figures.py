@@ -428,8 +428,9 @@ def test_violins_show_numpy_medians_quartiles_and_outliers(labels: list[LabelDoc
 
 
 def test_cell_is_seen_from_above_and_aside(inputs: ReportInputs) -> None:
-    chain = inputs.montecarlo[0]
-    ordering = Ordering(ALLOY.to_alloy(), chain.supercell, tuple(chain.final_species))
+    [doc] = inputs.montecarlo
+    species = tuple(doc.chains[0].final_species)
+    ordering = Ordering(ALLOY.to_alloy(), doc.supercell, species)
     figure = cell_views(ordering, 3.2)
     top, side = figure.axes
     colours = element_colours(ELEMENTS)
@@ -526,10 +527,12 @@ def test_every_panel_is_drawn_or_says_what_is_missing(two_models: ReportInputs) 
     pair = "no benchmark of a model fine-tuned on alloys of one pair of elements"
     assert missing == dict.fromkeys(("3a", "3b", "3c"), pair)
     for panel in PANELS:
-        with pytest.raises(ValueError, match=r"^no (structures|labels|benchmark|model)"):
+        with pytest.raises(
+            ValueError, match=r"^no (structures|labels|benchmark|model|thermodynamics|Monte Carlo)"
+        ):
             draw_panel(panel, ReportInputs())
-    with pytest.raises(ValueError, match="no panel '6a'; accepted: 1a, 1b"):
-        draw_panel("6a", two_models)
+    with pytest.raises(ValueError, match="no panel '7a'; accepted: 1a, 1b"):
+        draw_panel("7a", two_models)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -560,7 +563,11 @@ def test_verb_writes_what_was_asked_for(
     monkeypatch.setenv("HEA_FLOWS_DATABASE", connection.database_name)
     store = connection.job_store()
     store.connect()
-    blobs = {"dataset": ["trajectories"], "finetune": ["model_file"]}
+    blobs = {
+        "dataset": ["trajectories"],
+        "finetune": ["model_file"],
+        "montecarlo": ["series"],
+    }
     for d in documents:
         if not isinstance(d, LabelDoc):
             row = {"uuid": d.uuid, "index": 1, "output": d}

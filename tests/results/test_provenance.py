@@ -27,7 +27,7 @@ def printed(node: Node) -> str:
 
 
 def test_every_chain_leads_to_the_campaign_file(filled: JobStore, inputs: ReportInputs) -> None:
-    for uuid in ("7e44", "3c000400", "be4c0001", "f17e", "da7a", "1abe0003", "5e75"):
+    for uuid in ("7e44", "3c0", "be4c0001", "f17e", "da7a", "1abe0003", "5e75"):
         tree = walk(filled, uuid)
         [campaign] = tree.campaigns
         assert campaign.facts["file sha256"] == inputs.campaign.config_sha256

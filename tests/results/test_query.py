@@ -21,7 +21,12 @@ from hea_flows.results.report import ReportInputs
 from hea_flows.schemas import Document
 from hea_flows.services.connection import Connection
 
-BLOBS = {"label": ["trajectory"], "dataset": ["trajectories"], "finetune": ["model_file"]}
+BLOBS = {
+    "label": ["trajectory"],
+    "dataset": ["trajectories"],
+    "finetune": ["model_file"],
+    "montecarlo": ["series"],
+}
 
 
 def put(store: JobStore, document: Document, index: int = 1, *, output: object = None) -> None:
@@ -88,6 +93,8 @@ def test_big_fields_stay_in_the_data_store_until_asked_for(filled: JobStore) -> 
     assert documents(filled, "label")[0].trajectory is None
     [tuned] = documents(filled, "finetune")
     assert tuned.model_file.sha256 == tuned.model.sha256
+    [sampled] = documents(filled, "montecarlo")
+    assert sampled.series.sha256 == "not loaded"
     [loaded] = documents(filled, "finetune", load=True)
     assert loaded.model_file.content == "d2VpZ2h0cw=="
 
@@ -103,7 +110,7 @@ def test_filters_name_fields_and_their_parts(filled: JobStore, inputs: ReportInp
     [label] = documents(filled, "label", structure__formula=wanted.formula)
     assert label.structure == wanted
     assert len(documents(filled, "label", state="converged")) == 50
-    assert len(documents(filled, "montecarlo", temperature=300, seed=1)) == 1
+    assert len(documents(filled, "montecarlo", settings__runs=2, seed=0)) == 1
     assert len(documents(filled, "label", "toy")) == 52
     assert documents(filled, "label", "another campaign") == []
 
@@ -127,28 +134,28 @@ def test_wrong_questions_are_answered_in_one_line(
 def small(inputs: ReportInputs) -> JobStore:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
-    for chain in inputs.montecarlo[:3]:
-        put(store, chain)
+    for label in inputs.labels[:3]:
+        put(store, label)
     return store
 
 
 def test_the_newest_run_of_a_job_counts(small: JobStore, inputs: ReportInputs) -> None:
-    first = inputs.montecarlo[0]
-    put(small, first.model_copy(update={"acceptance": 0.9}), index=2)
-    put(small, first.model_copy(update={"acceptance": 0.5}), index=10)
-    assert by_uuid(small, first.uuid).acceptance == 0.5
-    found = documents(small, "montecarlo")
+    first = inputs.labels[0]
+    put(small, first.model_copy(update={"energy": 0.9}), index=2)
+    put(small, first.model_copy(update={"energy": 0.5}), index=10)
+    assert by_uuid(small, first.uuid).energy == 0.5
+    found = documents(small, "label")
     assert len(found) == 3
-    assert found[0].acceptance == 0.5
-    assert documents(small, "montecarlo", acceptance=0.9) == []  # no longer true
+    assert found[0].energy == 0.5
+    assert documents(small, "label", energy=0.9) == []  # no longer true
 
 
 def test_a_job_replaced_by_something_else_is_no_document(
     small: JobStore, inputs: ReportInputs
 ) -> None:
-    first = inputs.montecarlo[0]
+    first = inputs.labels[0]
     put(small, first, index=2, output=[{"@class": "OutputReference", "uuid": "x"}])
-    assert len(documents(small, "montecarlo")) == 2
+    assert len(documents(small, "label")) == 2
     with pytest.raises(NotFoundError, match="newest run of this job wrote no document"):
         by_uuid(small, first.uuid)
 
@@ -173,7 +180,7 @@ def test_many_uuids_in_one_question(filled: JobStore, inputs: ReportInputs) -> N
 def test_a_document_without_uuid_takes_that_of_its_job(
     small: JobStore, inputs: ReportInputs
 ) -> None:
-    anonymous = inputs.montecarlo[4].model_copy(update={"uuid": ""})
+    anonymous = inputs.labels[4].model_copy(update={"uuid": ""})
     small.update({"uuid": "job-uuid", "index": 1, "output": anonymous})
     assert by_uuid(small, "job-uuid").uuid == "job-uuid"
 

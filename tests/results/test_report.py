@@ -5,7 +5,7 @@ from math import nan, sqrt
 
 import pytest
 
-from hea_flows.results.averages import order_rows
+from hea_flows.results.order_tables import order_tables, separation_words
 from hea_flows.results.phase_tables import thermodynamics_tables
 from hea_flows.results.report import ReportInputs, headline_geometry, problems, summary
 from hea_flows.results.tables import (
@@ -14,7 +14,7 @@ from hea_flows.results.tables import (
     summary_tables,
     with_error,
 )
-from hea_flows.schemas import Document, Vibrations
+from hea_flows.schemas import Document, SeparationRecord, Vibrations
 
 
 def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportInputs) -> None:
@@ -91,31 +91,32 @@ def test_problems_name_the_structure_the_place_and_the_reason(inputs: ReportInpu
     assert all(formula for _, formula, *_ in rows[:5])
 
 
-def test_chains_that_differ_in_the_seed_are_averaged(inputs: ReportInputs) -> None:
-    rows = order_rows(inputs.montecarlo)
-    assert [r.temperature for r in rows] == [1000, 600, 400, 300, 200]
-    cold = rows[-1]
-    assert (cold.n_chains, cold.trials, cold.n_sites) == (2, 10000, 100)
-    assert cold.order["V-V"] == pytest.approx(24 / 200, rel=1e-14)
-    # equal chains: errors within them, 0.004/√2; energies ±1 apart: scatter between them, √2/√2
-    assert cold.order_errors["V-V"] == pytest.approx(0.004 / sqrt(2), rel=1e-12)
-    assert cold.energy_mev == pytest.approx(17.0, rel=1e-14)
-    assert cold.energy_error_mev == pytest.approx(1.0, rel=1e-12)
+def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: ReportInputs) -> None:
+    [table] = order_tables(inputs.montecarlo)
+    assert table.columns == ["pair", "1000 K", "600 K", "400 K", "300 K", "200 K"]
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["V-V"] == [f"{24 / t:.3f} ± 0.003" for t in (1000, 600, 400, 300, 200)]
+    assert rows["mixing energy (meV/unit)"][-1] == "17.00 ± 1.00"
+    assert rows["free energy of mixing"][-1] == "−7.80 ± 0.30"
+    assert rows["the same, ideal mixing"][-1] == "−2.80"
+    assert rows["heat capacity (k_B/unit)"][0] == "0.40 ± 0.05"
+    assert rows["R-hat"] == ["1.02"] * 5
+    assert rows["converged"] == ["yes"] * 4 + ["no"]
+    assert rows["trials in all"] == ["10 000"] * 5
+    assert "fixed lattice, chgnet-" in table.caption
+    assert "V-V rises most steeply at 412 K (68 %: 390 to 431 K) on cooling" in table.caption
+    assert "first with a probability of 100 %" in table.caption
 
 
-def test_chains_of_other_energies_are_kept_apart(inputs: ReportInputs) -> None:
-    chain = inputs.montecarlo[0]
-    relaxed = chain.model_copy(update={"mode": "relaxed"})
-    larger = chain.model_copy(update={"lattice_constant": 3.3})
-    assert [r.n_chains for r in order_rows([chain, relaxed, larger])] == [1, 1, 1]
+def test_an_error_that_is_not_known_stays_unknown() -> None:
+    assert with_error(0.5, nan) == "0.50"
 
 
-def test_an_error_that_is_not_known_stays_unknown(inputs: ReportInputs) -> None:
-    chain = inputs.montecarlo[0]
-    unknown = chain.model_copy(update={"order_errors": {}})
-    [row] = order_rows([unknown])
-    assert row.order_errors["V-V"] != row.order_errors["V-V"]  # nan
-    assert with_error(0.5, row.order_errors["V-V"]) == "0.50"
+def test_no_temperature_of_separation_says_why(inputs: ReportInputs) -> None:
+    [doc] = inputs.montecarlo
+    none = SeparationRecord(reason="five temperatures are needed, there are 2")
+    words = separation_words(doc.model_copy(update={"separation": none}))
+    assert words == "No temperature of separation: five temperatures are needed, there are 2."
 
 
 @pytest.mark.parametrize(

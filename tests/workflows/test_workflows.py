@@ -369,7 +369,8 @@ def test_benchmark_model(stored: Run, store: Any) -> None:
 
 def test_monte_carlo(stored: Run, campaign: str) -> None:
     printed = stored(
-        "monte_carlo tiny --supercell 3x3 --temperature 300 --temperature 3000 --trials 12"
+        "monte_carlo tiny --supercell 3x3 --temperature 300 --temperature 3000"
+        " --steps 8 --burn-in 4"
     )
     rows = {
         line.split("\t")[0]: [float(cell.split(" ")[0]) for cell in line.split("\t")[1:]]

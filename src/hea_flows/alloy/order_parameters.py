@@ -232,6 +232,30 @@ def correlation_values(
     return {k: float(v) for k, v in by_label(correlation_matrix(counts), elements).items()}
 
 
+def warren_cowley_matrix(counts: ArrayLike, shares: ArrayLike) -> NDArray[np.float64]:
+    """Return Warren-Cowley parameters α_AB = 1 − P(B | neighbour of A)/c_B from bond counts.
+
+    Parameters
+    ----------
+    counts
+        Symmetric bond counts of `count_matrix`, or a stack of them, shape (..., n, n).
+    shares
+        Concentrations c of the n species, positive, shape (n,).
+
+    Returns
+    -------
+    parameters
+        Dimensionless, shape (..., n, n), symmetric: 0 for a random decoration.
+    """
+    ends = np.array(counts, dtype=float)
+    diagonal = np.arange(ends.shape[-1])
+    ends[..., diagonal, diagonal] *= 2  # a like bond has two ends of the same kind
+    total = ends.sum(axis=(-2, -1))[..., None, None]
+    c = np.asarray(shares, dtype=float)
+    values: NDArray[np.float64] = 1 - ends / total / np.outer(c, c)
+    return values
+
+
 def warren_cowley(species: Sequence[str], pairs: NDArray[np.int64]) -> dict[str, float]:
     """Return the Warren-Cowley parameters α_AB = 1 − P(B | neighbour of A)/c_B.
 
@@ -250,8 +274,6 @@ def warren_cowley(species: Sequence[str], pairs: NDArray[np.int64]) -> dict[str,
     """
     elements = sorted(set(species))
     codes = species_codes(species, elements)
-    ends = count_matrix(codes, pairs, len(elements)).astype(float)
-    ends[np.diag_indices(len(elements))] *= 2  # a like bond has two ends of the same kind
     share = np.bincount(codes, minlength=len(elements)) / len(codes)
-    alpha = 1 - ends / ends.sum() / np.outer(share, share)
+    alpha = warren_cowley_matrix(count_matrix(codes, pairs, len(elements)), share)
     return {k: float(v) for k, v in by_label(alpha, elements).items()}

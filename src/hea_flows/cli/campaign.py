@@ -110,7 +110,8 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
         task = bar.add_task(name, total=None, running="")
 
         def show(progress: Progress) -> None:
-            running = ", ".join(job.name for job in progress.running)
+            names = (": ".join(filter(None, (j.name, j.step))) for j in progress.running)
+            running = ", ".join(names)
             bar.update(task, total=progress.total, completed=progress.completed, running=running)
             if not console.is_terminal:
                 for job in progress.running:
@@ -124,9 +125,10 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
 def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from hea_flows.cli.output import console
     from hea_flows.results.growth import growth_table, growth_verdict
+    from hea_flows.results.order_tables import order_tables
     from hea_flows.results.query import documents
     from hea_flows.results.report import ReportInputs
-    from hea_flows.results.tables import benchmark_table, order_tables, summary_tables
+    from hea_flows.results.tables import benchmark_table, summary_tables
     from hea_flows.schemas import ReportDoc
 
     store = connection.job_store()

@@ -1,4 +1,4 @@
-"""`hea-flows figures`: the paper's figures 1 to 5, panel by panel, from what campaigns left."""
+"""`hea-flows figures`: the paper's figures, panel by panel, from what campaigns left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def figures(
     ] = "",
     form: Annotated[str, typer.Option("--format", help="svg, pdf, png, or several.")] = "svg",
 ) -> None:
-    """Draw the panels of the paper's figures 1 to 5 as figure-1a.svg, figure-1b.svg, ...
+    """Draw the panels of the paper's figures as figure-1a.svg, figure-1b.svg, ...
 
     Several campaigns give several models and databases to one figure. A panel that is asked for
     and cannot be drawn is an error; of all panels, those that cannot be drawn are named.

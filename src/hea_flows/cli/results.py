@@ -169,10 +169,26 @@ def export_model(
     typer.echo(f"{document.model.label}: {output}, sha256 {document.model_file.sha256}")
 
 
+@export.command("chains")
+def export_chains(
+    output: Annotated[Path, typer.Argument(help="Folder of the files.")], campaign: Name
+) -> None:
+    """Write the newest Monte Carlo chains of a campaign, one mchammer DataContainer each."""
+    from hea_flows.results import data_containers
+    from hea_flows.schemas import MonteCarloDoc
+
+    document = _newest("montecarlo", campaign)
+    assert isinstance(document, MonteCarloDoc)
+    files = data_containers.export_chains(document, output)
+    typer.echo(f"{len(files)} chains of {document.settings.steps} steps: {output}")
+
+
 def _newest(kind: str, campaign: str) -> DatasetDoc | Any:  # noqa: ANN401
     from hea_flows.results.query import documents
 
-    found = documents(open_store(), kind, campaign, load=True)
+    store = open_store()
+    found = documents(store, kind, campaign, load=True)
+    store.close()
     if not found:
         msg = f"no {kind} document of campaign {campaign!r}; see hea-flows query --kind campaign"
         raise ValueError(msg)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from hea_flows.schemas import ModelSpec, Record
+from hea_flows.alloy.ordering import IntMatrix
+from hea_flows.alloy.prototypes import Alloy
+from hea_flows.alloy.random_structures import composition_counts, supercell_matrix
+from hea_flows.schemas import ModelSpec, Record, SamplingSettings
 
 Mode = Literal["fixed lattice", "relaxed"]
 
@@ -145,25 +149,88 @@ class BenchmarkSpec(Record):
     max_steps: int = Field(100, ge=1)
 
 
-class MonteCarloSpec(Record):
-    """Canonical Monte Carlo chains, one per temperature and run."""
+class MonteCarloSpec(SamplingSettings):
+    """Canonical Monte Carlo at several temperatures, with repeats.
+
+    ``temperatures: {from: 200, to: 1600, n: 8}`` is a geometric ladder; ``preset: paper`` the
+    paper's sampling: four runs of 5000 single swaps, averages from the last 3000.
+    """
 
     supercell: str = Field("5x5", description="Supercell, for example 10x10 or 3x3x3.")
-    temperatures: list[float] = Field(min_length=1, description="K")
-    runs: int = Field(1, ge=1)
-    trials: int = Field(5000, ge=1)
-    average_from: int = Field(2000, ge=0, description="Trials that are not averaged.")
     mode: Mode = "fixed lattice"
+    max_hours: float | None = Field(
+        None, gt=0, description="A job stops after so many hours; another one goes on with it."
+    )
+    preset: Literal["paper"] | None = Field(None, description="Settings that belong together.")
 
-    @model_validator(mode="after")
-    def _averages(self) -> Self:
-        if self.average_from >= self.trials:
-            msg = f"average_from ({self.average_from}) must be below trials ({self.trials})"
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:  # noqa: ANN401
+        if not isinstance(value, dict) or value.get("preset") is None:
+            return value
+        preset = PRESETS.get(value["preset"]) if isinstance(value["preset"], str) else None
+        if preset is None:
+            msg = f"preset {value['preset']!r} is unknown; accepted: {', '.join(PRESETS)}"
             raise ValueError(msg)
-        if min(self.temperatures) <= 0:
-            msg = f"temperatures must be positive (K), got {self.temperatures}"
+        other = sorted(k for k, v in preset.items() if k in value and value[k] != v)
+        if other:
+            msg = (
+                f"preset {value['preset']} sets {', '.join(other)} itself; leave out "
+                f"{', '.join(other)}, or the preset"
+            )
             raise ValueError(msg)
-        return self
+        return value | preset
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """The settings that decide what the chains are, cell and mode apart."""
+        return SamplingSettings(**self.model_dump(include=set(SamplingSettings.model_fields)))
+
+    def cell(self, alloy: Alloy) -> tuple[IntMatrix, dict[str, int]]:
+        """Return the supercell of an alloy and its sites per element, as many of each.
+
+        Raises
+        ------
+        ValueError
+            If the supercell does not fit the host, or its sites the elements.
+        """
+        matrix = supercell_matrix(alloy, self.supercell)
+        n_sites = abs(round(np.linalg.det(np.array(matrix))))
+        return matrix, composition_counts(alloy.elements, n_sites)
+
+    @field_validator("temperatures", mode="before")
+    @classmethod
+    def _ladder(cls, value: Any) -> Any:  # noqa: ANN401
+        return ladder(value) if isinstance(value, dict) else value
+
+
+#: Name to the settings of `MonteCarloSpec` that it stands for.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "method": "swaps",
+        "runs": 4,
+        "steps": 5000,
+        "burn_in": 0,
+        "exchange": False,
+        "average_from": 2000,
+    }
+}
+
+
+def ladder(given: dict[str, Any]) -> list[float]:
+    """Return the temperatures (K) of ``{from: 200, to: 1600, n: 8}``, a geometric series."""
+    numbers = all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+        for v in given.values()
+    )
+    if set(given) != {"from", "to", "n"} or not numbers or given["n"] != int(given["n"]):
+        msg = f"temperatures are a list (K), or {{from: 200, to: 1600, n: 8}}; got {given}"
+        raise ValueError(msg)
+    low, high, n = float(given["from"]), float(given["to"]), int(given["n"])
+    if not 0 < low < high or n < 2:
+        msg = f"temperatures rise from above 0 K in 2 steps or more, got {given}"
+        raise ValueError(msg)
+    return [round(low * (high / low) ** (i / (n - 1)), 3) for i in range(n)]
 
 
 class VibrationsSpec(Record):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hea_flows.engines import model_files
+from hea_flows.engines.whole_files import write_bytes
 from hea_flows.schemas import ModelSpec
 
 _TIMEOUT = 60.0  # s without an answer
@@ -67,7 +68,7 @@ def locate(
     foundation = known[spec.name]
     if not foundation.path.is_file():
         try:
-            model_files.write_bytes(foundation.path, _download(foundation.url))
+            write_bytes(foundation.path, _download(foundation.url))
         except (OSError, http.client.HTTPException) as error:
             raise unavailable(family, spec.name, foundation.url, error) from None
     return foundation.path, checksum(foundation.path, spec, foundation.sha256)
@@ -85,7 +86,7 @@ def checksum(path: Path, spec: ModelSpec, published: str | None) -> str:
         return published
     record = path.with_name(f"{path.name}.sha256")
     if not record.exists():
-        model_files.write_bytes(record, model_files.verify(path, None).encode())
+        write_bytes(record, model_files.verify(path, None).encode())
     return record.read_text().strip()
 
 

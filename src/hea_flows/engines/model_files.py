@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from hea_flows.engines.whole_files import write_bytes
 
 #: First entry of every checkpoint that this package writes.
 FORMAT = "hea-flows model 1"
@@ -196,28 +196,6 @@ def write_plain(path: Path, content: Any) -> str:  # noqa: ANN401
     raw = buffer.getvalue()
     write_bytes(path, raw)
     return hashlib.sha256(raw).hexdigest()
-
-
-def write_bytes(path: Path, raw: bytes) -> None:
-    """Write a file at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(raw)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def clear_partial(path: Path) -> None:
-    """Remove what writers of a file left beside it when they were killed; none may be at work."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
 
 
 def digest(content: Any) -> str:  # noqa: ANN401

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from ase import Atoms
 
-from hea_flows.engines import model_files
+from hea_flows.engines import model_files, whole_files
 from hea_flows.engines.loss import SquaredErrors, squared_errors
 from hea_flows.engines.methods import recorded
 from hea_flows.engines.potential import Potential, SelfDerived, predict
@@ -130,7 +130,7 @@ class _Run:
     def resume(self) -> None:
         """Go back to the last epoch on disk, if there is one."""
         path = self.directory / STATE_FILE
-        model_files.clear_partial(path)
+        whole_files.clear_partial(path)
         if not path.exists():
             return
         state = model_files.load_plain(path)

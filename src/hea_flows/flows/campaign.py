@@ -21,6 +21,7 @@ from hea_flows.jobs.committee import CommitteeMaker
 from hea_flows.jobs.database import DatabaseMaker
 from hea_flows.jobs.dataset import DatasetMaker
 from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.routing import CPU, despite_missing, never_waiting, or_fails, route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
@@ -83,7 +84,8 @@ class CampaignMaker(Maker):
         campaign
             The campaign.
         reuse
-            Whether labels, models and benchmarks that are in the store are taken from there.
+            Whether labels, models, benchmarks and chains that are in the store are taken from
+            there.
 
         Raises
         ------
@@ -112,15 +114,18 @@ class CampaignMaker(Maker):
                 seed=seed,
             )
         if campaign.monte_carlo or campaign.thermodynamics:
-            spec = campaign.thermodynamics
-            if spec and spec.vibrations:
+            chains, phases = campaign.monte_carlo, campaign.thermodynamics
+            if chains:
+                chains.cell(campaign.alloy.to_alloy())
+            if phases and phases.vibrations:
                 require_phonopy()
             sampling = SamplingMaker(
-                monte_carlo=campaign.monte_carlo,
-                thermodynamics=ThermodynamicsMaker(thermodynamics=spec, seed=seed)
-                if spec
+                monte_carlo=MonteCarloMaker(monte_carlo=chains, seed=seed, reuse=reuse)
+                if chains
                 else None,
-                seed=seed,
+                thermodynamics=ThermodynamicsMaker(thermodynamics=phases, seed=seed)
+                if phases
+                else None,
             )
         return cls(
             name=campaign.name,

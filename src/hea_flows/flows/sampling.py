@@ -7,7 +7,6 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.routing import route
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
@@ -23,24 +22,21 @@ from hea_flows.schemas import (
 
 @dataclass
 class SamplingMaker(Maker):
-    """Monte Carlo at every temperature, and thermodynamics, each job its own unit of retry.
+    """Monte Carlo and thermodynamics, each job its own unit of retry.
 
     Parameters
     ----------
     name
         Flow name.
     monte_carlo
-        Temperatures, runs and trials; None leaves Monte Carlo out.
+        None leaves Monte Carlo out.
     thermodynamics
         None leaves it out.
-    seed
-        Chains take seeds seed + 1, seed + 2, … in order of temperature and run.
     """
 
     name: str = "sampling"
-    monte_carlo: MonteCarloSpec | None = None
+    monte_carlo: MonteCarloMaker | None = None
     thermodynamics: ThermodynamicsMaker | None = None
-    seed: int = 0
 
     def make(
         self,
@@ -52,7 +48,7 @@ class SamplingMaker(Maker):
         cells: StructuresDoc | None = None,
         reference: DatabaseDoc | None = None,
     ) -> Flow:
-        """Return the flow; its output holds the chains and the thermodynamics document.
+        """Return the flow; its output holds the Monte Carlo and the thermodynamics document.
 
         Parameters
         ----------
@@ -63,24 +59,20 @@ class SamplingMaker(Maker):
         benchmark, cells, reference
             As `ThermodynamicsMaker` takes them.
         """
-        chains: list[Any] = []
+        made: dict[str, Any] = {}
         if self.monte_carlo is not None:
-            spec = self.monte_carlo
-            for temperature in spec.temperatures:
-                for run in range(spec.runs):
-                    maker = MonteCarloMaker(monte_carlo=spec, seed=self.seed + 1 + len(chains))
-                    chain = maker.make(finetune, dataset, alloy, temperature)
-                    chain.append_name(f" {temperature:g} K run {run + 1}")
-                    chains.append(route(chain, category))
-        phases: Any = None
+            made["montecarlo"] = self.monte_carlo.make(finetune, dataset, alloy)
         if self.thermodynamics is not None:
-            phases = self.thermodynamics.make(finetune, dataset, alloy, benchmark, cells, reference)
-            route(phases, category)
+            made["thermodynamics"] = self.thermodynamics.make(
+                finetune, dataset, alloy, benchmark, cells, reference
+            )
+        for job in made.values():
+            route(job, category)
         return Flow(
-            [*chains, *([phases] if phases else [])],
+            list(made.values()),
             output={
-                "montecarlo": [c.output for c in chains],
-                "thermodynamics": phases.output if phases else None,
+                name: made[name].output if name in made else None
+                for name in ("montecarlo", "thermodynamics")
             },
             name=self.name,
         )

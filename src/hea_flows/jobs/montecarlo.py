@@ -1,33 +1,53 @@
-"""Monte Carlo: one canonical chain with a trained model."""
+"""Monte Carlo with a trained model: every temperature and repeat of one alloy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-from jobflow import Maker, job
+from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
+from numpy.typing import NDArray
 
-from hea_flows.alloy.energy_models import AseEnergyModel
+from hea_flows.alloy.chains import SamplerSettings
+from hea_flows.alloy.energy_models import DecorationEnergies
 from hea_flows.alloy.mixing import mixing_energies
-from hea_flows.alloy.montecarlo import run_canonical
-from hea_flows.alloy.random_structures import (
-    composition_counts,
-    random_ordering,
-    supercell_matrix,
-)
+from hea_flows.alloy.sampler import Sampler
 from hea_flows.config import MonteCarloSpec
-from hea_flows.engines.registry import family
+from hea_flows.engines.decorations import decoration_energies
+from hea_flows.engines.training_lock import alone
+from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.finetune import local_model
-from hea_flows.schemas import AlloySpec, DatasetDoc, FineTuneDoc, MonteCarloDoc
+from hea_flows.jobs.identity import found_again, identity
+from hea_flows.jobs.sampling_run import SamplingRun
+from hea_flows.jobs.sampling_summary import (
+    AveragedChain,
+    chain_record,
+    separation_record,
+    temperature_records,
+)
+from hea_flows.schemas import (
+    AlloySpec,
+    ChainSeries,
+    DatasetDoc,
+    Document,
+    FineTuneDoc,
+    MonteCarloDoc,
+    SamplingSettings,
+)
+from hea_flows.services.progress import say
 from hea_flows.settings import get_settings
 from hea_flows.stamp import stamp
+
+D = TypeVar("D", bound=Document)
 
 
 @dataclass
 class MonteCarloMaker(Maker):
-    """Sample the equimolar alloy at one temperature.
+    """Sample the equimolar alloy at several temperatures.
 
-    Energies are mixing energies against end points in the chain's own mode: at the same fixed
+    Energies are mixing energies against end points in the chains' own mode: at the same fixed
     lattice, or relaxed.
 
     Parameters
@@ -35,9 +55,12 @@ class MonteCarloMaker(Maker):
     name
         Job name.
     monte_carlo
-        Supercell, trials and mode.
+        Supercell, temperatures, runs, steps and mode.
     seed
-        Seed of the initial decoration and of the chain.
+        Seed of the initial decorations and of the chains.
+    reuse
+        Whether chains that are in the store already are taken: the same model, cell, settings and
+        seed.
     """
 
     name: str = "monte carlo"
@@ -45,58 +68,180 @@ class MonteCarloMaker(Maker):
         default_factory=lambda: MonteCarloSpec(temperatures=[400.0])
     )
     seed: int = 0
+    reuse: bool = True
 
-    @job(output_schema=MonteCarloDoc)
+    @job(data=["series"], output_schema=MonteCarloDoc, config=JobConfig(expose_store=True))
     def make(
-        self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec, temperature: float
-    ) -> MonteCarloDoc:
-        """Run one chain at a temperature (K)."""
+        self, finetune: FineTuneDoc | str, dataset: DatasetDoc | str, alloy: AlloySpec
+    ) -> MonteCarloDoc | Response[MonteCarloDoc]:
+        """Run all chains; an interrupted job goes on with the same trajectories.
+
+        Parameters
+        ----------
+        finetune, dataset
+            The model and what it was trained on, or the uuids of the jobs that made them: a job
+            that goes on after a time limit is added while another runs, and may not refer to jobs
+            of elsewhere.
+        alloy
+            The host.
+        """
+        model, frames = _document(FineTuneDoc, finetune), _document(DatasetDoc, dataset)
+        try:
+            found = self._sample(model, frames, alloy)
+        except OutOfTimeError:
+            found = None
+        if found is not None:
+            return found
+        # jobflow adds to the name what it added to this job's, and its place in the queue.
+        bare = replace(self, name=type(self).name)
+        return Response(replace=bare.make(model.uuid, frames.uuid, alloy))
+
+    def _sample(
+        self, finetune: FineTuneDoc, dataset: DatasetDoc, alloy: AlloySpec
+    ) -> MonteCarloDoc | None:
+        """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
-        model = local_model(finetune)
-        supercell = supercell_matrix(host, spec.supercell)
-        n_sites = abs(round(np.linalg.det(np.array(supercell))))
-        counts = composition_counts(host.elements, n_sites, "equimolar")
-        start = random_ordering(host, supercell, counts, np.random.default_rng([self.seed, 0]))
+        supercell, _ = spec.cell(host)
         a = mean_lattice_constant(dataset)
-        energies = AseEnergyModel(
-            host,
-            supercell,
-            a,
-            family(model.family).calculator(model, device=get_settings().device),
-            mode=spec.mode,
-        )
-        pure = {e: energies.energy([e] * n_sites) / n_sites for e in host.elements}
-        chain = run_canonical(
-            energies,
-            host,
-            supercell,
-            start.species,
-            temperature=temperature,
-            trials=spec.trials,
-            seed=self.seed,
-            average_from=spec.average_from,
-        )
-        # Composition is fixed, so mixing energies differ from energies by one constant.
-        [shift] = mixing_energies([0.0], [counts], pure)
-        return MonteCarloDoc(
-            **stamp("torch", finetune=finetune, dataset=dataset),
-            model=model.model_copy(update={"path": None}),
-            mode=spec.mode,
-            temperature=temperature,
+        chains = identity(
+            model=finetune.model_file.sha256,
+            dtype=finetune.model.dtype,
+            alloy=alloy,
             supercell=supercell,
             lattice_constant=a,
+            mode=spec.mode,
+            settings=spec.sampling.model_copy(update={"average_from": None}),
             seed=self.seed,
-            trials=spec.trials,
-            averaged_from=spec.average_from,
-            acceptance=chain.acceptance,
-            energy_mev=1e3 * (chain.energy + float(shift)),
-            energy_error_mev=1e3 * chain.energy_error,
-            order_parameters=chain.cv,
-            order_errors=chain.cv_errors,
-            energies_mev=[1e3 * (float(e) + float(shift)) for e in chain.energies],
-            initial_species=list(chain.initial),
-            final_species=list(chain.final),
         )
+        key = identity(chains=chains, average_from=spec.average_from)
+        sources = stamp("torch", "trainstation", finetune=finetune, dataset=dataset)
+        folder = self._folder(chains)
+        with alone(folder):  # what waited finds the other's chains, stored or in the folder
+            if self.reuse and (known := found_again(MonteCarloDoc, "montecarlo", key)):
+                reused = stamp(finetune=finetune, dataset=dataset, reused=known)
+                return known.model_copy(update=reused | {"versions": known.versions})
+            model = local_model(finetune)
+            energies = decoration_energies(
+                model, host, supercell, a, mode=spec.mode, device=get_settings().device
+            )
+            found = sampled(energies, alloy, spec, self.seed, folder, chains)
+        if found is None:
+            return None
+        return MonteCarloDoc(
+            **sources,
+            **found,
+            identity=key,
+            model=model.model_copy(update={"path": None}),
+            lattice_constant=a,
+        )
+
+    def _folder(self, key: str) -> Path:
+        """Return where the run's state is kept: where nothing is reused, also no finished run."""
+        folder = get_settings().data_dir / "sampling"
+        if self.reuse or CURRENT_JOB.job is None:
+            return folder / key
+        return folder / f"{key}-{CURRENT_JOB.job.uuid}"
+
+
+def sampled(
+    energies: DecorationEnergies,
+    alloy: AlloySpec,
+    spec: MonteCarloSpec,
+    seed: int,
+    folder: Path,
+    key: str,
+) -> dict[str, Any] | None:
+    """Run the chains of an equimolar alloy to their end and return what they decide of a document.
+
+    Parameters
+    ----------
+    energies
+        Energies of decorations of the supercell.
+    alloy, spec, seed
+        The host, what is sampled, and the seed.
+    folder, key
+        Where the state of the run is kept, and what it depends on; see `SamplingRun`.
+
+    Returns
+    -------
+    fields
+        Of `MonteCarloDoc`; None if `spec.max_hours` were over before the end.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the batch job ends before another step would.
+    """
+    host = alloy.to_alloy()
+    supercell, counts = spec.cell(host)
+    settings = spec.sampling
+    codes = reference_codes(counts, settings.random, seed)
+    sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings), seed)
+    n = sampler.n_units
+    run = SamplingRun(sampler, folder, key, lambda: energies.energies(codes) / n, tell=say)
+    run.resume()
+    if not run.advance(spec.max_hours):
+        return None
+    assert run.references is not None
+    ends = dict(zip(host.elements, run.references.tolist(), strict=False))
+    # Composition is fixed, so mixing energies differ from energies by one constant.
+    shift = float(mixing_energies([0.0], [counts], ends)[0])
+    random = run.references[len(ends) :] + shift
+    chains = sampler.chains()
+    kept = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
+    averages = temperature_records(kept, random)
+    rng = np.random.default_rng([seed, 2])
+    series = ChainSeries.collect([c.energies for c in chains], [c.counts for c in chains])
+    return {
+        "mode": spec.mode,
+        "alloy": alloy,
+        "supercell": supercell,
+        "seed": seed,
+        "settings": settings,
+        "end_points": ends,
+        "random_mev": 1e3 * float(random.mean()),
+        "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
+        "chains": [chain_record(k) for k in kept],
+        "averages": averages,
+        "separation": separation_record(averages, host.elements, rng),
+        "series": series.to_file(),
+        "evaluations": sampler.evaluations + len(codes),
+        "seconds": run.seconds,
+    }
+
+
+def sampler_settings(settings: SamplingSettings) -> SamplerSettings:
+    """Return settings as the sampler takes them."""
+    return SamplerSettings(
+        temperatures=tuple(settings.temperatures),
+        runs=settings.runs,
+        method=settings.method,
+        steps=settings.steps,
+        burn_in=settings.burn_in,
+        exchange=settings.exchange,
+        shells=tuple(settings.shells),
+    )
+
+
+def reference_codes(counts: dict[str, int], random: int, seed: int) -> NDArray[np.int64]:
+    """Return the pure decorations, by element, then random ones of a composition.
+
+    Returns
+    -------
+    codes
+        Positions in the elements of `counts`, shape (n + `random`, n_sites) for n elements.
+    """
+    n_sites, rng = sum(counts.values()), np.random.default_rng([seed, 1])
+    pure = np.repeat(np.arange(len(counts))[:, None], n_sites, axis=1)
+    filling = np.repeat(np.arange(len(counts)), list(counts.values()))
+    return np.concatenate([pure, [rng.permutation(filling) for _ in range(random)]])
+
+
+def _document(cls: type[D], given: D | str) -> D:
+    """Return a document that is given, or read by the uuid of its job, big fields too."""
+    if not isinstance(given, str):
+        return given
+    return cls.model_validate(CURRENT_JOB.store.get_output(given, load=True))
 
 
 def mean_lattice_constant(dataset: DatasetDoc) -> float:

@@ -48,7 +48,7 @@ class ReportMaker(Maker):
         finetunes: list[FineTuneDoc | None] | None = None,
         benchmarks: list[BenchmarkDoc | None] | None = None,
         committees: list[CommitteeDoc | None] | None = None,
-        montecarlo: list[MonteCarloDoc | None] | None = None,
+        montecarlo: MonteCarloDoc | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
         grown: dict[str, list[Any]] | None = None,
         models: dict[str, list[str]] | None = None,
@@ -67,7 +67,7 @@ class ReportMaker(Maker):
             "finetunes": list(finetunes or []),
             "benchmarks": list(benchmarks or []),
             "committees": list(committees or []),
-            "montecarlo": list(montecarlo or []),
+            "montecarlo": [montecarlo],
             "thermodynamics": [thermodynamics],
             "growth": [],
         }

@@ -42,7 +42,7 @@ def name_of(document: Document) -> str:
         case BenchmarkDoc():
             return f"{document.name}, {document.role} {document.model.label}"
         case MonteCarloDoc():
-            return f"{document.temperature:g} K, {document.mode}"
+            return f"{document.settings.method}, {document.n_sites} sites, {document.mode}"
         case ThermodynamicsDoc():
             return f"{'-'.join(document.elements)}, {document.mode}"
         case ReportDoc():
@@ -154,10 +154,16 @@ def _montecarlo(d: MonteCarloDoc) -> dict[str, Any]:
     return {
         **_model("model", d.model),
         "mode": d.mode,
+        "method": d.settings.method,
         "seed": d.seed,
-        "sites": len(d.final_species),
-        "trials": d.trials,
-        "averaged from": d.averaged_from,
+        "sites": d.n_sites,
+        "temperatures": len(d.settings.temperatures),
+        "runs": d.settings.runs,
+        "burn-in": d.settings.burn_in,
+        "steps": d.settings.steps,
+        "trials": sum(c.trials for c in d.chains),
+        "evaluations": d.evaluations,
+        "series sha256": d.series.sha256,
     }
 
 

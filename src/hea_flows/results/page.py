@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from hea_flows.results.averages import order_rows
 from hea_flows.results.figures import learning_curve, mixing_by_composition, parity
 from hea_flows.results.growth import growth_curve, growth_table, growth_verdict
+from hea_flows.results.order_tables import order_tables, separation_words, shell_name
 from hea_flows.results.phase_figures import gibbs_energy, order_parameters, random_energies
 from hea_flows.results.phase_tables import thermodynamics_tables
 from hea_flows.results.report import (
@@ -24,12 +23,10 @@ from hea_flows.results.report import (
 from hea_flows.results.study_pictures import is_study, study_figures
 from hea_flows.results.style import anion_tail, data_uri
 from hea_flows.results.tables import (
-    NONE,
     Table,
     benchmark_table,
     committee_table,
     number,
-    order_tables,
     problem_table,
     provenance_tables,
     training_table,
@@ -151,27 +148,18 @@ def _accuracy(inputs: ReportInputs, geometry: Geometry) -> Iterator[Picture]:
     )
 
 
-def _chains_alike(chains: list[MonteCarloDoc]) -> list[list[MonteCarloDoc]]:
-    groups: dict[tuple[Any, ...], list[MonteCarloDoc]] = {}
-    for c in chains:
-        key = (c.mode, c.model.label, len(c.final_species), c.lattice_constant)
-        groups.setdefault(key, []).append(c)
-    return list(groups.values())
-
-
-def _order_picture(inputs: ReportInputs, chains: list[MonteCarloDoc]) -> Picture:
-    rows = order_rows(chains)
-    coldest = min(rows, key=lambda r: r.temperature)
-    strongest = max(coldest.order, key=lambda p: abs(coldest.order[p]), default=None)
-    told = f"strongest at {coldest.temperature:g} K: {strongest} " + (
-        number(coldest.order[strongest], 3) if strongest else NONE
-    )
+def _order_picture(doc: MonteCarloDoc, shell: int) -> Picture:
+    coldest, key = doc.averages[0], str(shell)
+    values = coldest.order_parameters[key]
+    strongest = max(values, key=lambda p: abs(values[p]))
     return Picture(
-        data_uri(order_parameters(chains, inputs.alloy)) if inputs.alloy else "",
-        f"Order parameter of every pair against temperature; {told}. Snapshots from above.",
-        f"Order parameters of nearest neighbours ({rows[0].mode} energies), ± standard error over "
-        f"{max(r.n_chains for r in rows)} chain(s) per temperature, and the last decoration of a "
-        "chain at chosen temperatures. Each marker is half one element's colour, half the other's.",
+        data_uri(order_parameters(doc, shell)),
+        f"Order parameter of every pair against temperature; strongest at {coldest.temperature:g} "
+        f"K: {strongest} {number(values[strongest], 3)}. Snapshots from above.",
+        f"Order parameters of {shell_name(shell)} ({doc.mode} energies), ± standard error over "
+        f"{doc.settings.runs} run(s) per temperature, and the last decoration of a chain at "
+        "chosen temperatures. Each marker is half one element's colour, half the other's. "
+        f"{separation_words(doc)}",
     )
 
 
@@ -227,8 +215,9 @@ def sections(inputs: ReportInputs) -> list[Section]:
             )
         )
     if inputs.montecarlo:
-        groups = _chains_alike(inputs.montecarlo)
-        pictures = [_order_picture(inputs, g) for g in groups] if inputs.alloy else []
+        pictures = [
+            _order_picture(doc, shell) for doc in inputs.montecarlo for shell in doc.settings.shells
+        ]
         parts.append(
             Section("order", "Order and separation", pictures, order_tables(inputs.montecarlo))
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.results.averages import OrderRow, order_rows
+from hea_flows.results.order_tables import separation_words, shell_name
 from hea_flows.results.report import solid_solution
 from hea_flows.results.style import (
     PALETTE,
@@ -27,48 +25,50 @@ from hea_flows.results.style import (
     say_empty,
     styled,
 )
-from hea_flows.schemas import AlloySpec, MonteCarloDoc, PhaseSet, ThermodynamicsDoc
+from hea_flows.schemas import (
+    AlloySpec,
+    ChainRecord,
+    MonteCarloDoc,
+    PhaseSet,
+    ThermodynamicsDoc,
+)
 
 
-def snapshot_chains(chains: Sequence[MonteCarloDoc], number: int = 3) -> list[MonteCarloDoc]:
+def snapshot_chains(doc: MonteCarloDoc, number: int = 3) -> list[ChainRecord]:
     """Return one chain each of up to `number` temperatures from the coldest to the hottest."""
-    first: dict[float, MonteCarloDoc] = {}
-    for chain in sorted(chains, key=lambda c: (c.temperature, c.seed)):
-        first.setdefault(chain.temperature, chain)
-    temperatures = list(first)
-    picks = np.unique(np.linspace(0, len(temperatures) - 1, number).round().astype(int))
-    return [first[temperatures[i]] for i in picks] if temperatures else []
+    first = [c for c in doc.chains if c.run == doc.chains[0].run]
+    picks = np.unique(np.linspace(0, len(first) - 1, number).round().astype(int))
+    return [first[i] for i in picks] if first else []
 
 
 @styled
-def order_parameters(chains: Sequence[MonteCarloDoc], alloy: AlloySpec) -> Figure:
+def order_parameters(doc: MonteCarloDoc, shell: int = 1) -> Figure:
     """Draw the order parameter of every pair against temperature, and snapshots of the sublattice.
 
-    Chains that differ in the seed only are averaged, see `order_rows`. All chains must share one
-    energy (mode, model); snapshots are drawn of layers only.
+    Errors are standard errors over all runs of a temperature; the temperature of separation is
+    marked with its interval. Snapshots are drawn of layers only.
     """
-    rows = order_rows(chains)
-    kinds = dict.fromkeys((r.mode, r.model, r.lattice_constant) for r in rows)
-    words = "; ".join(f"{mode}, {model}, reference a = {a:.4g} Å" for mode, model, a in kinds)
-    shots = snapshot_chains(chains) if alloy.to_alloy().host.layer else []
-    note = f"Energy of the chains: {words or 'none'}. CV of nearest neighbours; 0 is random."
+    alloy = doc.alloy.to_alloy()
+    shots = snapshot_chains(doc) if alloy.host.layer else []
+    note = (
+        f"Energy of the chains: {doc.mode}, {doc.model.label}, reference a = "
+        f"{doc.lattice_constant:.4g} Å. CV of {shell_name(shell)}; 0 is random. "
+        f"{separation_words(doc)}"
+    )
     figure = new_figure(10, 6.4 if shots else 4.2, note)
-    if not rows:
-        say_empty(figure.subplots(), "no Monte Carlo chains")
-        return figure
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.45, 1)) if shots else (figure,)
-    top = halves[0]
-    unlike, like = top.subplots(1, 2)
+    unlike, like = halves[0].subplots(1, 2)
     colours = element_colours(alloy.elements)
-    _order_panel(unlike, rows, [(a, b) for a, b in _pairs(rows) if a != b], colours)
-    _order_panel(like, rows, [(a, b) for a, b in _pairs(rows) if a == b], colours)
+    for panel, same in ((unlike, False), (like, True)):
+        pairs = [p for p in doc.averages[0].order_parameters[str(shell)] if _is_like(p) == same]
+        _order_panel(panel, doc, str(shell), pairs, colours)
     unlike.set_title("a  Unlike pairs (positive: like neighbours prevail)")
     like.set_title("b  Like pairs")
     if shots:
         bottom = halves[1]
         axes = bottom.subplots(1, 3, squeeze=False)[0]
         for panel, chain in zip(axes, shots, strict=False):
-            _snapshot(panel, chain, alloy.to_alloy(), colours)
+            _snapshot(panel, doc, chain, colours)
         for panel in axes[len(shots) :]:
             panel.set_axis_off()
         handles = [
@@ -79,23 +79,26 @@ def order_parameters(chains: Sequence[MonteCarloDoc], alloy: AlloySpec) -> Figur
     return figure
 
 
-def _pairs(rows: Sequence[OrderRow]) -> list[tuple[str, str]]:
-    labels = dict.fromkeys(label for row in rows for label in row.order)
-    return [(a, b) for a, _, b in (label.partition("-") for label in labels)]
+def _is_like(pair: str) -> bool:
+    first, _, second = pair.partition("-")
+    return first == second
 
 
 def _order_panel(
-    axes: Axes, rows: Sequence[OrderRow], pairs: list[tuple[str, str]], colours: dict[str, str]
+    axes: Axes, doc: MonteCarloDoc, shell: str, pairs: list[str], colours: dict[str, str]
 ) -> None:
     axes.axhline(0, color="#888888", lw=0.8)
+    found = doc.separation
+    if found.temperature is not None:
+        axes.axvline(found.temperature, color="#888888", lw=0.9, ls=(0, (2, 2)), zorder=0)
+        if found.interval is not None:
+            axes.axvspan(*found.interval, color="#888888", alpha=0.12, lw=0, zorder=0)
+    t = np.array([r.temperature for r in doc.averages])
     handles = []
-    for a, b in pairs:
-        points = [
-            (r.temperature, r.order[f"{a}-{b}"], r.order_errors[f"{a}-{b}"])
-            for r in sorted(rows, key=lambda r: r.temperature)
-            if f"{a}-{b}" in r.order
-        ]
-        t, values, errors = np.array(points, dtype=float).reshape(-1, 3).T
+    for pair in pairs:
+        a, _, b = pair.partition("-")
+        values = np.array([r.order_parameters[shell][pair] for r in doc.averages])
+        errors = np.array([r.order_errors[shell][pair] for r in doc.averages])
         marker = pair_marker(a, b, colours)
         axes.errorbar(
             t,
@@ -110,22 +113,22 @@ def _order_panel(
             zorder=2,
         )
         axes.plot(t, values, ls="none", zorder=3, **marker)
-        strength = float(np.nan_to_num(values[0])) if len(values) else 0.0
-        name = f"{a}–{b}"
-        handles.append((strength, Line2D([], [], ls="none", label=name, **marker)))
+        strength = float(np.nan_to_num(values[0]))
+        handles.append((strength, Line2D([], [], ls="none", label=f"{a}–{b}", **marker)))
     axes.set(xlabel="temperature (K)", ylabel="order parameter CV (dimensionless)")
     axes.margins(x=0.06)
     ordered = [h for _, h in sorted(handles, key=lambda x: -x[0])]  # as the curves start, top down
     axes.legend(handles=ordered, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.1)
 
 
-def _snapshot(axes: Axes, chain: MonteCarloDoc, alloy: Alloy, colours: dict[str, str]) -> None:
+def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainRecord, colours: dict[str, str]) -> None:
     """Draw the last decoration of a chain from above, a circle per alloyed site."""
-    ordering = Ordering(alloy, chain.supercell, tuple(chain.final_species))
-    atoms = ordering.to_atoms(chain.lattice_constant)
+    alloy = doc.alloy.to_alloy()
+    ordering = Ordering(alloy, doc.supercell, tuple(chain.final_species))
+    atoms = ordering.to_atoms(doc.lattice_constant)
     sites = atoms.positions[:: alloy.atoms_per_unit, :2]
     circles = PatchCollection(
-        [Circle((x, y), 0.47 * chain.lattice_constant) for x, y in sites],
+        [Circle((x, y), 0.47 * doc.lattice_constant) for x, y in sites],
         facecolors=[colours[s] for s in ordering.species],
         edgecolors="none",
     )

@@ -116,7 +116,7 @@ def _stand_in(annotation: Any, key: str, data: Mapping[str, Any]) -> Any:  # noq
     if type(None) in get_args(annotation):
         return None
     if annotation is StoredFile:
-        model = data.get("model")
+        model = data.get("model") if key == "model_file" else None
         known = model.get("sha256") if isinstance(model, Mapping) else None
         return StoredFile(name=key, sha256=known or "not loaded", content="")
     origin = get_origin(annotation) or annotation

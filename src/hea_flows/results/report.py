@@ -261,5 +261,5 @@ def summary(inputs: ReportInputs) -> dict[str, Any]:
         "random_sigma_mev": thermo.sigma_mev if thermo else None,
         "deed_per_unit": thermo.deed_per_unit if thermo else None,
         "deed_per_atom": thermo.deed_per_atom if thermo else None,
-        "montecarlo_chains": len(inputs.montecarlo),
+        "montecarlo_chains": sum(len(d.chains) for d in inputs.montecarlo),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from hea_flows.results.averages import OrderRow, order_rows
 from hea_flows.results.facts import counted, facts, name_of
 from hea_flows.results.report import HEADLINES, ReportInputs, problems
 from hea_flows.results.style import subscripts
-from hea_flows.schemas import LabelDoc, MonteCarloDoc
+from hea_flows.schemas import LabelDoc
 
 NONE = "–"
 
@@ -229,44 +228,6 @@ def training_table(inputs: ReportInputs) -> Table:
         rows,
         {0, 1, 4},
     )
-
-
-def order_tables(chains: Sequence[MonteCarloDoc]) -> list[Table]:
-    """Return one table per kind of chain: order parameters, a column per temperature."""
-    kinds: dict[tuple[str, str, int, float], list[OrderRow]] = {}
-    for row in order_rows(chains):
-        kinds.setdefault((row.mode, row.model, row.n_sites, row.lattice_constant), []).append(row)
-    tables = []
-    for (mode, model, n_sites, a), rows in kinds.items():
-        body = [
-            [
-                pair,
-                *(
-                    with_error(r.order[pair], r.order_errors[pair], 3) if pair in r.order else NONE
-                    for r in rows
-                ),
-            ]
-            for pair in dict.fromkeys(p for r in rows for p in r.order)
-        ]
-        body += [
-            [
-                "mixing energy (meV/unit)",
-                *(with_error(r.energy_mev, r.energy_error_mev) for r in rows),
-            ],
-            ["acceptance (%)", *(number(100 * r.acceptance, 1) for r in rows)],
-            ["chains", *(str(r.n_chains) for r in rows)],
-            ["trials in all", *(number(r.trials, 0) for r in rows)],
-        ]
-        tables.append(
-            Table(
-                f"Order parameters CV of nearest neighbours ± standard error. Energies: {mode}, "
-                f"{model}, {n_sites} sites, reference lattice a = {a:.4g} Å; mixing energies refer "
-                f"to end members, {mode}.",
-                ["pair", *(f"{r.temperature:g} K" for r in rows)],
-                body,
-            )
-        )
-    return tables
 
 
 def problem_table(inputs: ReportInputs) -> Table:

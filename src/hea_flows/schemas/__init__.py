@@ -14,7 +14,6 @@ from hea_flows.schemas.documents import (
     FineTuneDoc,
     FrameRef,
     LabelDoc,
-    MonteCarloDoc,
     ParityPoint,
     PhaseSet,
     ReportDoc,
@@ -41,6 +40,14 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
+from hea_flows.schemas.sampling import (
+    ChainRecord,
+    ChainSeries,
+    MonteCarloDoc,
+    SamplingSettings,
+    SeparationRecord,
+    TemperatureRecord,
+)
 from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
 
 __all__ = [
@@ -49,6 +56,8 @@ __all__ = [
     "BenchmarkDoc",
     "BenchmarkTable",
     "CampaignDoc",
+    "ChainRecord",
+    "ChainSeries",
     "CommitteeDoc",
     "CommitteeTable",
     "DatabaseDoc",
@@ -77,9 +86,12 @@ __all__ = [
     "ReferencePhases",
     "Replay",
     "ReportDoc",
+    "SamplingSettings",
+    "SeparationRecord",
     "StoredFile",
     "StructureEntry",
     "StructuresDoc",
+    "TemperatureRecord",
     "ThermodynamicsDoc",
     "TrainingSettings",
     "Trajectory",

@@ -286,28 +286,6 @@ class CommitteeDoc(Document):
     bootstrap_seed: int
 
 
-class MonteCarloDoc(Document):
-    """One canonical Monte Carlo chain."""
-
-    kind: Literal["montecarlo"] = "montecarlo"
-    model: ModelSpec
-    mode: Literal["fixed lattice", "relaxed"]
-    temperature: float
-    supercell: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
-    lattice_constant: float
-    seed: int
-    trials: int
-    averaged_from: int = Field(description="First trial that is averaged.")
-    acceptance: float
-    energy_mev: float = Field(description="Mean mixing energy (meV/unit).")
-    energy_error_mev: float
-    order_parameters: dict[str, float] = Field(description="CV of each pair, nearest neighbours.")
-    order_errors: dict[str, float] = Field(description="Standard errors, by blocking.")
-    energies_mev: list[float] = Field(description="Mixing energy along the chain.")
-    initial_species: list[str]
-    final_species: list[str]
-
-
 class PhaseSet(Record):
     """One decomposition: phases (elements joined by -) and its enthalpy and entropy per unit."""
 

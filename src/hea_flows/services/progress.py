@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hea_flows.services.errors import redact
@@ -26,16 +27,34 @@ STATES = (
 _OPEN = ("READY", "RESERVED", "RUNNING")
 #: How jobflow begins to say that what a job takes was never made.
 _MISSING = "Could not resolve reference"
+#: What a running job last said of itself, in its launch folder.
+SAID_FILE = "progress.txt"
+
+
+def say(text: str) -> None:
+    """Print one line of a running job, and leave it in its launch folder for `campaign_progress`.
+
+    Outside of FireWorks it is printed only.
+    """
+    print(text, flush=True)  # noqa: T201  the worker's log
+    if Path("FW.json").exists():
+        Path(SAID_FILE).write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A job that a worker has taken."""
+    """A job that a worker has taken; `said` is what it last told of its progress, if anything."""
 
     fw_id: int
     name: str
     worker: str
     folder: str
+    said: str = ""
+
+    @property
+    def step(self) -> str:
+        """The first part of what it told, which is how far it is."""
+        return self.said.partition(",")[0]
 
 
 @dataclass(frozen=True)
@@ -171,7 +190,8 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
                 )
             )
         else:
-            running.append(RunningJob(*job, launch.get("fworker", {}).get("name", ""), folder))
+            worker = launch.get("fworker", {}).get("name", "")
+            running.append(RunningJob(*job, worker, folder, _said(folder)))
     ordered = {state: counts[state] for state in STATES if counts[state]}
     return Progress(ordered, tuple(running), tuple(failed), settled)
 
@@ -180,6 +200,14 @@ def _workflows(launchpad: LaunchPad, workflow_id: int | None) -> list[dict[str, 
     which = {} if workflow_id is None else {"nodes": workflow_id}
     fields = {"nodes": 1, "links": 1, "locked": 1, "updated_on": 1}
     return list(launchpad.workflows.find(which, fields).sort("_id", 1))
+
+
+def _said(folder: str) -> str:
+    """Return what a job left in its folder; nothing where the folder is of another machine."""
+    try:
+        return (Path(folder) / SAID_FILE).read_text(encoding="utf-8").strip() if folder else ""
+    except OSError:
+        return ""
 
 
 def _parents(workflows: list[dict[str, Any]]) -> dict[int, list[int]]:

@@ -1,4 +1,4 @@
-"""Which documents of campaigns make which panel of the paper's figures 1 to 5."""
+"""Which documents of campaigns make which panel of the paper's figures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from hea_flows.results.paper.mixing import binary_mixing, component_violins
 from hea_flows.results.paper.parity import parity_by_model, parity_grid
 from hea_flows.results.paper.structures import cell_views, enumeration_table, sets_table
 from hea_flows.results.paper.study import Quantity, Study
-from hea_flows.results.report import Geometry, ReportInputs
+from hea_flows.results.phase_figures import gibbs_energy, order_parameters, random_energies
+from hea_flows.results.report import Geometry, ReportInputs, headline_thermodynamics
 from hea_flows.schemas import (
     AlloySpec,
     LabelDoc,
     StructuresDoc,
+    ThermodynamicsDoc,
 )
 
 
@@ -102,15 +104,33 @@ def _labels(inputs: ReportInputs, database: str) -> list[LabelDoc]:
 
 
 def _cell(inputs: ReportInputs) -> Figure:
-    """Draw the start of a Monte Carlo chain of most sites, or the structure of most elements."""
-    alloy = _alloy(inputs).to_alloy()
+    """Draw the hottest Monte Carlo chain of most sites, or the structure of most elements."""
     if inputs.montecarlo:
-        chain = max(inputs.montecarlo, key=lambda c: len(c.initial_species))
-        ordering = Ordering(alloy, chain.supercell, tuple(chain.initial_species))
-        return cell_views(ordering, chain.lattice_constant)
+        doc = max(inputs.montecarlo, key=lambda d: d.n_sites)
+        species = tuple(doc.chains[-1].initial_species)
+        ordering = Ordering(doc.alloy.to_alloy(), doc.supercell, species)
+        return cell_views(ordering, doc.lattice_constant)
+    alloy = _alloy(inputs).to_alloy()
     entries = [e for d in inputs.structures for e in d.structures]
     entry = max(entries, key=lambda e: (len(e.counts), len(e.species)))
     return cell_views(Ordering(alloy, entry.supercell, entry.species))
+
+
+def _thermodynamics(inputs: ReportInputs) -> ThermodynamicsDoc:
+    found = headline_thermodynamics(inputs)
+    if found is None:
+        msg = "no thermodynamics"
+        raise ValueError(msg)
+    return found
+
+
+def _order(inputs: ReportInputs) -> Figure:
+    """Draw the newest Monte Carlo of relaxed energies, else the newest of any."""
+    relaxed = [d for d in inputs.montecarlo if d.mode == "relaxed"]
+    if not inputs.montecarlo:
+        msg = "no Monte Carlo"
+        raise ValueError(msg)
+    return order_parameters((relaxed or inputs.montecarlo)[-1])
 
 
 def _sets(inputs: ReportInputs) -> dict[str, StructuresDoc]:
@@ -187,11 +207,14 @@ PANELS: dict[str, Callable[[ReportInputs], Figure]] = {
     "5a": lambda i: _bars(_tuned(i, binary=False), "total"),
     "5b": lambda i: _bars(_tuned(i, binary=False), "mixing"),
     "5c": lambda i: _parity(_tuned(i, binary=False), "mixing"),
+    "6a": lambda i: gibbs_energy(_thermodynamics(i), _alloy(i)),
+    "6b": lambda i: random_energies(_thermodynamics(i)),
+    "6c": _order,
 }
 
 
 def draw_panel(which: str, inputs: ReportInputs) -> Figure:
-    """Draw one panel of the paper's figures 1 to 5 from the documents of campaigns.
+    """Draw one panel of the paper's figures from the documents of campaigns.
 
     Raises
     ------
