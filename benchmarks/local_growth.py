@@ -4,7 +4,8 @@
 
 A MACE of the architecture of MACE-MP-0 small (128 scalars, 6 Å, two layers, angular momenta to 3),
 with random weights, whose values change no time, on (Mo,Ta,Nb,W,V)S2 monolayers from 12 × 12 to
-36 × 36; one core, seconds of the processor. The plain calculator is MACE's own, with forces, as ASE users have it.
+36 × 36; one core, seconds of the processor. The plain calculator is MACE's own, with forces, as
+ASE users have it.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
     python benchmarks/sampling_speed.py chgnet model.pt SHA256
     python benchmarks/sampling_speed.py mace model.pt SHA256 --mode relaxed --steps 60
 
-One core, one run, seconds of the processor, the equimolar (Mo,Ta,Nb,W,V)S2 in a 10 × 10 cell (300 atoms). The baseline is
-mchammer's canonical ensemble with the calculator of the model's own package: seconds per trial are
-measured, its autocorrelation time, in trials, is that of the same swaps with the cluster expansion
-that the nested run fitted, because the model itself would take hours. On a 5 × 5 cell both are run
-and compared: autocorrelation times, and averages of the nested run and of plain swaps.
+One core, one run, seconds of the processor: the equimolar (Mo,Ta,Nb,W,V)S2 in a 10 × 10 cell (300
+atoms). The baseline is mchammer's canonical ensemble with the calculator of the model's own
+package: seconds per trial are measured, its autocorrelation time, in trials, is that of the same
+swaps with the cluster expansion that the nested run fitted, because the model itself would take
+hours. On a 5 × 5 cell both are run and compared: autocorrelation times, and averages of the nested
+run and of plain swaps.
 """
 
 from __future__ import annotations
