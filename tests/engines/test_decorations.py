@@ -59,5 +59,4 @@ def test_relaxed_energies_are_those_one_by_one() -> None:
     assert many.energies(CODES[::-1])[::-1] == pytest.approx(many.energies(CODES), abs=1e-6)
     assert many.name == one.name
     impatient = decoration_energies(SPEC, ALLOY, CELL, 3.22, mode="relaxed", fmax=1e-4, max_steps=1)
-    with pytest.raises(RuntimeError, match=r"did not relax: .*raise max_steps or fmax"):
-        impatient.energies(CODES)
+    assert impatient.energies(CODES).tolist() == [np.inf] * 3

@@ -122,7 +122,14 @@ class MonteCarloMaker(Maker):
                 return known.model_copy(update=reused | {"versions": known.versions})
             model = local_model(finetune)
             energies = decoration_energies(
-                model, host, supercell, a, mode=spec.mode, device=get_settings().device
+                model,
+                host,
+                supercell,
+                a,
+                mode=spec.mode,
+                fmax=spec.fmax,
+                max_steps=spec.max_steps,
+                device=get_settings().device,
             )
             found = sampled(energies, alloy, spec, self.seed, folder, chains)
         if found is None:
@@ -187,6 +194,11 @@ def sampled(
     # Composition is fixed, so mixing energies differ from energies by one constant.
     shift = float(mixing_energies([0.0], [counts], ends)[0])
     random = run.references[len(ends) :] + shift
+    forbidden = sampler.forbidden + int(np.isinf(random).sum())
+    random = random[np.isfinite(random)]
+    if not np.isfinite(shift) or len(random) < 2:
+        msg = "end members or random decorations did not relax; raise max_steps or fmax"
+        raise ArithmeticError(msg)
     chains = sampler.chains()
     kept = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
     averages = temperature_records(kept, random)
@@ -206,6 +218,7 @@ def sampled(
         "separation": separation_record(averages, host.elements, rng),
         "series": series.to_file(),
         "evaluations": sampler.evaluations + len(codes),
+        "forbidden": forbidden,
         "seconds": run.seconds,
     }
 

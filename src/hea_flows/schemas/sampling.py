@@ -46,6 +46,8 @@ class SamplingSettings(Record):
     average_from: int | None = Field(
         None, ge=0, description="Steps that are not averaged. Default: detected in each chain."
     )
+    fmax: float = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")
+    max_steps: int = Field(300, ge=1, description="Most moves of a relaxation.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -154,6 +156,9 @@ class MonteCarloDoc(Document):
         description="Energies and bonds along the chains, `ChainSeries`; in the data store."
     )
     evaluations: int = Field(description="Decorations that the model was asked for.")
+    forbidden: int = Field(
+        description="Decorations that did not relax; they have no energy and no chain holds them."
+    )
     seconds: float
 
     @property
