@@ -7,10 +7,14 @@ pytest.importorskip("mace")
 
 import torch
 from ase.neighborlist import neighbor_list
+from mchammer.ensembles import CanonicalEnsemble
+from mchammer.observers import ClusterCountObserver
 
 from hea_flows.alloy.calculators import DecorationCalculator, LocalCalculator
+from hea_flows.alloy.clusters import cluster_space
 from hea_flows.alloy.energy_models import AseEnergyModel, integer_rows
 from hea_flows.alloy.montecarlo import SeededCanonicalEnsemble
+from hea_flows.alloy.order_parameters import neighbour_pairs
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.engines import mace_lattice, mace_models
@@ -154,6 +158,28 @@ def test_local_and_plain_calculators_make_the_same_chain() -> None:
         assert 0 < ensemble.accepted < 60
     assert chains[0][0] == pytest.approx(chains[1][0], abs=1e-8)
     assert chains[0][1] == chains[1][1]
+
+
+@pytest.mark.parametrize("kind", [LocalCalculator, DecorationCalculator])
+def test_mchammers_ensembles_and_observers_take_the_calculators(kind) -> None:
+    alloy, cell = Alloy(("Mo", "V")), np.diag([4, 4, 1])
+    quick = LatticeMACE(model(), alloy, cell, 3.2)
+    calculator = kind(quick, alloy, cell)
+    structure = calculator.structure(["Mo", "V"] * 8, a=alloy.lattice_constant("Mo"))
+    structure.pbc = True
+    ensemble = CanonicalEnsemble(
+        structure, calculator, temperature=2000, random_seed=1, ensemble_data_write_interval=1
+    )
+    space = cluster_space(alloy, [3.5])
+    ensemble.attach_observer(ClusterCountObserver(space, structure, interval=1))
+    ensemble.run(25)
+    codes = (ensemble.configuration.occupations[::3] == 23).astype(np.int64)
+    potentials = ensemble.data_container.get("potential")
+    assert potentials[-1] == pytest.approx(quick.energies(codes)[0], abs=1e-9)
+    assert np.ptp(potentials) > 1e-6
+    counted = ensemble.data_container.data.filter(like="Mo_Mo").to_numpy()[-1, 0]
+    pairs = neighbour_pairs(alloy, cell)
+    assert counted == (codes[pairs] == 0).all(axis=1).sum()
 
 
 def test_local_calculator_refuses_anions_and_follows_set_occupations() -> None:
