@@ -124,47 +124,62 @@ def test_error_of_zero_is_unknown() -> None:
     )
 
 
-def test_first_to_separate() -> None:
+LEVEL = 0.02
+
+
+def test_first_to_pass_a_level() -> None:
     rng = np.random.default_rng(8)
-    centres = {"V-V": 620.0, "Ta-Ta": 400.0}
-    values = {k: step(T, c, 50) + 0.002 * rng.standard_normal(10) for k, c in centres.items()}
-    values["W-W"] = 0.002 * rng.standard_normal(10)
-    errors = {k: np.full(10, 0.002) for k in values}
-    result = first_to_separate(T, values, errors, rng)
+    t = np.array([200.0, 300.0, 400.0, 500.0, 600.0])
+    values = {
+        "V-V": [0.07, 0.06, 0.05, 0.03, 0.01],  # passes half-way between 500 and 600
+        "Ta-Ta": [0.05, 0.03, 0.01, 0.0, 0.0],  # half-way between 300 and 400
+        "W-W": [0.01, 0.01, 0.0, 0.0, 0.0],
+        "Nb-Nb": [0.06, 0.0, 0.021, 0.0, 0.0],  # a little beyond 400
+    }
+    errors = {k: np.full(5, 1e-6) for k in values}
+    result = first_to_separate(t, values, errors, rng, level=LEVEL)
     assert result.label == "V-V"
-    assert result.probabilities == {"V-V": 1.0, "Ta-Ta": 0.0, "W-W": 0.0}
-    for label, centre in centres.items():
-        found = result.separations[label]
-        assert found.temperature == pytest.approx(centre, abs=2 * (found.high - found.low))
-    assert result.separations["W-W"].temperature is None
+    assert result.probabilities == {"V-V": 1.0, "Ta-Ta": 0.0, "W-W": 0.0, "Nb-Nb": 0.0}
+    assert result.passed["W-W"] is None
+    exact = {"V-V": 550.0, "Ta-Ta": 350.0, "Nb-Nb": 400 + 100 / 21}
+    assert {k: result.passed[k] for k in exact} == pytest.approx(exact, abs=0.02)
+    mixed = dict(reversed([*zip(t.tolist(), values["V-V"], strict=True)]))
+    again = first_to_separate(
+        list(mixed), {"V-V": list(mixed.values())}, {"V-V": np.full(5, 1e-6)}, rng, level=LEVEL
+    )
+    assert again.passed["V-V"] == pytest.approx(550, abs=0.02)
 
 
-def test_equals_are_not_told_apart() -> None:
-    rng = np.random.default_rng(9)
-    y = step(T, 500, 60) + 0.003 * rng.standard_normal(10)
-    errors = np.full(10, 0.003)
-    result = first_to_separate(T, {"V-V": y, "Nb-Nb": y}, {"V-V": errors, "Nb-Nb": errors}, rng)
+def test_equals_share_and_what_is_above_everywhere_passes_at_the_top() -> None:
+    t, high = np.linspace(200, 600, 5), [0.05] * 5
+    errors = {"V-V": np.full(5, 1e-6), "Nb-Nb": np.full(5, 1e-6)}
+    result = first_to_separate(
+        t, {"V-V": high, "Nb-Nb": high}, errors, np.random.default_rng(9), level=LEVEL
+    )
     assert result.label is None
-    assert result.probabilities["V-V"] == pytest.approx(0.5, abs=0.02)
-    assert sum(result.probabilities.values()) == pytest.approx(1)
+    assert result.probabilities == pytest.approx({"V-V": 0.5, "Nb-Nb": 0.5})
+    assert result.passed == {"V-V": 600.0, "Nb-Nb": 600.0}
 
 
 def test_probability_of_the_first_is_that_of_two_gaussians() -> None:
-    # Centres of good points are Gaussian: P = Φ(distance/sqrt(σ² + σ²)).
-    rng, sigma = np.random.default_rng(10), np.full(10, 0.004)
-    values = {"A-A": step(T, 508.0, 70), "B-B": step(T, 500.0, 70)}
-    result = first_to_separate(T, values, dict.fromkeys(values, sigma), rng)
-    a, b = (result.separations[k] for k in ("A-A", "B-B"))
-    spread = math.hypot(a.high - a.low, b.high - b.low) / 2
-    expected = 0.5 * (1 + math.erf((a.temperature - b.temperature) / spread / math.sqrt(2)))
-    assert 0.55 < expected < 0.9
-    assert result.probabilities["A-A"] == pytest.approx(expected, abs=0.03)
+    # Lines of slope s passing at a and b: both places are Gaussian, of width σ/s to first order.
+    t, slope, sigma = np.linspace(300, 700, 5), 2e-4, 1e-3
+    values = {"A-A": LEVEL - slope * (t - 505.0), "B-B": LEVEL - slope * (t - 500.0)}
+    errors = {k: np.where(t == 500, sigma, 1e-9) for k in values}
+    result = first_to_separate(t, values, errors, np.random.default_rng(10), level=LEVEL)
+    a, b = (result.passed[k] for k in ("A-A", "B-B"))
+    assert (a, b) == pytest.approx((505, 500), abs=0.2)
+    expected = 0.5 * (1 + math.erf(slope * 5 / (2 * sigma)))
+    assert result.probabilities["A-A"] == pytest.approx(expected, abs=0.02)
 
 
-def test_nothing_rises() -> None:
-    errors = {"V-V": np.full(10, 0.01)}
-    result = first_to_separate(T, {"V-V": np.zeros(10)}, errors, np.random.default_rng(11))
+def test_nothing_passes() -> None:
+    errors = {"V-V": np.full(10, 0.001)}
+    result = first_to_separate(
+        T, {"V-V": np.zeros(10)}, errors, np.random.default_rng(11), level=LEVEL
+    )
     assert (result.label, result.probabilities) == (None, {"V-V": 0.0})
+    assert result.passed == {"V-V": None}
 
 
 @pytest.mark.parametrize(
@@ -185,4 +200,4 @@ def test_bad_input(t, y, sigma, match) -> None:
 
 def test_labels_must_agree() -> None:
     with pytest.raises(ValueError, match="same labels"):
-        first_to_separate(T, {"V-V": T}, {"W-W": T}, np.random.default_rng(0))
+        first_to_separate(T, {"V-V": T}, {"W-W": T}, np.random.default_rng(0), level=LEVEL)

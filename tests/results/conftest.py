@@ -280,6 +280,8 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
         chains=chains,
         averages=averages,
         separation=SeparationRecord(
+            level=0.02,
+            passed={"V-V": 640.0},
             pair="V-V",
             probabilities={f"{e}-{e}": float(e == "V") for e in ELEMENTS},
             temperature=412.0,

@@ -104,7 +104,10 @@ def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: ReportInputs) -> 
     assert rows["converged"] == ["yes"] * 4 + ["no"]
     assert rows["trials in all"] == ["10 000"] * 5
     assert "fixed lattice, chgnet-" in table.caption
-    assert "V-V rises most steeply at 412 K (68 %: 390 to 431 K) on cooling" in table.caption
+    assert (
+        "On cooling V-V is the first like pair whose CV passes 0.02, at 640 K (probability 100 %); "
+        "it rises most steeply at 412 K (68 %: 390 to 431 K)." in table.caption
+    )
     assert "first with a probability of 100 %" in table.caption
 
 

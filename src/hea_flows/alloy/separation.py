@@ -17,6 +17,8 @@ SIGNIFICANCE = 0.01
 LEVEL = 0.68
 #: Grid of centres and widths, how much finer it is where the step lies, and draws of noise.
 _CENTRES, _WIDTHS, _FINER, _TRIALS = 61, 16, 5, 1000
+#: Draws of values within their errors.
+_DRAWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,21 @@ class Separation:
 
 @dataclass(frozen=True)
 class FirstToSeparate:
-    """Which order parameter rises first on cooling.
+    """Which order parameter passes a level first on cooling.
 
     Parameters
     ----------
     label
         The one that is first with a probability of 0.95 or more; None if there is none.
     probabilities
-        By label, that its steepest rise lies highest: they sum to 1, or are all 0 if none rises.
-    separations
-        By label.
+        By label, that it is the first: they sum to 1, less where no one passes the level.
+    passed
+        By label, the median temperature at which it passes (K); None where it rather does not.
     """
 
     label: str | None
     probabilities: dict[str, float]
-    separations: dict[str, Separation]
+    passed: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -209,12 +211,14 @@ def first_to_separate(
     values: Mapping[str, ArrayLike],
     errors: Mapping[str, ArrayLike],
     rng: np.random.Generator,
+    *,
+    level: float,
 ) -> FirstToSeparate:
-    """Return which of several order parameters rises first on cooling, and how surely.
+    """Return which of several order parameters passes a level first on cooling, and how surely.
 
-    Each has the probability over T_s of `separation_temperature`; they are compared as if they
-    were independent. How far each rises does not count: one of a short range that rises
-    significantly, but little, may come first, so look at the values too.
+    Values are drawn within their errors, independently, and joined by straight lines; an order
+    parameter passes where it first reaches the level from above in temperature, at the highest
+    temperature if it lies above it there.
 
     Parameters
     ----------
@@ -223,7 +227,9 @@ def first_to_separate(
     values, errors
         By label, for example CV of the like pairs "V-V", "Ta-Ta", …, each (n,).
     rng
-        Draws noise and temperatures.
+        Draws the values.
+    level
+        What has to be passed, in the unit of the values.
 
     Raises
     ------
@@ -233,18 +239,33 @@ def first_to_separate(
     if not values or set(values) != set(errors):
         msg = f"need values and errors of the same labels, got {list(values)} and {list(errors)}"
         raise ValueError(msg)
-    points = {k: _sorted_points(temperatures, y, errors[k]) for k, y in values.items()}
-    posteriors = {k: _posterior(*p, rng) for k, p in points.items()}
-    draws = {
-        k: p.quantile(rng.uniform(size=20_000)) for k, p in posteriors.items() if p is not None
-    }
-    probabilities = dict.fromkeys(values, 0.0)
-    if draws:
-        first = np.argmax(list(draws.values()), axis=0)
-        probabilities |= {k: float(np.mean(first == i)) for i, k in enumerate(draws)}
+    at = []
+    for label, y in values.items():
+        t, mean, sigma = _sorted_points(temperatures, y, errors[label])
+        drawn = mean + sigma * rng.standard_normal((_DRAWS, len(t)))
+        at.append(_passing(t[::-1], drawn[:, ::-1], level))
+    table = np.array(at)
+    highest = table.max(axis=0)
+    first = (table == highest) & np.isfinite(highest)
+    shares = (first / np.maximum(first.sum(axis=0), 1)).mean(axis=1)  # equals share a draw
+    probabilities = dict(zip(values, shares.tolist(), strict=True))
+    medians = np.median(table, axis=1)
     best = max(probabilities, key=lambda k: probabilities[k])
     return FirstToSeparate(
         best if probabilities[best] >= 0.95 else None,
         probabilities,
-        {k: _separation(points[k][0], p) for k, p in posteriors.items()},
+        {k: float(m) if np.isfinite(m) else None for k, m in zip(values, medians, strict=True)},
     )
+
+
+def _passing(falling: Array, drawn: Array, level: float) -> Array:
+    """Return where draws (D, n), hottest first, first reach a level (K), −inf where they do not."""
+    above = drawn >= level
+    place = above.argmax(axis=1)
+    rows = np.arange(len(drawn))
+    before = np.maximum(place - 1, 0)
+    low, high = drawn[rows, before], drawn[rows, place]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(place > 0, (level - low) / (high - low), 0.0)
+    at = falling[before] + share * (falling[place] - falling[before])
+    return np.where(above.any(axis=1), at, -np.inf)

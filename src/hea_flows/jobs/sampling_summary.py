@@ -17,7 +17,7 @@ from hea_flows.alloy.equilibration import equilibrated_from_all
 from hea_flows.alloy.heat_capacity import heat_capacity
 from hea_flows.alloy.integration import configurational_entropy, free_energy, ideal_mixing
 from hea_flows.alloy.order_parameters import correlation_matrix, warren_cowley_matrix
-from hea_flows.alloy.separation import first_to_separate
+from hea_flows.alloy.separation import first_to_separate, separation_temperature
 from hea_flows.schemas import ChainRecord, SeparationRecord, TemperatureRecord
 from hea_flows.schemas.sampling import shell_table
 
@@ -160,7 +160,7 @@ def temperature_records(
 def separation_record(
     averages: Sequence[TemperatureRecord], elements: Sequence[str], rng: np.random.Generator
 ) -> SeparationRecord:
-    """Return which like pair of nearest neighbours (or the first shell counted) rises first."""
+    """Return which like pair rises first: nearest neighbours, or the first shell counted."""
     if len(averages) < 5:
         return SeparationRecord(reason=f"five temperatures are needed, there are {len(averages)}")
     shell = next(iter(averages[0].order_parameters))
@@ -170,18 +170,27 @@ def separation_record(
     moving = [p for p in labels if any(errors[p])]
     if not moving:
         return SeparationRecord(reason="no order parameter ever changed")
+    temperatures = [r.temperature for r in averages]
+    level = 0.5 / len(elements) ** 2
     first = first_to_separate(
-        [r.temperature for r in averages],
+        temperatures,
         {p: values[p] for p in moving},
         {p: errors[p] for p in moving},
         rng,
+        level=level,
     )
     likely = max(first.probabilities, key=lambda p: first.probabilities[p])
-    found = first.separations[likely]
+    if first.probabilities[likely] == 0:
+        return SeparationRecord(
+            level=level, reason=f"no CV of a like pair passes {level:g}, half of the random share"
+        )
+    found = separation_temperature(temperatures, values[likely], errors[likely], rng)
     interval = None if found.low is None or found.high is None else (found.low, found.high)
     return SeparationRecord(
+        level=level,
         pair=first.label,
         probabilities=first.probabilities,
+        passed=first.passed,
         temperature=found.temperature,
         interval=interval,
         reason=found.reason,

@@ -60,12 +60,17 @@ def shell_name(shell: int) -> str:
 def separation_words(doc: MonteCarloDoc) -> str:
     """Return what is known of the temperature at which the alloy separates, in one sentence."""
     found = doc.separation
-    if found.temperature is None:
+    if not found.probabilities:
         return f"No temperature of separation: {found.reason}."
     likely = max(found.probabilities, key=lambda p: found.probabilities[p])
-    words = f"{likely} rises most steeply at {found.temperature:.0f} K"
+    share, at = 100 * found.probabilities[likely], found.passed.get(likely)
+    words = f"On cooling {likely} is the first like pair whose CV passes {found.level:g}"
+    words += f", at {at:.0f} K" if at is not None else ""
+    words += f" (probability {share:.0f} %); it rises most steeply "
+    if found.temperature is None:
+        return f"{words}nowhere: {found.reason}."
+    words += f"at {found.temperature:.0f} K"
     if found.interval is not None:
         low, high = found.interval
         words += f" (68 %: {low:.0f} to {high:.0f} K)"
-    share = 100 * found.probabilities[likely]
-    return f"{words} on cooling, and of all like pairs first with a probability of {share:.0f} %."
+    return words + "."

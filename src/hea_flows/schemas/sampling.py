@@ -119,11 +119,19 @@ class TemperatureRecord(Record):
 class SeparationRecord(Record):
     """Which like pair rises first on cooling, and where; nearest neighbours."""
 
+    level: float | None = Field(
+        None,
+        description="CV that counts as risen: half of the random share of like bonds, 1/(2n²).",
+    )
     pair: str | None = Field(
         None, description="The first with a probability of 0.95 or more, else None."
     )
     probabilities: dict[str, float] = Field(
         default_factory=dict, description="Like pair to the probability that it is the first."
+    )
+    passed: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="Like pair to the temperature at which it passes the level (K).",
     )
     temperature: float | None = Field(
         None, description="Steepest rise of the most probable pair (K)."
