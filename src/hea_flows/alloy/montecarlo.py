@@ -1,10 +1,9 @@
-"""Canonical Monte Carlo on the alloyed sublattice with any energy of a decoration."""
+"""mchammer's calculator and canonical ensemble for any energy of a decoration."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
@@ -13,19 +12,11 @@ from ase.data import chemical_symbols
 from icet.core.sublattices import Sublattices
 from mchammer.calculators.base_calculator import BaseCalculator
 from mchammer.ensembles import CanonicalEnsemble
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hea_flows.alloy.energy_models import EnergyModel, integer_rows
-from hea_flows.alloy.order_parameters import (
-    by_label,
-    correlation_matrix,
-    count_matrix,
-    neighbour_pairs,
-    species_codes,
-)
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.statistics import autocorrelation_time, blocked_mean
 
 
 class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
@@ -232,170 +223,3 @@ class SeededCanonicalEnsemble(CanonicalEnsemble):  # type: ignore[misc]
         if self._on_sample is not None:
             self._on_sample(self.step, data["potential"])
         return data
-
-
-@dataclass(frozen=True)
-class ChainResult:
-    """One canonical chain.
-
-    Parameters
-    ----------
-    model
-        Name of the energy model, which says at what geometry decorations are evaluated.
-    temperature
-        Temperature (K).
-    seed
-        Seed of the chain.
-    trials
-        Swap trials.
-    average_from
-        Averages are over the samples after this trial.
-    acceptance
-        Share of trials that were accepted.
-    evaluations
-        Energies that had to be computed, rather than known already.
-    steps
-        Trial of each sample, shape (n,), from 0.
-    energies
-        Energy at each sample (eV per formula unit), shape (n,).
-    energy, energy_error
-        Mean energy of the averaged part and its blocking error (eV per formula unit).
-    energy_autocorrelation
-        Integrated autocorrelation time of the energy of that part, in trials; nan if constant.
-    cv_series
-        Correlation values at each sample by pair label, each of shape (n,).
-    cv, cv_errors
-        Their means over the averaged part, and the blocking errors.
-    initial, final
-        First and last decoration, in `lattice_points` order.
-    """
-
-    model: str
-    temperature: float
-    seed: int
-    trials: int
-    average_from: int
-    acceptance: float
-    evaluations: int
-    steps: NDArray[np.int64]
-    energies: NDArray[np.float64]
-    energy: float
-    energy_error: float
-    energy_autocorrelation: float
-    cv_series: dict[str, NDArray[np.float64]]
-    cv: dict[str, float]
-    cv_errors: dict[str, float]
-    initial: tuple[str, ...]
-    final: tuple[str, ...]
-
-
-def run_canonical(
-    energy_model: EnergyModel,
-    alloy: Alloy,
-    supercell: ArrayLike,
-    species: Sequence[str],
-    *,
-    temperature: float,
-    trials: int,
-    seed: int,
-    average_from: int,
-    elements: Sequence[str] | None = None,
-    shell: int = 1,
-    interval: int = 1,
-    known: MutableMapping[str, float] | None = None,
-    on_progress: Callable[[int, tuple[str, ...], float], None] | None = None,
-) -> ChainResult:
-    """Sample decorations at fixed composition and temperature by swaps of unlike atoms.
-
-    The same arguments give the same chain, whatever else draws random numbers meanwhile.
-
-    Parameters
-    ----------
-    energy_model
-        Energy of a decoration (eV per cell).
-    alloy, supercell
-        The host and its supercell, shape (3, 3).
-    species
-        Initial decoration, in `lattice_points` order.
-    temperature
-        Temperature (K), above 0.
-    trials
-        Swap trials.
-    seed
-        Seed of the chain's own generator.
-    average_from
-        Averages are over the samples after this trial, 0 ≤ `average_from` < `trials`.
-    elements
-        Elements of the correlation values, in label order; default the alloy's.
-    shell
-        Neighbour shell of the correlation values.
-    interval
-        Trials between two samples.
-    known
-        Energies that are known already, added to; see `EnergyModelCalculator`.
-    on_progress
-        Called at each sample with the trial, the decoration and the energy (eV per formula unit).
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of range, or `species` leaves nothing to swap.
-    """
-    elements = alloy.elements if elements is None else tuple(elements)
-    if not temperature > 0:
-        msg = f"temperature must be above 0 K, got {temperature}"
-        raise ValueError(msg)
-    if interval < 1 or not 0 <= average_from <= trials - 2 * interval:
-        msg = (
-            "need interval >= 1 and 0 <= average_from <= trials - 2 interval, two samples or more "
-            f"to average; got interval {interval}, average_from {average_from}, trials {trials}"
-        )
-        raise ValueError(msg)
-    if len(set(species)) < 2:
-        msg = f"nothing to swap: all sites hold {sorted(set(species))}; give two elements or more"
-        raise ValueError(msg)
-    if unknown := sorted(set(species) - set(alloy.elements)):
-        msg = f"species {unknown} are not of the alloy {list(alloy.elements)}"
-        raise ValueError(msg)
-    pairs = neighbour_pairs(alloy, supercell, shell)
-    species_codes(species, elements)
-    name = getattr(energy_model, "name", type(energy_model).__name__)
-    calculator = EnergyModelCalculator(energy_model, alloy, supercell, known=known, name=name)
-    steps, energies, counts = [], [], []
-
-    def sample(trial: int, energy: float) -> None:
-        steps.append(trial)
-        energies.append(energy / len(species))
-        codes = species_codes(calculator.species, elements)
-        counts.append(count_matrix(codes, pairs, len(elements)))
-        if on_progress is not None:
-            on_progress(trial, calculator.species, energies[-1])
-
-    rng = np.random.default_rng(seed)
-    ensemble = SeededCanonicalEnsemble(
-        calculator, species, temperature, rng, interval=interval, on_sample=sample
-    )
-    ensemble.run(trials)
-    averaged = np.array(steps) > average_from
-    energy = blocked_mean(np.array(energies)[averaged])
-    cv_series = by_label(correlation_matrix(counts), elements)
-    cv = {label: blocked_mean(series[averaged]) for label, series in cv_series.items()}
-    return ChainResult(
-        model=name,
-        temperature=temperature,
-        seed=seed,
-        trials=trials,
-        average_from=average_from,
-        acceptance=ensemble.accepted / trials,
-        evaluations=calculator.evaluations,
-        steps=np.array(steps),
-        energies=np.array(energies),
-        energy=energy.mean,
-        energy_error=energy.error,
-        energy_autocorrelation=interval * autocorrelation_time(np.array(energies)[averaged]),
-        cv_series=cv_series,
-        cv={label: value.mean for label, value in cv.items()},
-        cv_errors={label: value.error for label, value in cv.items()},
-        initial=tuple(species),
-        final=calculator.species,
-    )
