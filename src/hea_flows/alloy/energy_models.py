@@ -75,6 +75,25 @@ class LocalDecorationEnergies(DecorationEnergies, Protocol):
         ...
 
 
+def finite_energies(
+    model: DecorationEnergies, codes: NDArray[np.int64], elements: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the energies (eV per cell) of decorations, shape (B,).
+
+    Raises
+    ------
+    ArithmeticError
+        If one is not finite.
+    """
+    energies = np.asarray(model.energies(codes), dtype=float)
+    if not np.isfinite(energies).all():
+        bad = codes[int(np.flatnonzero(~np.isfinite(energies))[0])]
+        species = "".join(elements[c] for c in bad)
+        msg = f"the model's energy of decoration {species} is not finite"
+        raise ArithmeticError(msg)
+    return energies
+
+
 def integer_rows(supercell: ArrayLike) -> IntMatrix:
     """Return an integer matrix as tuples of its rows."""
     return tuple(tuple(int(x) for x in row) for row in np.asarray(supercell))  # type: ignore[return-value]

@@ -16,7 +16,7 @@ from hea_flows.alloy.mixing import mixing_energies
 from hea_flows.alloy.sampler import Sampler
 from hea_flows.config import MonteCarloSpec
 from hea_flows.engines.decorations import decoration_energies
-from hea_flows.engines.training_lock import alone
+from hea_flows.engines.run_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.identity import found_again, identity
