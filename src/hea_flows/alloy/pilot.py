@@ -22,9 +22,9 @@ LONGEST_LADDER = 64
 #: Pilot temperatures, a geometric series; times that the expansion is refitted to decorations from
 #: them; repeated anneals.
 PILOTS, REFITS, REPEATS = 16, 2, 4
-#: Samples of an anneal at each temperature, where decorations are drawn and where energies are
-#: averaged; the share of them that is left out; swap trials per site between two.
-_DRAWN, _AVERAGED, _LEFT_OUT, _SWEEPS = 30, 150, 0.2, 10
+#: Samples of an anneal at each temperature, one swap trial per site apart, where decorations are
+#: drawn and where energies are averaged; the share of them that is left out.
+_DRAWN, _AVERAGED, _LEFT_OUT = 300, 1500, 0.2
 #: Smaller spreads of the energy (eV per unit) are rounding.
 _ROUNDING = 1e-7
 
@@ -163,7 +163,7 @@ def anneal(
         energy = tables.energy(codes)
         for level in reversed(range(len(betas))):
             for sample in range(samples):
-                change, _ = tables.run(codes, _SWEEPS * len(codes), float(betas[level]), rng)
+                change, _ = tables.run(codes, len(codes), float(betas[level]), rng)
                 energy += change
                 series[level, repeat, sample] = energy
             decorations[level, repeat] = codes
