@@ -24,7 +24,7 @@ LONGEST_LADDER = 64
 PILOTS, REFITS, REPEATS = 16, 2, 4
 #: Samples of an anneal at each temperature, one swap trial per site apart, where decorations are
 #: drawn and where energies are averaged; the share of them that is left out.
-_DRAWN, _AVERAGED, _LEFT_OUT = 300, 1500, 0.2
+_DRAWN, _AVERAGED, _LEFT_OUT = 100, 2000, 0.2
 #: Smaller spreads of the energy (eV per unit) are rounding.
 _ROUNDING = 1e-7
 

@@ -86,7 +86,7 @@ class SamplingSettings(Record):
         elif not self.exchange:
             msg = (
                 "temperatures are chosen by the acceptance of exchanges, but exchange is off; turn "
-                "it on (preset paper has none), or give temperatures, for example {from: 200, to: 1600, n: 8}"
+                "it on (preset paper has none), or give their number, {from: 200, to: 1600, n: 8}"
             )
             raise ValueError(msg)
         if self.average_from is not None and self.average_from > self.steps - 8:
@@ -116,8 +116,8 @@ class ChainRecord(Record):
     run: int = Field(description="Counted from 0.")
     acceptance: float = Field(description="Share of steps that the model accepted.")
     exchange_acceptance: float | None = Field(
-        description="Share of exchanges with the next higher temperature that were made; None: none "
-        "were tried."
+        description="Share of exchanges with the next higher temperature that were made; None: "
+        "none were tried."
     )
     block: int = Field(description="Swap trials per step.")
     trials: int = Field(description="Swap trials in all.")
