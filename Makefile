@@ -78,7 +78,7 @@ mattersim: .venv/.installed-mattersim
 
 .venv/.installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing hea-flows with all that the tests need into .venv; this takes some minutes."
-	@$(INSTALL) --editable '.[chgnet,mace,local,dev]'
+	@$(INSTALL) --editable '.[chgnet,mace,phonons,local,dev]'
 	@touch .venv/.installed-run $@
 
 # Without a compiler or a library there is no file, and the next run looks again.

@@ -127,6 +127,22 @@ def test_where_chains_stand_still_a_ladder_is_found_all_the_same() -> None:
     assert abs(len(found.temperatures) - len(exact)) <= 1
 
 
+def test_decorations_without_an_energy_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of them is forbidden, whatever they are; the rest tells what all would."""
+    model, energies = Pairs(3), Pairs.energies
+
+    def some(self: Pairs, codes: np.ndarray) -> np.ndarray:
+        return np.where(codes @ 3 ** np.arange(9) % 3 == 0, np.inf, energies(self, codes))
+
+    whole = find(model, 300.0, 2000.0, 0.8)
+    monkeypatch.setattr(Pairs, "energies", some)
+    found = find(model, 300.0, 2000.0, 0.8)
+    assert found.evaluations == whole.evaluations
+    assert whole.forbidden == 0
+    assert 30 < found.forbidden < 90
+    assert found.temperatures == pytest.approx(whole.temperatures, rel=0.04)
+
+
 def test_a_model_without_energies_needs_only_the_ends() -> None:
     assert find(Pairs(3, scale=0.0), 300.0, 2000.0, 0.8).temperatures == (300.0, 2000.0)
 
@@ -137,7 +153,7 @@ def test_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"acceptance must lie in \(0, 1\)"):
         find(Pairs(3), 300, 900, 1.0)
     model = Pairs(3, scale=np.nan)
-    with pytest.raises(ArithmeticError, match="is not finite"):
+    with pytest.raises(ArithmeticError, match="is nan eV"):
         find(model, 300, 900, 0.3)
     monkeypatch.setattr(module, "LONGEST_LADDER", 8)
     with pytest.raises(ValueError, match=r"of 9 units needs \d+ temperatures, more than 8: lower"):

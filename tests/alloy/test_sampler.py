@@ -252,7 +252,22 @@ def test_what_cannot_be_sampled_is_said() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             Sampler(model, ALLOY, CELL, counts, settings, seed=0)
-    model.table[:] = np.nan
-    sampler = Sampler(model, ALLOY, CELL, COUNTS, settings, seed=0)
-    with pytest.raises(ArithmeticError, match="is not finite"):
-        sampler.advance()
+    for value, message in ((np.nan, "is nan eV"), (np.inf, "20 random ones in a row")):
+        model.table[:] = value
+        sampler = Sampler(model, ALLOY, CELL, COUNTS, settings, seed=0)
+        with pytest.raises(ArithmeticError, match=message):
+            sampler.advance()
+
+
+@pytest.mark.physics
+@pytest.mark.parametrize("method", ["nested", "swaps"])
+def test_decorations_without_energy_are_never_held(method: str) -> None:
+    """A third of all decorations have none; the others are visited as without them."""
+    energies = smooth()
+    energies[np.random.default_rng(2).random(len(energies)) < 0.3] = np.inf
+    sampler = run(energies, method=method, steps=1500, burn_in=100, temperatures=(600.0,))
+    assert sampler.forbidden > 100
+    weights = boltzmann(energies, 600.0)
+    value, error = mean_of([c.energies for c in sampler.chains()])
+    allowed = np.isfinite(energies)
+    assert abs(value - weights[allowed] @ energies[allowed] / 9) < 4 * error

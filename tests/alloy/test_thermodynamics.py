@@ -249,3 +249,15 @@ def test_incomplete_or_contradictory_tables() -> None:
         decompositions(("Mo", "W"), {("Mo", "W"): inf})
     with pytest.raises(ValueError, match="distinct"):
         set_partitions(("Mo", "Mo"))
+
+
+def test_decompositions_of_the_phases_that_are_known() -> None:
+    table = random_table(METALS, 3)
+    lost = frozenset(("Mo", "W"))
+    del table[lost]
+    every = decompositions(METALS, random_table(METALS, 3))
+    known = decompositions(METALS, table, partial=True)
+    assert known == [d for d in every if lost not in map(frozenset, d.phases)]
+    assert len(known) == 52 - 5  # the other three metals have five partitions
+    del table[frozenset(METALS)]
+    assert decomposition_temperature(decompositions(METALS, table, partial=True)) is None

@@ -68,7 +68,7 @@ class Scaled(Calculator):
 
 
 class Family(CountingFamily):
-    def calculator(self, spec: ModelSpec, **_: Any) -> Scaled:
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Scaled:
         return Scaled(float(Path(spec.path).read_text()))
 
 
@@ -281,3 +281,34 @@ def test_vibrations_without_phonopy_are_refused_before_anything_runs(
     made = Campaign.model_validate(CAMPAIGN | {"thermodynamics": spec})
     with pytest.raises(ModuleNotFoundError, match="pip install 'hea-flows\\[phonons\\]'"):
         CampaignMaker.from_campaign(made)
+
+
+def test_a_cell_that_fails_loses_its_phase_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: CountingFamily, spec: ModelSpec, atoms_list: Any, **_: Any) -> Any:
+        if any(a.get_chemical_formula() == "Mo2Nb2S8" for a in atoms_list):
+            msg = "no such bond"
+            raise RuntimeError(msg)
+        return whole(self, spec, atoms_list)
+
+    whole = CountingFamily.evaluate
+    monkeypatch.setattr(Family, "evaluate", broken)
+    store, found = run(sqs_labels=None, uncertainty_mev=1.0, sqs={2: "4x1", 3: "3x2"})
+    [tuned] = documents(store, "finetune", load=True)
+    scale = float(tuned.model_file.read().decode())
+    left = {k: mixing(n, scale) for k, n in PHASES.items() if k != "Mo-Nb"}
+    assert found.sqs_mixing_mev == pytest.approx(left)
+    assert found.failed == {"Mo-Nb": "no such bond"}
+    assert [d.phases for d in found.decompositions if "Mo-Nb" in d.phases] == []
+    assert found.decomposition_temperature == pytest.approx(temperature(scale))
+    assert found.uncertainty is None
+
+
+def test_energies_that_are_known_are_not_computed_again(machine: Path) -> None:
+    store, first = run(sqs_labels=None)
+    [path] = (machine / "energies").glob("*.json")
+    before = path.stat().st_mtime_ns
+    _, again = run(store, sqs_labels=None)
+    assert again.uuid != first.uuid
+    assert path.stat().st_mtime_ns == before
+    assert again.sqs_mixing_mev == first.sqs_mixing_mev
+    assert again.random_mixing_mev == first.random_mixing_mev

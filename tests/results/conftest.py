@@ -287,6 +287,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
         ),
         series=sampled_series().to_file(),
         evaluations=12345,
+        forbidden=0,
         seconds=60.0,
         **common,
     )

@@ -75,21 +75,21 @@ class LocalDecorationEnergies(DecorationEnergies, Protocol):
         ...
 
 
-def finite_energies(
+def checked_energies(
     model: DecorationEnergies, codes: NDArray[np.int64], elements: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Return the energies (eV per cell) of decorations, shape (B,).
+    """Return the energies (eV per cell) of decorations, shape (B,); infinite ones are allowed.
 
     Raises
     ------
     ArithmeticError
-        If one is not finite.
+        If one is not a number, or minus infinity.
     """
     energies = np.asarray(model.energies(codes), dtype=float)
-    if not np.isfinite(energies).all():
-        bad = codes[int(np.flatnonzero(~np.isfinite(energies))[0])]
-        species = "".join(elements[c] for c in bad)
-        msg = f"the model's energy of decoration {species} is not finite"
+    odd = np.isnan(energies) | (energies == -np.inf)
+    if odd.any():
+        species = "".join(elements[c] for c in codes[int(odd.argmax())])
+        msg = f"the model's energy of decoration {species} is {energies[odd][0]} eV"
         raise ArithmeticError(msg)
     return energies
 

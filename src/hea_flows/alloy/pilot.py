@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from hea_flows.alloy.chains import SamplerSettings, filling
 from hea_flows.alloy.cluster_tables import Clusters, Tables
 from hea_flows.alloy.clusters import cluster_space
-from hea_flows.alloy.energy_models import DecorationEnergies, finite_energies
+from hea_flows.alloy.energy_models import DecorationEnergies, checked_energies
 from hea_flows.alloy.ladder import ladder
 from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.surrogate import fit
+from hea_flows.alloy.surrogate import Surrogate, fit
 
 #: A ladder of more temperatures is an error.
 LONGEST_LADDER = 64
@@ -42,14 +42,15 @@ class Pilot:
     spread
         Standard deviation of the model about the expansion at one temperature (eV/unit), part of
         these variances.
-    evaluations
-        Energies that the model was asked for.
+    evaluations, forbidden
+        Energies that the model was asked for, and how many of them were infinite.
     """
 
     temperatures: tuple[float, ...]
     energies: dict[float, tuple[float, float]]
     spread: float
     evaluations: int
+    forbidden: int
 
 
 def pilot(
@@ -77,7 +78,7 @@ def pilot(
     Parameters
     ----------
     model
-        Energies of decorations.
+        Energies of decorations; infinite ones are left out.
     alloy, supercell, counts
         The host, its supercell, shape (3, 3), and the sites per element.
     lowest, highest
@@ -94,7 +95,7 @@ def pilot(
     ValueError
         If the ladder becomes longer than `LONGEST_LADDER`, or an argument is out of range.
     ArithmeticError
-        If the model returns an energy that is not finite.
+        If the model returns an energy that is not a number.
     """
     a = alloy.lattice_constant(alloy.elements[0])
     space = cluster_space(alloy, [c * a for c in cutoffs])
@@ -109,17 +110,16 @@ def pilot(
     betas = 1 / (kB * temperatures)
 
     codes = np.array([rng.permutation(start) for _ in range(training)])
-    vectors = clusters.vectors(codes)
-    energies = finite_energies(model, codes, alloy.elements) / n
-    expansion, spread = fit(clusters, vectors, energies), 0.0
+    energies = checked_energies(model, codes, alloy.elements) / n
+    expansion, spread = _refitted(clusters, codes, energies), 0.0
     for _ in range(REFITS):
         _, drawn = anneal(expansion.tables, start, betas, _DRAWN, rng)
-        codes = drawn.reshape(-1, n)
-        more, found = clusters.vectors(codes), finite_energies(model, codes, alloy.elements) / n
-        residuals = (found - more @ expansion.parameters).reshape(PILOTS, REPEATS)
-        spread = float(np.sqrt(residuals.var(axis=1, ddof=1).mean()))
-        vectors, energies = np.concatenate([vectors, more]), np.concatenate([energies, found])
-        expansion = fit(clusters, vectors, energies)
+        more = drawn.reshape(-1, n)
+        found = checked_energies(model, more, alloy.elements) / n
+        residuals = found - clusters.vectors(more) @ expansion.parameters
+        spread = _spread(residuals.reshape(PILOTS, REPEATS))
+        codes, energies = np.concatenate([codes, more]), np.concatenate([energies, found])
+        expansion = _refitted(clusters, codes, energies)
 
     series, _ = anneal(expansion.tables, start, betas, _AVERAGED, rng)
     kept = series[:, :, round(_LEFT_OUT * _AVERAGED) :].reshape(PILOTS, -1) / n
@@ -138,7 +138,8 @@ def pilot(
             "the number of temperatures, {from: …, to: …, n: …}"
         )
         raise ValueError(msg)
-    return Pilot((lowest, *rungs[1:-1], highest), measured, spread, len(energies))
+    forbidden = int(np.isinf(energies).sum())
+    return Pilot((lowest, *rungs[1:-1], highest), measured, spread, len(energies), forbidden)
 
 
 def anneal(
@@ -168,6 +169,21 @@ def anneal(
                 series[level, repeat, sample] = energy
             decorations[level, repeat] = codes
     return series, decorations
+
+
+def _refitted(
+    clusters: Clusters, codes: NDArray[np.int64], energies: NDArray[np.float64]
+) -> Surrogate:
+    known = np.isfinite(energies)
+    return fit(clusters, clusters.vectors(codes[known]), energies[known])
+
+
+def _spread(residuals: NDArray[np.float64]) -> float:
+    """Return the standard deviation of residuals (T, R) about their means, infinite ones aside."""
+    groups = [row[np.isfinite(row)] for row in residuals]
+    freedom = sum(max(len(group) - 1, 0) for group in groups)
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
+    return float(np.sqrt(squares / freedom)) if freedom else 0.0
 
 
 def _never_frozen(variances: NDArray[np.float64], samples: int) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from hea_flows.alloy.chains import Chain, SamplerSettings, filling
 from hea_flows.alloy.cluster_tables import Clusters
 from hea_flows.alloy.clusters import cluster_space
-from hea_flows.alloy.energy_models import DecorationEnergies, finite_energies
+from hea_flows.alloy.energy_models import DecorationEnergies, checked_energies
 from hea_flows.alloy.order_parameters import count_matrix, neighbour_pairs
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.surrogate import Surrogate, fit, flat
@@ -34,6 +34,8 @@ from hea_flows.alloy.surrogate import Surrogate, fit, flat
 TARGET = 0.3
 #: Longest block, in trials per site: by then the expansion has forgotten where it came from.
 LONGEST = 20.0
+#: Most random decorations that are tried for the start of a chain.
+_ATTEMPTS = 20
 
 
 class Sampler:
@@ -42,7 +44,7 @@ class Sampler:
     Parameters
     ----------
     model
-        Energies of decorations.
+        Energies of decorations; an infinite one forbids its decoration.
     alloy, supercell
         The host and its supercell, shape (3, 3).
     counts
@@ -57,7 +59,7 @@ class Sampler:
     ValueError
         If `counts` do not fill the supercell, or name an element that the alloy does not have.
     ArithmeticError
-        If the model returns an energy that is not finite.
+        If the model returns an energy that is not a number, or finds no decoration to start from.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class Sampler:
         self.step = 0
         #: Energies that the model was asked for.
         self.evaluations = 0
+        #: How many of them were infinite: decorations that no chain may have.
+        self.forbidden = 0
         self._seen: list[NDArray[np.int64]] = []
         self._known: list[NDArray[np.float64]] = []
         self._accepted = np.zeros(shape, dtype=np.int64)
@@ -150,20 +154,22 @@ class Sampler:
         self._record()
 
     def _start(self) -> None:
-        settings = self.settings
-        for place in np.ndindex(self._energies.shape):
-            self._codes[place] = self._rngs[place].permutation(self._filling)
+        for _ in range(_ATTEMPTS):
+            lost = ~np.isfinite(self._energies)
+            for place in zip(*np.nonzero(lost), strict=True):
+                self._codes[place] = self._rngs[place].permutation(self._filling)
+            self._energies[lost] = self._evaluate(self._codes[lost])
+            self._remember(self._codes[lost], self._energies[lost])
+            if np.isfinite(self._energies).all():
+                break
+        else:
+            msg = f"no decoration to start from: {_ATTEMPTS} random ones in a row have no energy"
+            raise ArithmeticError(msg)
         self._initial = self._codes.copy()
-        flat_codes = self._codes.reshape(-1, self.n_units)
-        extra = settings.training if self._adaptive else 0
-        drawn = [self._random.permutation(self._filling) for _ in range(extra)]
-        everything = np.concatenate(
-            [flat_codes, np.array(drawn, dtype=np.int64).reshape(extra, self.n_units)]
-        )
-        energies = self._evaluate(everything)
-        self._energies = energies[: len(flat_codes)].reshape(self._energies.shape)
         if self._adaptive:
-            self._seen, self._known = [everything], [energies / self.n_units]
+            extra = range(self.settings.training)
+            drawn = np.array([self._random.permutation(self._filling) for _ in extra])
+            self._remember(drawn, self._evaluate(drawn))
             self._refit()
             self._log_block[:] = np.log(0.3 * self.n_units)
         self._started = True
@@ -175,7 +181,16 @@ class Sampler:
 
     def _evaluate(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         self.evaluations += len(codes)
-        return finite_energies(self.model, codes, self.alloy.elements)
+        energies = checked_energies(self.model, codes, self.alloy.elements)
+        self.forbidden += int(np.isinf(energies).sum())
+        return energies
+
+    def _remember(self, codes: NDArray[np.int64], energies: NDArray[np.float64]) -> None:
+        """Keep energies for the next fit."""
+        if self._adaptive:
+            known = np.isfinite(energies)
+            self._seen.append(codes[known])
+            self._known.append(energies[known] / self.n_units)
 
     def _propose_and_decide(self) -> None:
         shape, blocks = self._energies.shape, self.blocks
@@ -199,8 +214,7 @@ class Sampler:
         if self.step >= self.settings.burn_in:
             self._accepted += accept
         elif self._adaptive:
-            self._seen.append(proposed[moved])
-            self._known.append(energies[moved] / self.n_units)
+            self._remember(proposed[moved], energies[moved])
             gain = 2.0 / (1.0 + self.step) ** 0.6
             self._log_block += gain * (chance.mean(axis=1) - TARGET) / TARGET
             self._log_block = np.clip(self._log_block, 0.0, np.log(LONGEST * self.n_units))
@@ -285,7 +299,7 @@ class Sampler:
             "rmse": np.array([s.rmse for s in self._surrogates]),
             "accepted": self._accepted,
             "exchanged": self._exchanged,
-            "numbers": np.array([self.step, self.evaluations, int(self._started)]),
+            "numbers": np.array([self.step, self.evaluations, self.forbidden, int(self._started)]),
             "generators": np.array([json.dumps(g.bit_generator.state) for g in generators]),
             "series": self._series[:rows],
             "seen": np.concatenate([np.empty((0, self.n_units), dtype=np.int64), *self._seen]),
@@ -319,7 +333,8 @@ class Sampler:
             for row, rmse in zip(state["parameters"], state["rmse"], strict=True)
         ]
         self._accepted, self._exchanged = state["accepted"].copy(), state["exchanged"].copy()
-        self.step, self.evaluations, started = (int(x) for x in state["numbers"])
+        numbers = (int(x) for x in state["numbers"])
+        self.step, self.evaluations, self.forbidden, started = numbers
         self._started = bool(started)
         generators = [*self._rngs.values(), self._exchanges, self._random]
         for generator, text in zip(generators, state["generators"].tolist(), strict=True):

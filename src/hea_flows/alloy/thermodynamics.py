@@ -93,6 +93,8 @@ class Decomposition:
 def decompositions(
     elements: Sequence[str],
     mixing_enthalpies: Mapping[frozenset[str], float] | Mapping[tuple[str, ...], float],
+    *,
+    partial: bool = False,
 ) -> list[Decomposition]:
     """Return every decomposition of an equimolar alloy with its enthalpy and entropy.
 
@@ -106,6 +108,8 @@ def decompositions(
     mixing_enthalpies
         Mixing enthalpy of each equimolar phase (eV/unit of that phase), by its elements in any
         order; end members count as 0 where they are not given.
+    partial
+        Leave out decompositions with a phase that has no enthalpy, rather than refuse.
 
     Returns
     -------
@@ -127,12 +131,15 @@ def decompositions(
         table.setdefault(frozenset([element]), 0.0)
     partitions = set_partitions(elements)
     phases = dict.fromkeys(phase for partition in partitions for phase in partition)
-    if missing := [",".join(p) for p in phases if frozenset(p) not in table]:
+    missing = [",".join(p) for p in phases if frozenset(p) not in table]
+    if missing and not partial:
         msg = f"no mixing enthalpy for the phases ({'), ('.join(missing)}); give each in eV/unit"
         raise ValueError(msg)
     n = len(elements)
     result = []
     for partition in partitions:
+        if any(frozenset(p) not in table for p in partition):
+            continue
         enthalpy = sum(len(p) * table[frozenset(p)] for p in partition) / n
         # One logarithm of an integer: equal entropies are equal numbers, for example of 4+1+1+1+1
         # and 2+2+2+2.

@@ -273,7 +273,7 @@ class ThermodynamicsSpec(Record):
     n_random: int = Field(500, ge=2)
     mode: Mode = "relaxed"
     fmax: float = Field(0.05, gt=0)
-    max_steps: int = Field(100, ge=1)
+    max_steps: int = Field(300, ge=1)
     sqs_labels: LabelSpec | Literal["reference"] | None = Field(
         None,
         description="Label the SQS too: as the campaign's labels (reference), or as given here.",

@@ -14,11 +14,9 @@ import numpy as np
 import torch
 from ase import Atoms
 from chgnet.model.model import BatchedGraph, CHGNet
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from hea_flows.alloy.energy_models import DecorationEnergies
-from hea_flows.alloy.prototypes import Alloy
 from hea_flows.engines import chgnet_layers, methods, model_files, potential, training
 from hea_flows.engines.chgnet_lattice import LatticeCHGNet
 from hea_flows.engines.chgnet_layers import Expansions, Wiring
@@ -266,9 +264,11 @@ class CHGNetPotential:
             module.angle_basis_expansion(directions[angles[:, 2]], directions[angles[:, 4]]),
         )
 
-    def on_lattice(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies | None:
-        """Return the energies of decorations of a lattice, where there is a quick way to them."""
-        return LatticeCHGNet(self, alloy, supercell, a) if self.quick else None
+    def recolouring(
+        self, graph: dict[str, Any]
+    ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]] | None:
+        """Return the energies for other atomic numbers (B, N), where there is a quick way."""
+        return LatticeCHGNet(self, graph).energies if self.quick else None
 
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""

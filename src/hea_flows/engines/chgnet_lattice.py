@@ -3,64 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hea_flows.alloy.energy_models import integer_rows
-from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.prototypes import Alloy
 from hea_flows.engines import chgnet_layers
-from hea_flows.engines.chgnet_layers import Wiring
+from hea_flows.engines.chgnet_layers import Expansions, Wiring
 
 
 class LatticeCHGNet:
-    """Energies of decorations of one supercell on its ideal lattice.
+    """Energies of structures that share their geometry.
 
     Parameters
     ----------
     potential
         A loaded `hea_flows.engines.chgnet.CHGNetPotential` that is `quick`.
-    alloy, supercell
-        The host and its supercell, shape (3, 3).
-    a
-        Lattice constant (Å).
+    graph
+        The graph of one of them, as `potential` prepares it.
     """
 
-    def __init__(self, potential: Any, alloy: Alloy, supercell: ArrayLike, a: float) -> None:  # noqa: ANN401
-        self.name = f"fixed lattice, a = {a:g} Å"
-        rows = integer_rows(supercell)
-        self._units = abs(round(np.linalg.det(np.array(rows))))
-        atoms = Ordering(alloy, rows, (alloy.elements[0],) * self._units).to_atoms(a)
-        self._numbers = np.array([atomic_numbers[e] for e in alloy.elements])
-        self._alloyed = np.arange(self._units) * alloy.atoms_per_unit
+    def __init__(self, potential: Any, graph: dict[str, Any]) -> None:  # noqa: ANN401
+        self.potential, self.graph = potential, graph
         self.module = potential.module.requires_grad_(requires_grad=False).eval()
-        batch = potential.collate(potential.prepare([atoms]))
-        strains = batch.positions.new_zeros((1, 3, 3))
-        with torch.no_grad():
-            self._known = potential.expansions(batch, batch.positions, strains)
-        self._wiring = Wiring.of(batch.inputs)
         composition = self.module.composition_model
         self._own = None if composition is None else composition.fc.weight[0].double()
+        self._geometry = lru_cache(maxsize=2)(self._batch)  # of whole batches, and of the last one
 
-    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the energies (eV per cell) of decorations (B, n_sites), atoms summed in float64.
-
-        One decoration at a time: on a CPU larger batches leave its caches and are slower.
-        """
-        rows = np.asarray(codes, dtype=np.int64).reshape(-1, self._units)
-        return np.array([self._energy(row) for row in rows], dtype=np.float64)
-
-    def _energy(self, codes: NDArray[np.int64]) -> float:
-        species = self._wiring.species.clone()
-        species[self._alloyed] = torch.from_numpy(self._numbers[codes] - 1).to(species)
+    def _batch(self, size: int) -> tuple[Wiring, Expansions]:
+        batch = self.potential.collate([self.graph] * size)
+        strains = batch.positions.new_zeros((size, 3, 3))
         with torch.no_grad():
-            wired = replace(self._wiring, species=species)
-            atoms = chgnet_layers.atom_energies(self.module, wired, self._known)
-            energy = atoms.double().sum()
+            known = self.potential.expansions(batch, batch.positions, strains)
+        return Wiring.of(batch.inputs), known
+
+    def energies(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell) for atomic numbers (B, N), summed in float64."""
+        wiring, known = self._geometry(len(numbers))
+        species = torch.from_numpy(numbers.ravel() - 1).to(wiring.species)
+        with torch.no_grad():
+            atoms = chgnet_layers.atom_energies(
+                self.module, replace(wiring, species=species), known
+            )[:, 0].double()
             if self._own is not None:
-                energy = energy + self._own[species].sum()
-        return float(energy)
+                atoms = atoms + self._own[species]
+        energies: NDArray[np.float64] = atoms.view(len(numbers), -1).sum(1).cpu().numpy()
+        return energies

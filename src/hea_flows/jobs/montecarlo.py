@@ -126,7 +126,14 @@ class MonteCarloMaker(Maker):
                 return known.model_copy(update=reused | {"versions": known.versions})
             model = local_model(finetune)
             energies = decoration_energies(
-                model, host, supercell, a, mode=spec.mode, device=get_settings().device
+                model,
+                host,
+                supercell,
+                a,
+                mode=spec.mode,
+                fmax=spec.fmax,
+                max_steps=spec.max_steps,
+                device=get_settings().device,
             )
             found = sampled(energies, alloy, spec, self.seed, folder, chains)
         if found is None:
@@ -201,6 +208,11 @@ def sampled(
     # Composition is fixed, so mixing energies differ from energies by one constant.
     shift = float(mixing_energies([0.0], [counts], ends)[0])
     random = run.references[len(ends) :] + shift
+    forbidden = sampler.forbidden + int(np.isinf(random).sum())
+    random = random[np.isfinite(random)]
+    if not np.isfinite(shift) or len(random) < 2:
+        msg = "end members or random decorations did not relax; raise max_steps or fmax"
+        raise ArithmeticError(msg)
     chains = sampler.chains()
     kept = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
     averages = temperature_records(kept, random)
@@ -221,6 +233,7 @@ def sampled(
         "separation": separation_record(averages, host.elements, rng),
         "series": series.to_file(),
         "evaluations": sampler.evaluations + len(codes) + (found.evaluations if found else 0),
+        "forbidden": forbidden + (found.forbidden if found else 0),
         "seconds": run.seconds,
     }
 
@@ -244,6 +257,7 @@ def chosen_ladder(
     return LadderRecord(
         temperatures=list(found.temperatures),
         evaluations=found.evaluations,
+        forbidden=found.forbidden,
         spread_mev=1e3 * found.spread,
     )
 

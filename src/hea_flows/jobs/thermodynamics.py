@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from ase.calculators.calculator import BaseCalculator
 from jobflow import Maker, job
 
-from hea_flows.alloy.energy_models import AseEnergyModel
 from hea_flows.alloy.mixing import mixing_energies
 from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.prototypes import Alloy
@@ -27,6 +25,7 @@ from hea_flows.alloy.thermodynamics import (
 from hea_flows.alloy.transition_interval import decomposition_temperature_interval
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.engines.registry import family
+from hea_flows.jobs.cell_energies import CellEnergies
 from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.model_error import mixing_error
 from hea_flows.jobs.montecarlo import mean_lattice_constant
@@ -101,19 +100,47 @@ class ThermodynamicsMaker(Maker):
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
         model = local_model(finetune)
-        calculator = family(model.family).calculator(model, device=get_settings().device)
-        energy = self._energy(calculator, dataset, host)
+        energies = CellEnergies(
+            model,
+            spec.mode,
+            mean_lattice_constant(dataset) if spec.mode == "fixed lattice" else None,
+            spec.fmax,
+            spec.max_steps,
+        )
         identity = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
         ends = {e: Ordering(host, identity, (e,)) for e in host.elements}
-        pure = {e: energy(o) for e, o in ends.items()}
+        drawn = random_orderings(
+            host,
+            spec.random_supercell,
+            spec.n_random,
+            host.elements,
+            np.random.default_rng([self.seed, 0]),
+            composition="equimolar",
+        )
+        known = energies([*ends.values(), *phases.values(), *drawn])
+        pure, failed = {}, {}
+        for element, ordering in ends.items():
+            value = known[ordering.id]
+            if not isinstance(value, float):
+                msg = f"the end member of {element} has no energy: {value}"
+                raise RuntimeError(msg)  # noqa: TRY004  it is no matter of types
+            pure[element] = value
 
-        def mixing(ordering: Ordering) -> float:
-            [value] = mixing_energies([energy(ordering)], [ordering.counts], pure)
-            return float(value)
+        def mixing(name: str, ordering: Ordering) -> float | None:
+            value = known[ordering.id]
+            if isinstance(value, str):
+                failed[name] = value
+                return None
+            return float(mixing_energies([value], [ordering.counts], pure)[0])
 
-        enthalpies = {phase: mixing(ordering) for phase, ordering in phases.items()}
-        values, failed = self._random(host, mixing)
-        pool = decompositions(host.elements, enthalpies)
+        found = {phase: mixing(_name(phase), ordering) for phase, ordering in phases.items()}
+        enthalpies = {phase: value for phase, value in found.items() if value is not None}
+        lost = len(failed)
+        values = [v for o in drawn if (v := mixing(o.id, o)) is not None]
+        if len(values) < 2:
+            msg = f"only {len(values)} of {spec.n_random} random structures relaxed; see fmax"
+            raise RuntimeError(msg)
+        pool = decompositions(host.elements, enthalpies, partial=True)
         mean, sigma = float(np.mean(values)), float(np.std(values, ddof=1))
         depth = hull_depth(pool)
         defined = sigma > 0 and mean + depth > 0
@@ -143,59 +170,19 @@ class ThermodynamicsMaker(Maker):
             deed_per_atom=deed(sigma, mean, depth, atoms_per_unit=host.atoms_per_unit)
             if defined
             else None,
-            uncertainty=self._interval(host, enthalpies, benchmark),
+            uncertainty=None if lost else self._interval(host, enthalpies, benchmark),
             reference=None if reference is None else reference_phases(host, phases, reference),
             vibrations=None
             if spec.vibrations is None
             else phase_vibrations(
-                phases | {(e,): o for e, o in ends.items()}, pool, calculator, spec.vibrations
+                {p: o for p, o in phases.items() if p in enthalpies}
+                | {(e,): o for e, o in ends.items()},
+                pool,
+                family(model.family).calculator(model, device=get_settings().device),
+                spec.vibrations,
             ),
             failed=failed,
         )
-
-    def _energy(
-        self, calculator: BaseCalculator, dataset: DatasetDoc, host: Alloy
-    ) -> Callable[[Ordering], float]:
-        """Return the function that gives the model's energy of a cell (eV) in the wanted mode."""
-        spec = self.thermodynamics
-        fixed = mean_lattice_constant(dataset) if spec.mode == "fixed lattice" else None
-
-        def energy(ordering: Ordering) -> float:
-            evaluate = AseEnergyModel(
-                host,
-                ordering.supercell,
-                ordering.lattice_constant() if fixed is None else fixed,
-                calculator,
-                mode=spec.mode,
-                fmax=spec.fmax,
-                max_steps=spec.max_steps,
-            )
-            return evaluate.energy(ordering.species)
-
-        return energy
-
-    def _random(
-        self, host: Alloy, mixing: Callable[[Ordering], float]
-    ) -> tuple[list[float], dict[str, str]]:
-        """Return mixing energies (eV/unit) of random structures, and those that failed."""
-        spec = self.thermodynamics
-        values, failed = [], {}
-        for ordering in random_orderings(
-            host,
-            spec.random_supercell,
-            spec.n_random,
-            host.elements,
-            np.random.default_rng([self.seed, 0]),
-            composition="equimolar",
-        ):
-            try:
-                values.append(mixing(ordering))
-            except (RuntimeError, ArithmeticError) as error:
-                failed[ordering.id] = str(error)
-        if len(values) < 2:
-            msg = f"only {len(values)} of {spec.n_random} random structures relaxed; see fmax"
-            raise RuntimeError(msg)
-        return values, failed
 
     def _interval(
         self, host: Alloy, enthalpies: Mapping[Phase, float], benchmark: BenchmarkDoc | None

@@ -165,6 +165,7 @@ def _montecarlo(d: MonteCarloDoc) -> dict[str, Any]:
         "steps": d.settings.steps,
         "trials": sum(c.trials for c in d.chains),
         "evaluations": d.evaluations,
+        "forbidden decorations": d.forbidden,
         "series sha256": d.series.sha256,
     }
 

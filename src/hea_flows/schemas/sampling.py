@@ -73,6 +73,8 @@ class SamplingSettings(Record):
     average_from: int | None = Field(
         None, ge=0, description="Steps that are not averaged. Default: detected in each chain."
     )
+    fmax: float = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")
+    max_steps: int = Field(300, ge=1, description="Most moves of a relaxation.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -103,6 +105,7 @@ class LadderRecord(Record):
 
     temperatures: list[float] = Field(description="Chosen, from the coldest to the hottest (K).")
     evaluations: int = Field(description="Decorations that the model was asked for.")
+    forbidden: int = Field(0, description="How many of them did not relax.")
     spread_mev: float = Field(
         description="Standard deviation of the model about the pilot's cluster expansion at one "
         "temperature (meV/unit)."
@@ -205,6 +208,9 @@ class MonteCarloDoc(Document):
     )
     evaluations: int = Field(
         description="Decorations that the model was asked for, those of the ladder included."
+    )
+    forbidden: int = Field(
+        description="Decorations that did not relax; they have no energy and no chain holds them."
     )
     seconds: float
 
