@@ -8,7 +8,15 @@ import pytest
 import yaml
 
 from hea_flows.config import MonteCarloSpec, load_campaign, text_sha256
-from hea_flows.schemas import AlloySpec, AllWeights, Frozen, LoRA, Replay, TrainingSettings
+from hea_flows.schemas import (
+    AlloySpec,
+    AllWeights,
+    ExchangeLadder,
+    Frozen,
+    LoRA,
+    Replay,
+    TrainingSettings,
+)
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GOOD = {
@@ -154,6 +162,9 @@ def test_a_dataset_is_looked_up_beside_the_file(tmp_path: Path) -> None:
     assert campaign.labels.options["dataset"] == str(tmp_path / "card.json")
 
 
+LADDER = {"from": 200, "to": 1600, "acceptance": 0.3}
+
+
 def monte_carlo(**given: Any) -> MonteCarloSpec:
     return MonteCarloSpec.model_validate(given)
 
@@ -166,6 +177,14 @@ def test_a_ladder_of_temperatures_is_geometric() -> None:
         1600,
     ]
     assert monte_carlo(temperatures=[900, 300]).temperatures == [300, 900]
+
+
+def test_a_ladder_by_acceptance_is_kept_as_it_was_asked_for() -> None:
+    spec = monte_carlo(temperatures={"from": 200, "to": 1600, "acceptance": 0.3})
+    asked = ExchangeLadder(lowest=200, highest=1600, acceptance=0.3)
+    assert spec.temperatures == asked
+    assert spec.sampling.temperatures == asked
+    assert MonteCarloSpec.from_dict(spec.as_dict()) == spec
 
 
 def test_the_paper_samples_single_swaps_and_averages_the_last_3000() -> None:
@@ -187,6 +206,13 @@ def test_the_paper_samples_single_swaps_and_averages_the_last_3000() -> None:
         ({"temperatures": {"from": 9, "to": 12}}, r"a list \(K\), or \{from: 200, to: 1600, n: 8"),
         ({"temperatures": {"from": 9, "to": 12, "n": 2.5}}, "a list"),
         ({"temperatures": {"from": "a", "to": 12, "n": 2}}, "a list"),
+        ({"temperatures": LADDER | {"n": 4}}, "acceptance: 0.3}; got"),
+        ({"temperatures": LADDER | {"acceptance": "x"}}, "acceptance: 0.3}; got"),
+        ({"temperatures": LADDER | {"acceptance": 1}}, "above 0 and at most 0.9, got"),
+        ({"temperatures": LADDER | {"acceptance": 0}}, "above 0 and at most 0.9, got"),
+        ({"temperatures": LADDER | {"to": 9}}, "rise from above 0 K in 2 steps or more"),
+        ({"temperatures": LADDER, "exchange": False}, "but exchange is off; turn it on"),
+        ({"temperatures": LADDER, "preset": "paper"}, r"\(preset paper has none\)"),
         ({"shells": [1, 1]}, "shells: every one once"),
         ({"shells": [0]}, "greater than or equal to 1"),
         ({"steps": 100, "average_from": 95}, "fewer than 8 of 100 steps"),

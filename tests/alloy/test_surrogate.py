@@ -37,6 +37,13 @@ def test_noise_is_not_fitted() -> None:
     assert np.abs(predicted - noise.mean()).max() < 0.02
 
 
+def test_energies_that_are_all_the_same_are_found_again() -> None:
+    codes = decorations(8, 6)
+    surrogate = fit(CLUSTERS, CLUSTERS.vectors(codes), [-7.25] * 8)
+    assert [surrogate.tables.energy(c) for c in codes] == [-7.25 * 25] * 8
+    assert surrogate.rmse == 0
+
+
 def test_flat_and_refusals() -> None:
     codes = decorations(3, 6)
     assert flat(CLUSTERS).tables.energy(codes[0]) == 0

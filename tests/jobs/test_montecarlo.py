@@ -141,6 +141,70 @@ def test_a_limit_of_hours_stops_after_a_step_and_the_next_call_goes_on(
     assert before.startswith("step 31 of 32, ")
 
 
+LADDER = {"from": 300, "to": 1500, "acceptance": 0.7}
+SHORT = {"steps": 8, "burn_in": 4}
+
+
+def test_a_run_that_is_cut_short_keeps_its_ladder_and_evaluates_nothing_twice(
+    process: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the pilot, after the references and in a step."""
+    changes: dict[str, Any] = {"supercell": "3x3", "temperatures": LADDER} | SHORT
+    energies, known = process.PairEnergies.energies, []
+    due = {3, 4, 8}  # calls: three of the pilot, the references, two of the start, the steps
+    whole = process.sample(tmp_path / "whole", **changes)
+    rungs = whole["ladder"].temperatures
+    assert len(rungs) > 2
+    assert [r.temperature for r in whole["averages"]] == rungs
+
+    def dying(self: Any, codes: Any) -> Any:
+        if len(known) in due:
+            due.remove(len(known))
+            raise KeyboardInterrupt
+        known.append(len(codes))
+        return energies(self, codes)
+
+    monkeypatch.setattr(process.PairEnergies, "energies", dying)
+    found = None
+    while found is None:
+        try:
+            found = process.sample(tmp_path / "killed", max_hours=1e-9, **changes)
+        except KeyboardInterrupt:
+            kept = sampling_run.stored_ladder(tmp_path / "killed", "key")
+            assert kept == whole["ladder"]
+    assert not due
+    assert sum(known) == found["evaluations"] == whole["evaluations"]
+    assert {k: v for k, v in found.items() if k != "seconds"} == {
+        k: v for k, v in whole.items() if k != "seconds"
+    }
+    with pytest.raises(ValueError, match="belongs to a run of another model or settings"):
+        sampling_run.stored_ladder(tmp_path / "killed", "other")
+
+
+def test_what_is_asked_of_a_ladder_identifies_the_run(asked: list[int]) -> None:
+    store = memory()
+    spec = MonteCarloSpec.model_validate(SMALL.model_dump() | {"temperatures": LADDER})
+    first = run(store, MonteCarloMaker(monte_carlo=spec))
+    assert first.ladder is not None
+    assert first.ladder.evaluations == sum(asked[:3])
+    assert first.evaluations == sum(asked)
+    assert [r.temperature for r in first.averages] == first.ladder.temperatures
+    assert first.settings.temperatures == spec.temperatures
+    asked.clear()
+    again = run(store, MonteCarloMaker(monte_carlo=spec))
+    assert asked == []
+    assert again.ladder == first.ladder
+    other = spec.model_dump() | {"temperatures": LADDER | {"acceptance": 0.88}}
+    another = run(store, MonteCarloMaker(monte_carlo=MonteCarloSpec.model_validate(other)))
+    assert another.identity != first.identity
+    assert len(another.averages) > len(first.averages)
+    given = spec.model_dump() | {"temperatures": first.ladder.temperatures}
+    same = run(store, MonteCarloMaker(monte_carlo=MonteCarloSpec.model_validate(given)))
+    assert same.identity != first.identity
+    assert same.series == first.series  # the pilot takes nothing of the chains' randomness
+    assert same.ladder is None
+
+
 def test_progress_of_a_running_job_is_read_from_its_folder(
     connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

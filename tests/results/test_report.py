@@ -5,6 +5,7 @@ from math import nan, sqrt
 
 import pytest
 
+from hea_flows.results.facts import facts
 from hea_flows.results.order_tables import order_tables, separation_words
 from hea_flows.results.phase_tables import thermodynamics_tables
 from hea_flows.results.report import ReportInputs, headline_geometry, problems, summary
@@ -14,7 +15,13 @@ from hea_flows.results.tables import (
     summary_tables,
     with_error,
 )
-from hea_flows.schemas import Document, SeparationRecord, Vibrations
+from hea_flows.schemas import (
+    Document,
+    ExchangeLadder,
+    LadderRecord,
+    SeparationRecord,
+    Vibrations,
+)
 
 
 def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportInputs) -> None:
@@ -108,6 +115,31 @@ def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: ReportInputs) -> 
         "On cooling V-V is the first like pair whose CV passes 0.02, at 640 K (probability 100 %); "
         "it rises most steeply at 412 K (68 %: 390 to 431 K)." in table.caption
     )
+
+
+def test_exchanges_are_a_row_where_they_were_tried(inputs: ReportInputs) -> None:
+    [doc] = inputs.montecarlo
+    name = "exchanged with the next higher (%)"
+    assert name not in {row[0] for row in order_tables([doc])[0].rows}
+    chains = [
+        c.model_copy(update={"exchange_acceptance": share if c.temperature < 1000 else None})
+        for c, share in zip(doc.chains, 5 * [0.25, 0.36], strict=True)
+    ]
+    [table] = order_tables([doc.model_copy(update={"chains": chains})])
+    [row] = [row for row in table.rows if row[0] == name]
+    assert row[1:] == ["–"] + 4 * ["30.5"]
+
+
+def test_a_ladder_that_was_chosen_is_a_fact(inputs: ReportInputs) -> None:
+    [doc] = inputs.montecarlo
+    asked = ExchangeLadder(lowest=200, highest=1000, acceptance=0.3)
+    rungs = [r.temperature for r in doc.averages]
+    found = LadderRecord(temperatures=rungs, evaluations=188, spread_mev=1.1)
+    settings = doc.settings.model_copy(update={"temperatures": asked})
+    told = facts(doc.model_copy(update={"settings": settings, "ladder": found}))
+    assert (told["temperatures"], told["exchanges asked for"]) == ("5", "0.3")
+    assert told["evaluations of the pilot"] == "188"
+    assert "exchanges asked for" not in facts(doc)
 
 
 def test_an_error_that_is_not_known_stays_unknown() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hea_flows.alloy.prototypes import Alloy
 
 
 @dataclass(frozen=True)
@@ -102,3 +105,25 @@ class Chain:
     exchange_acceptance: float | None
     block: int
     trials: int
+
+
+def filling(alloy: Alloy, counts: Mapping[str, int], n_sites: int) -> NDArray[np.int64]:
+    """Return the species codes of a composition, element by element, shape (n_sites,).
+
+    Raises
+    ------
+    ValueError
+        If the counts do not fill the sites, name an element that the alloy does not have, or are
+        those of one element alone.
+    """
+    if unknown := sorted(set(counts) - set(alloy.elements)):
+        msg = f"species {unknown} are not of the alloy {list(alloy.elements)}"
+        raise ValueError(msg)
+    numbers = [counts.get(e, 0) for e in alloy.elements]
+    if min(numbers) < 0 or sum(numbers) != n_sites:
+        msg = f"the supercell has {n_sites} sites, counts {dict(counts)} fill {sum(numbers)}"
+        raise ValueError(msg)
+    if sum(n > 0 for n in numbers) < 2:
+        msg = f"nothing to swap: all sites hold one element, got {dict(counts)}"
+        raise ValueError(msg)
+    return np.repeat(np.arange(len(numbers), dtype=np.int64), numbers)

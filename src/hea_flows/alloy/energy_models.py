@@ -75,6 +75,25 @@ class LocalDecorationEnergies(DecorationEnergies, Protocol):
         ...
 
 
+def checked_energies(
+    model: DecorationEnergies, codes: NDArray[np.int64], elements: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the energies (eV per cell) of decorations, shape (B,); infinite ones are allowed.
+
+    Raises
+    ------
+    ArithmeticError
+        If one is not a number, or minus infinity.
+    """
+    energies = np.asarray(model.energies(codes), dtype=float)
+    odd = np.isnan(energies) | (energies == -np.inf)
+    if odd.any():
+        species = "".join(elements[c] for c in codes[int(odd.argmax())])
+        msg = f"the model's energy of decoration {species} is {energies[odd][0]} eV"
+        raise ArithmeticError(msg)
+    return energies
+
+
 def integer_rows(supercell: ArrayLike) -> IntMatrix:
     """Return an integer matrix as tuples of its rows."""
     return tuple(tuple(int(x) for x in row) for row in np.asarray(supercell))  # type: ignore[return-value]

@@ -116,6 +116,8 @@ def ladder(
         return found
 
     steps = len(climb(acceptance, np.inf)) - 1
+    if steps == 0:
+        return [float(lowest), float(highest)]
 
     def excess(rate: float) -> float:
         return exchange_probability(at(climb(rate, steps)[-1]), at(last)) - rate

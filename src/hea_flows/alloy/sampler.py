@@ -21,10 +21,10 @@ import numpy as np
 from ase.units import kB
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.chains import Chain, SamplerSettings
+from hea_flows.alloy.chains import Chain, SamplerSettings, filling
 from hea_flows.alloy.cluster_tables import Clusters
 from hea_flows.alloy.clusters import cluster_space
-from hea_flows.alloy.energy_models import DecorationEnergies
+from hea_flows.alloy.energy_models import DecorationEnergies, checked_energies
 from hea_flows.alloy.order_parameters import count_matrix, neighbour_pairs
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.surrogate import Surrogate, fit, flat
@@ -75,7 +75,7 @@ class Sampler:
         a = alloy.lattice_constant(alloy.elements[0])
         space = cluster_space(alloy, [c * a for c in settings.cutoffs])
         self.clusters = Clusters.of(space, alloy, supercell)
-        self._filling = _filling(alloy, counts, self.clusters.n_sites)
+        self._filling = filling(alloy, counts, self.clusters.n_sites)
         self._pairs = {s: neighbour_pairs(alloy, supercell, s) for s in settings.shells}
         order = np.argsort(settings.temperatures)
         self.temperatures = np.array(settings.temperatures, dtype=float)[order]
@@ -180,13 +180,8 @@ class Sampler:
         return self.settings.method == "nested"
 
     def _evaluate(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        energies = np.asarray(self.model.energies(codes), dtype=float)
         self.evaluations += len(codes)
-        odd = np.isnan(energies) | (energies == -np.inf)
-        if odd.any():
-            species = "".join(self.alloy.elements[c] for c in codes[int(odd.argmax())])
-            msg = f"the model's energy of decoration {species} is {energies[odd][0]} eV"
-            raise ArithmeticError(msg)
+        energies = checked_energies(self.model, codes, self.alloy.elements)
         self.forbidden += int(np.isinf(energies).sum())
         return energies
 
@@ -349,21 +344,6 @@ class Sampler:
         for shell, bonds in self._bonds.items():
             bonds[:rows] = state[f"bonds {shell}"]
         self._seen, self._known = [state["seen"].copy()], [state["known"].copy()]
-
-
-def _filling(alloy: Alloy, counts: Mapping[str, int], n_sites: int) -> NDArray[np.int64]:
-    """Return the species codes of a composition, element by element, shape (n_sites,)."""
-    if unknown := sorted(set(counts) - set(alloy.elements)):
-        msg = f"species {unknown} are not of the alloy {list(alloy.elements)}"
-        raise ValueError(msg)
-    numbers = [counts.get(e, 0) for e in alloy.elements]
-    if min(numbers) < 0 or sum(numbers) != n_sites:
-        msg = f"the supercell has {n_sites} sites, counts {dict(counts)} fill {sum(numbers)}"
-        raise ValueError(msg)
-    if sum(n > 0 for n in numbers) < 2:
-        msg = f"nothing to swap: all sites hold one element, got {dict(counts)}"
-        raise ValueError(msg)
-    return np.repeat(np.arange(len(numbers), dtype=np.int64), numbers)
 
 
 def _generators(seed: int, number: int) -> list[np.random.Generator]:

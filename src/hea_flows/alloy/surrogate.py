@@ -61,7 +61,11 @@ def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogat
         msg = f"a cluster expansion needs two finite energies or more, got {len(y)}"
         raise ValueError(msg)
     used = 1 + np.argsort(clusters.sizes, kind="stable")[: max(1, len(y) // 2)]
-    level, scale = float(y.mean()), float(y.std()) or 1.0
+    level, scale = float(y.mean()), float(y.std())
+    parameters = np.zeros(x.shape[1])
+    if np.ptp(y) == 0:  # one energy for all, which no regression scales
+        parameters[0] = y[0]
+        return Surrogate(parameters, clusters.tables(parameters), 0.0)
     centre = x[:, used].mean(axis=0)
     optimizer = Optimizer(
         (x[:, used] - centre, (y - level) / scale),
@@ -71,7 +75,6 @@ def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogat
         fit_intercept=False,
     )
     optimizer.train()
-    parameters = np.zeros(x.shape[1])
     parameters[used] = scale * optimizer.parameters
     parameters[0] = level - float(centre @ parameters[used])
     residual = x @ parameters - y

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from hea_flows.alloy.ordering import IntMatrix
 from hea_flows.alloy.prototypes import Alloy
 from hea_flows.alloy.random_structures import composition_counts, supercell_matrix
-from hea_flows.schemas import ModelSpec, Record, SamplingSettings
+from hea_flows.schemas import ExchangeLadder, ModelSpec, Record, SamplingSettings
 
 Mode = Literal["fixed lattice", "relaxed"]
 
@@ -152,7 +152,8 @@ class BenchmarkSpec(Record):
 class MonteCarloSpec(SamplingSettings):
     """Canonical Monte Carlo at several temperatures, with repeats.
 
-    ``temperatures: {from: 200, to: 1600, n: 8}`` is a geometric ladder; ``preset: paper`` the
+    ``temperatures: {from: 200, to: 1600, n: 8}`` is a geometric ladder, ``{from: 200, to: 1600,
+    acceptance: 0.3}`` one whose neighbours exchange at about that rate; ``preset: paper`` the
     paper's sampling: four runs of 5000 single swaps, averages from the last 3000.
     """
 
@@ -217,19 +218,35 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def ladder(given: dict[str, Any]) -> list[float]:
-    """Return the temperatures (K) of ``{from: 200, to: 1600, n: 8}``, a geometric series."""
+def ladder(given: dict[str, Any]) -> list[float] | dict[str, Any]:
+    """Return the temperatures (K) of ``{from: 200, to: 1600, n: 8}``, a geometric series.
+
+    Of ``{from: 200, to: 1600, acceptance: 0.3}`` the fields of an `ExchangeLadder`; these, too,
+    are accepted.
+    """
+    plain = {k: v for k, v in given.items() if not k.startswith("@")}
+    if set(plain) == set(ExchangeLadder.model_fields):
+        return plain
     numbers = all(
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
         for v in given.values()
     )
-    if set(given) != {"from", "to", "n"} or not numbers or given["n"] != int(given["n"]):
-        msg = f"temperatures are a list (K), or {{from: 200, to: 1600, n: 8}}; got {given}"
+    known = set(given) in ({"from", "to", "n"}, {"from", "to", "acceptance"})
+    if not known or not numbers or given.get("n", 2) != int(given.get("n", 2)):
+        msg = (
+            "temperatures are a list (K), or {from: 200, to: 1600, n: 8}, or {from: 200, to: 1600, "
+            f"acceptance: 0.3}}; got {given}"
+        )
         raise ValueError(msg)
-    low, high, n = float(given["from"]), float(given["to"]), int(given["n"])
+    low, high, n = float(given["from"]), float(given["to"]), int(given.get("n", 2))
     if not 0 < low < high or n < 2:
         msg = f"temperatures rise from above 0 K in 2 steps or more, got {given}"
         raise ValueError(msg)
+    if "acceptance" in given:
+        if not 0 < given["acceptance"] <= 0.9:
+            msg = f"the acceptance of exchanges is above 0 and at most 0.9, got {given}"
+            raise ValueError(msg)
+        return {"lowest": low, "highest": high, "acceptance": given["acceptance"]}
     return [round(low * (high / low) ** (i / (n - 1)), 3) for i in range(n)]
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
 from hea_flows.engines import methods
 from hea_flows.engines.registry import family
+from hea_flows.engines.run_lock import alone
 from hea_flows.engines.targets import with_energies
-from hea_flows.engines.training_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.dataset import split_atoms
 from hea_flows.jobs.identity import found_again, identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from hea_flows.alloy.chains import SamplerSettings
 from hea_flows.alloy.energy_models import DecorationEnergies
 from hea_flows.alloy.mixing import mixing_energies
+from hea_flows.alloy.pilot import pilot
 from hea_flows.alloy.sampler import Sampler
 from hea_flows.config import MonteCarloSpec
 from hea_flows.engines.decorations import decoration_energies
-from hea_flows.engines.training_lock import alone
+from hea_flows.engines.run_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.identity import found_again, identity
-from hea_flows.jobs.sampling_run import SamplingRun
+from hea_flows.jobs.sampling_run import SamplingRun, stored_ladder
 from hea_flows.jobs.sampling_summary import (
     AveragedChain,
     chain_record,
@@ -32,7 +34,9 @@ from hea_flows.schemas import (
     ChainSeries,
     DatasetDoc,
     Document,
+    ExchangeLadder,
     FineTuneDoc,
+    LadderRecord,
     MonteCarloDoc,
     SamplingSettings,
 )
@@ -183,9 +187,19 @@ def sampled(
     supercell, counts = spec.cell(host)
     settings = spec.sampling
     codes = reference_codes(counts, settings.random, seed)
-    sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings), seed)
-    n = sampler.n_units
-    run = SamplingRun(sampler, folder, key, lambda: energies.energies(codes) / n, tell=say)
+    begun, found = time.monotonic(), None
+    if isinstance(settings.temperatures, ExchangeLadder):
+        found = stored_ladder(folder, key) or chosen_ladder(energies, alloy, spec, seed)
+    sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings, found), seed)
+    run = SamplingRun(
+        sampler,
+        folder,
+        key,
+        lambda: energies.energies(codes) / sampler.n_units,
+        tell=say,
+        ladder=found,
+        seconds=time.monotonic() - begun,
+    )
     run.resume()
     if not run.advance(spec.max_hours):
         return None
@@ -210,6 +224,7 @@ def sampled(
         "supercell": supercell,
         "seed": seed,
         "settings": settings,
+        "ladder": found,
         "end_points": ends,
         "random_mev": 1e3 * float(random.mean()),
         "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
@@ -217,16 +232,46 @@ def sampled(
         "averages": averages,
         "separation": separation_record(averages, host.elements, rng),
         "series": series.to_file(),
-        "evaluations": sampler.evaluations + len(codes),
-        "forbidden": forbidden,
+        "evaluations": sampler.evaluations + len(codes) + (found.evaluations if found else 0),
+        "forbidden": forbidden + (found.forbidden if found else 0),
         "seconds": run.seconds,
     }
 
 
-def sampler_settings(settings: SamplingSettings) -> SamplerSettings:
-    """Return settings as the sampler takes them."""
+def chosen_ladder(
+    energies: DecorationEnergies, alloy: AlloySpec, spec: MonteCarloSpec, seed: int
+) -> LadderRecord:
+    """Run the pilot that chooses temperatures whose neighbours exchange at the rate asked for."""
+    asked, host = spec.temperatures, alloy.to_alloy()
+    assert isinstance(asked, ExchangeLadder)
+    say(f"a pilot run chooses temperatures from {asked.lowest:g} to {asked.highest:g} K")
+    found = pilot(
+        energies,
+        host,
+        *spec.cell(host),
+        asked.lowest,
+        asked.highest,
+        asked.acceptance,
+        np.random.default_rng([seed, 3]),
+    )
+    return LadderRecord(
+        temperatures=list(found.temperatures),
+        evaluations=found.evaluations,
+        forbidden=found.forbidden,
+        spread_mev=1e3 * found.spread,
+    )
+
+
+def sampler_settings(
+    settings: SamplingSettings, ladder: LadderRecord | None = None
+) -> SamplerSettings:
+    """Return settings as the sampler takes them, with the temperatures of a ladder if asked for."""
+    temperatures = ladder.temperatures if ladder else settings.temperatures
+    if isinstance(temperatures, ExchangeLadder):
+        msg = f"the temperatures of {temperatures} are not chosen yet"
+        raise TypeError(msg)
     return SamplerSettings(
-        temperatures=tuple(settings.temperatures),
+        temperatures=tuple(temperatures),
         runs=settings.runs,
         method=settings.method,
         steps=settings.steps,

@@ -20,6 +20,7 @@ from hea_flows.alloy.sampler import Sampler
 from hea_flows.alloy.statistics import effective_samples
 from hea_flows.engines.walltime import OutOfTimeError, seconds_left
 from hea_flows.engines.whole_files import clear_partial, write_bytes
+from hea_flows.schemas import LadderRecord
 
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"
@@ -53,6 +54,9 @@ class SamplingRun:
         part of the state.
     tell
         Called with one line about the progress after every write.
+    ladder
+        Where the sampler's temperatures come from, if a pilot run chose them. It is part of the
+        state; see `stored_ladder`.
     """
 
     sampler: Sampler
@@ -62,6 +66,7 @@ class SamplingRun:
     tell: Callable[[str], None] = print
     #: Seconds that all steps so far took, those before an interruption included.
     seconds: float = 0.0
+    ladder: LadderRecord | None = None
     #: What `reference` returned.
     references: NDArray[np.float64] | None = None
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=20))
@@ -82,12 +87,10 @@ class SamplingRun:
         clear_partial(self.path)
         if not self.path.exists():
             return
+        about = _about(self.path, self.identity)
         state = read_state(self.path)
-        about = json.loads(str(state.pop(_ABOUT)))
-        if (about.get("format"), about.get("identity")) != (_FORMAT, self.identity):
-            msg = f"{self.path} belongs to a run of another model or settings; remove it first"
-            raise ValueError(msg)
-        self.references = state.pop(_REFERENCES)
+        del state[_ABOUT]
+        self.references = state.pop(_REFERENCES, None)
         self.sampler.restore(state)
         self.seconds = float(about["seconds"])
 
@@ -99,10 +102,13 @@ class SamplingRun:
         OutOfTimeError
             If the batch job ends before another step would; the state is on disk.
         """
+        if self.ladder is not None and not self.path.exists():
+            self._write()
         begun = time.monotonic()
         if self.references is None:
             self.references = self.reference()
             self.seconds += time.monotonic() - begun
+            self._write()
         written, pause = begun, EVERY
         while not self.sampler.finished:
             self._check_time()
@@ -133,9 +139,16 @@ class SamplingRun:
             raise OutOfTimeError(msg)
 
     def _write(self) -> None:
-        about = {"format": _FORMAT, "identity": self.identity, "seconds": self.seconds}
-        assert self.references is not None
-        more = {_ABOUT: np.array(json.dumps(about)), _REFERENCES: self.references}
+        about: dict[str, Any] = {
+            "format": _FORMAT,
+            "identity": self.identity,
+            "seconds": self.seconds,
+        }
+        if self.ladder is not None:
+            about["ladder"] = self.ladder.model_dump()
+        more = {_ABOUT: np.array(json.dumps(about))}
+        if self.references is not None:
+            more[_REFERENCES] = self.references
         write_state(self.path, self.sampler.state() | more)
         self.tell(self.progress())
 
@@ -158,6 +171,29 @@ class SamplingRun:
             f"{done}, {trials} trials, {100 * acceptance:.0f} % of steps accepted, at least "
             f"{min(by_temperature.values()):.0f} effective samples per temperature{told}"
         )
+
+
+def stored_ladder(folder: Path, identity: str) -> LadderRecord | None:
+    """Return the ladder of a run whose state is on disk; None if there is no state.
+
+    Raises
+    ------
+    ValueError
+        If it is the state of another run.
+    """
+    path = folder / STATE_FILE
+    found = _about(path, identity).get("ladder") if path.exists() else None
+    return None if found is None else LadderRecord.model_validate(found)
+
+
+def _about(path: Path, identity: str) -> dict[str, Any]:
+    """Read what a state belongs to."""
+    with np.load(path, allow_pickle=False) as arrays:
+        about: dict[str, Any] = json.loads(str(arrays[_ABOUT]))
+    if (about.get("format"), about.get("identity")) != (_FORMAT, identity):
+        msg = f"{path} belongs to a run of another model or settings; remove it first"
+        raise ValueError(msg)
+    return about
 
 
 def write_state(path: Path, state: dict[str, NDArray[Any]]) -> None:

@@ -13,6 +13,7 @@ from hea_flows.schemas import (
     DatabaseDoc,
     DatasetDoc,
     Document,
+    ExchangeLadder,
     FineTuneDoc,
     GrowthDoc,
     LabelDoc,
@@ -157,7 +158,8 @@ def _montecarlo(d: MonteCarloDoc) -> dict[str, Any]:
         "method": d.settings.method,
         "seed": d.seed,
         "sites": d.n_sites,
-        "temperatures": len(d.settings.temperatures),
+        "temperatures": len(d.averages),
+        **_ladder(d),
         "runs": d.settings.runs,
         "burn-in": d.settings.burn_in,
         "steps": d.settings.steps,
@@ -165,6 +167,16 @@ def _montecarlo(d: MonteCarloDoc) -> dict[str, Any]:
         "evaluations": d.evaluations,
         "forbidden decorations": d.forbidden,
         "series sha256": d.series.sha256,
+    }
+
+
+def _ladder(d: MonteCarloDoc) -> dict[str, Any]:
+    asked = d.settings.temperatures
+    if d.ladder is None or not isinstance(asked, ExchangeLadder):
+        return {}
+    return {
+        "exchanges asked for": asked.acceptance,
+        "evaluations of the pilot": d.ladder.evaluations,
     }
 
 

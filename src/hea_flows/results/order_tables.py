@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import nan
+from statistics import fmean
 
 from hea_flows.results.tables import Table, number, with_error
 from hea_flows.schemas import MonteCarloDoc
@@ -40,6 +41,7 @@ def _order_table(doc: MonteCarloDoc, shell: int) -> Table:
         ["R-hat", *(number(r.r_hat, 2) for r in rows)],
         ["effective samples", *(number(r.effective_samples, 0) for r in rows)],
         ["acceptance (%)", *(number(100 * r.acceptance, 1) for r in rows)],
+        *_exchanges(doc),
         ["runs", *(str(r.n_runs) for r in rows)],
         ["trials in all", *(number(r.trials, 0) for r in rows)],
     ]
@@ -50,6 +52,18 @@ def _order_table(doc: MonteCarloDoc, shell: int) -> Table:
         ["pair", *(f"{r.temperature:g} K" for r in rows)],
         body,
     )
+
+
+def _exchanges(doc: MonteCarloDoc) -> list[list[str]]:
+    """Return the row of exchanges with the next higher temperature, if any were tried."""
+    made: dict[float, list[float]] = {r.temperature: [] for r in doc.averages[::-1]}
+    for chain in doc.chains:
+        if chain.exchange_acceptance is not None:
+            made[chain.temperature].append(chain.exchange_acceptance)
+    if not any(made.values()):
+        return []
+    shares = [number(100 * fmean(x) if x else None, 1) for x in made.values()]
+    return [["exchanged with the next higher (%)", *shares]]
 
 
 def shell_name(shell: int) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from hea_flows.alloy.order_parameters import pair_labels
 from hea_flows.schemas.documents import Document
@@ -22,12 +22,39 @@ ByShell = dict[str, dict[str, float]]
 _FILE = "series.npz"
 
 
+class ExchangeLadder(Record):
+    """Temperatures that a pilot run chooses: neighbouring replicas exchange at about one rate."""
+
+    lowest: float = Field(gt=0, allow_inf_nan=False, description="K")
+    highest: float = Field(gt=0, allow_inf_nan=False, description="K")
+    acceptance: float = Field(gt=0, le=0.9, description="Share of exchanges that are made.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.lowest >= self.highest:
+            msg = f"a ladder rises, got {self.lowest:g} to {self.highest:g} K"
+            raise ValueError(msg)
+        return self
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401
+    return "ladder" if isinstance(value, dict | ExchangeLadder) else "list"
+
+
+#: K, each once; kept from the coldest to the hottest. Or what a ladder is chosen by.
+Temperatures = Annotated[
+    Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1), Tag("list")
+    ]
+    | Annotated[ExchangeLadder, Tag("ladder")],
+    Discriminator(_kind),
+]
+
+
 class SamplingSettings(Record):
     """How decorations are sampled; see `hea_flows.alloy.sampler.SamplerSettings`."""
 
-    temperatures: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
-        min_length=1, description="K, each once; kept from the coldest to the hottest."
-    )
+    temperatures: Temperatures
     runs: int = Field(4, ge=1, description="Independent chains per temperature.")
     method: Literal["nested", "swaps"] = Field(
         "nested",
@@ -51,11 +78,19 @@ class SamplingSettings(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for name, values in (("temperatures", self.temperatures), ("shells", self.shells)):
-            if len(set(values)) < len(values):
+        given = {"shells": self.shells, "temperatures": self.temperatures}
+        for name, values in given.items():
+            if isinstance(values, list) and len(set(values)) < len(values):
                 msg = f"{name}: every one once, got {values}"
                 raise ValueError(msg)
-        self.temperatures.sort()
+        if isinstance(self.temperatures, list):
+            self.temperatures.sort()
+        elif not self.exchange:
+            msg = (
+                "temperatures are chosen by the acceptance of exchanges, but exchange is off; turn "
+                "it on (preset paper has none), or give their number, {from: 200, to: 1600, n: 8}"
+            )
+            raise ValueError(msg)
         if self.average_from is not None and self.average_from > self.steps - 8:
             msg = (
                 f"average_from ({self.average_from}) leaves fewer than 8 of {self.steps} steps to "
@@ -65,6 +100,18 @@ class SamplingSettings(Record):
         return self
 
 
+class LadderRecord(Record):
+    """What a pilot run found for `ExchangeLadder`; see `hea_flows.alloy.pilot`."""
+
+    temperatures: list[float] = Field(description="Chosen, from the coldest to the hottest (K).")
+    evaluations: int = Field(description="Decorations that the model was asked for.")
+    forbidden: int = Field(0, description="How many of them did not relax.")
+    spread_mev: float = Field(
+        description="Standard deviation of the model about the pilot's cluster expansion at one "
+        "temperature (meV/unit)."
+    )
+
+
 class ChainRecord(Record):
     """One chain: a temperature and a run. Means are over the steps from `averaged_from`."""
 
@@ -72,7 +119,8 @@ class ChainRecord(Record):
     run: int = Field(description="Counted from 0.")
     acceptance: float = Field(description="Share of steps that the model accepted.")
     exchange_acceptance: float | None = Field(
-        description="Share of accepted exchanges with the neighbours; None: there were none."
+        description="Share of exchanges with the next higher temperature that were made; None: "
+        "none were tried."
     )
     block: int = Field(description="Swap trials per step.")
     trials: int = Field(description="Swap trials in all.")
@@ -152,6 +200,9 @@ class MonteCarloDoc(Document):
     lattice_constant: float = Field(description="Of the reference geometry (Å).")
     seed: int
     settings: SamplingSettings
+    ladder: LadderRecord | None = Field(
+        None, description="Temperatures chosen by the acceptance of exchanges, if settings ask it."
+    )
     end_points: dict[str, float] = Field(
         description="Energy of the pure compounds that mixing energies count from (eV/unit)."
     )
@@ -163,7 +214,9 @@ class MonteCarloDoc(Document):
     series: StoredFile = Field(
         description="Energies and bonds along the chains, `ChainSeries`; in the data store."
     )
-    evaluations: int = Field(description="Decorations that the model was asked for.")
+    evaluations: int = Field(
+        description="Decorations that the model was asked for, those of the ladder included."
+    )
     forbidden: int = Field(
         description="Decorations that did not relax; they have no energy and no chain holds them."
     )

@@ -19,7 +19,7 @@ from ase import Atoms
 from jobflow import Flow, JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows.engines import model_files, registry, training_lock
+from hea_flows.engines import model_files, registry, run_lock
 from hea_flows.engines.model_files import Checkpoint
 from hea_flows.engines.registry import TrainingResult
 from hea_flows.jobs.finetune import FineTuneMaker
@@ -67,7 +67,7 @@ class PatientFamily:
 def main() -> None:
     """Train, in a store of this process alone."""
     registry._REGISTERED["model"]["patient"] = registry._Row(PatientFamily)
-    taken = training_lock._taken
+    taken = run_lock._taken
 
     def noted(handle: int) -> bool:
         found = taken(handle)
@@ -75,7 +75,7 @@ def main() -> None:
             (FOLDER / f"waiting-{os.getpid()}").touch()
         return found
 
-    training_lock._taken, training_lock._POLL = noted, 0.01
+    run_lock._taken, run_lock._POLL = noted, 0.01
     data = DatasetDoc.model_validate_json((FOLDER / "dataset.json").read_text())
     job: Any = FineTuneMaker(model=ModelSpec(family="patient"), title=str(os.getpid())).make(data)
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})

@@ -1,4 +1,4 @@
-"""Only one process trains a model at a time."""
+"""Only one process works on a run at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hea_flows.engines.training_lock import alone
+from hea_flows.engines.run_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 
 
@@ -22,7 +22,7 @@ def test_who_waits_for_another_leaves_before_its_time_is_over(
         with alone(folder.with_name("another")):
             pass
         with (
-            pytest.raises(OutOfTimeError, match="s are left and another process trains in"),
+            pytest.raises(OutOfTimeError, match="s are left and another process works in"),
             alone(folder),
         ):
             pass

@@ -1,4 +1,4 @@
-"""One process at a time trains one and the same model."""
+"""One process at a time works on one and the same run: a training, or the chains of a sampling."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _RESERVE = 30.0
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a training's folder; wait while another process, of any host that sees it, does.
+    """Hold a run's folder; wait while another process, of any host that sees it, does.
 
     The system releases it when the process that holds it ends, however it ends. The lock lies
-    beside the folder, which is the family's own, and stays there.
+    beside the folder, whose content is the run's own, and stays there.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def alone(folder: Path) -> Iterator[None]:
     Raises
     ------
     OutOfTimeError
-        If the batch job ends while the other still trains.
+        If the batch job ends while the other still works.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as handle:
         while not _taken(handle.fileno()):
             if (left := seconds_left()) is not None and left < _RESERVE:
-                msg = f"{left:.0f} s are left and another process trains in {folder}"
+                msg = f"{left:.0f} s are left and another process works in {folder}"
                 raise OutOfTimeError(msg)
             time.sleep(_POLL)
         yield
