@@ -38,7 +38,7 @@ models:
   - {name: as it is}
   - {name: nowhere, model: {family: fragile, name: absent}}
 databases: {B: 2(2)+3(3)}
-monte_carlo: {supercell: 3x1, temperatures: [300, 600], trials: 3, average_from: 1}
+monte_carlo: {supercell: 3x1, temperatures: [300, 600], runs: 1, steps: 8, burn_in: 2, random: 4}
 """
 SEED_1 = "ArithmeticError: the loss became nan with seed 1"
 ABSENT = "ConnectionError: absent cannot be downloaded"
@@ -168,14 +168,13 @@ def test_models_that_fail_stop_no_other(
     assert kept == [
         ("benchmark pair", f"{because} pair"),
         ("benchmark three", f"{because} three"),
-        ("monte carlo 300 K run 1", f"{because} three"),
-        ("monte carlo 600 K run 1", f"{because} three"),
+        ("monte carlo", f"{because} three"),
     ]
     cli_workers.status()
     shown = capsys.readouterr().out
-    assert "8 FIZZLED" in shown
+    assert "7 FIZZLED" in shown
     assert f"fine-tune three: failed in {failed[0].folder.rpartition('/')[0]}" in shown
-    assert f"monte carlo 300 K run 1: {because} three" in shown
+    assert f"monte carlo: {because} three" in shown
     assert ("calculator", "cpu") not in CALLS
 
     with connection.job_store() as store:
@@ -219,7 +218,7 @@ def test_models_that_fail_stop_no_other(
         assert len(report.sources["benchmarks"]) == 7
         found = documents(store, "committee", "broken")
         assert sorted((c.name, c.seeds) for c in found) == [("pair", [4, 5]), ("three", [1, 2, 3])]
-        assert len(report.sources["montecarlo"]) == 2
+        assert len(report.sources["montecarlo"]) == 1
         assert "no result of" not in report.html.read().decode()
 
 
