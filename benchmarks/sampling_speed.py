@@ -79,7 +79,7 @@ def swaps_of_expansion(
     sampler: Sampler, level: int, trials: int, seed: int
 ) -> tuple[NDArray[np.float64], int]:
     """Return the V–V CV along swaps of the expansion of a temperature, and trials per sample."""
-    tables, every = sampler.surrogates[level].tables, 10
+    tables, every = sampler.surrogate.tables, 10
     pairs = neighbour_pairs(ALLOY, _cell(sampler))
     codes, rng = sampler.decorations[level, 0], np.random.default_rng(seed)
     beta, found = 1 / (kB * sampler.temperatures[level]), []
@@ -149,7 +149,7 @@ def main() -> None:
     once = (time.process_time() - clock) / 2
     print(
         f"nested: burn-in {burnt:.1f} s (all chains, not counted below); {step:.4f} s per step, "
-        f"of which the model {once:.4f} s; expansion rmse {1e3 * sampler.surrogates[0].rmse:.2f} "
+        f"of which the model {once:.4f} s; expansion rmse {1e3 * sampler.surrogate.rmse:.2f} "
         "meV/unit"
     )
     for level, temperature in enumerate(sampler.temperatures):

@@ -83,7 +83,8 @@ class Sampler:
         shape: tuple[int, int] = (len(self.temperatures), settings.runs)
         *chains, self._exchanges, self._random = _generators(seed, shape[0] * shape[1] + 2)
         self._rngs = dict(zip(np.ndindex(*shape), chains, strict=True))
-        self._surrogates: list[Surrogate] = [flat(self.clusters)] * shape[0]
+        #: The cluster expansion that proposes, one for all temperatures.
+        self.surrogate = flat(self.clusters)
         self._log_block = np.zeros(shape[0])
         self._codes = np.zeros((*shape, self.clusters.n_sites), dtype=np.int64)
         self._initial = self._codes.copy()
@@ -132,11 +133,6 @@ class Sampler:
     def decorations(self) -> NDArray[np.int64]:
         """Species codes that the chains hold now, (temperatures, runs, n_sites)."""
         return self._codes.copy()
-
-    @property
-    def surrogates(self) -> list[Surrogate]:
-        """The cluster expansion of each temperature, lowest first."""
-        return list(self._surrogates)
 
     def advance(self) -> None:
         """Take one step with every chain; the first call also evaluates the start."""
@@ -197,9 +193,8 @@ class Sampler:
         proposed = self._codes.copy()
         expected = np.zeros(shape)
         for t, r in np.ndindex(shape):
-            tables, rng = self._surrogates[t].tables, self._rngs[t, r]
-            expected[t, r], _ = tables.run(
-                proposed[t, r], int(blocks[t]), float(self._beta[t]), rng
+            expected[t, r], _ = self.surrogate.tables.run(
+                proposed[t, r], int(blocks[t]), float(self._beta[t]), self._rngs[t, r]
             )
         moved = (proposed != self._codes).any(axis=2)
         energies = self._energies.copy()
@@ -233,8 +228,7 @@ class Sampler:
 
     def _refit(self) -> None:
         codes, energies = np.concatenate(self._seen), np.concatenate(self._known)
-        surrogate = fit(self.clusters, self.clusters.vectors(codes), energies)
-        self._surrogates = [surrogate] * len(self.temperatures)
+        self.surrogate = fit(self.clusters, self.clusters.vectors(codes), energies)
 
     def _exchange(self) -> None:
         counted = self.step > self.settings.burn_in
@@ -295,8 +289,8 @@ class Sampler:
             "initial": self._initial,
             "energies": self._energies,
             "log_block": self._log_block,
-            "parameters": np.array([s.parameters for s in self._surrogates]),
-            "rmse": np.array([s.rmse for s in self._surrogates]),
+            "parameters": self.surrogate.parameters,
+            "rmse": np.array(self.surrogate.rmse),
             "accepted": self._accepted,
             "exchanged": self._exchanged,
             "numbers": np.array([self.step, self.evaluations, self.forbidden, int(self._started)]),
@@ -324,14 +318,10 @@ class Sampler:
             raise ValueError(msg)
         self._codes, self._initial = state["codes"].copy(), state["initial"].copy()
         self._energies, self._log_block = state["energies"].copy(), state["log_block"].copy()
-        tables: dict[bytes, Any] = {}
-        for row in state["parameters"]:
-            if row.tobytes() not in tables:
-                tables[row.tobytes()] = self.clusters.tables(row)
-        self._surrogates = [
-            Surrogate(row, tables[row.tobytes()], float(rmse))
-            for row, rmse in zip(state["parameters"], state["rmse"], strict=True)
-        ]
+        parameters = state["parameters"].copy()
+        self.surrogate = Surrogate(
+            parameters, self.clusters.tables(parameters), float(state["rmse"])
+        )
         self._accepted, self._exchanged = state["accepted"].copy(), state["exchanged"].copy()
         numbers = (int(x) for x in state["numbers"])
         self.step, self.evaluations, self.forbidden, started = numbers
