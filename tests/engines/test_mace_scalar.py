@@ -125,6 +125,35 @@ def test_evaluation_gives_the_same_numbers_as_training() -> None:
     assert predict(potential, batch, forces=False).forces is None
 
 
+def test_frames_prepared_together_are_those_prepared_alone() -> None:
+    start = MACEFamily(architecture=ARCHITECTURES["as 0b2 small"], dtype="float64").fresh(
+        frames(), 3
+    )
+    potential = ScalarMACE(start)
+    lonely = Atoms("Mo", cell=[30, 30, 30], pbc=True)  # without any neighbour
+    together = potential.prepare([*frames(), lonely])
+    alone = [potential.prepare([frame])[0] for frame in (*frames(), lonely)]
+    theirs, ours = (predict(potential, potential.collate(g)) for g in (alone, together))
+    for key in ("energies", "forces", "stresses"):
+        a, b = getattr(theirs, key), getattr(ours, key)
+        assert float((a - b).abs().max()) <= 1e-13 * float(a.abs().max())
+
+
+@pytest.mark.parametrize("name", ["from scratch", "as 0b2 small"])
+def test_other_species_on_the_same_sites(name: str) -> None:
+    start = MACEFamily(architecture=ARCHITECTURES[name], dtype="float64").fresh(frames(), 3)
+    potential = ScalarMACE(start)
+    frame = frames()[2]
+    graph = potential.prepare([frame])[0]
+    frame.numbers[frame.numbers == 42] = 41
+    expected, found = (
+        predict(potential, potential.collate([g]))
+        for g in (potential.prepare([frame])[0], potential.recoloured(graph, frame.numbers))
+    )
+    for key in ("energies", "forces", "stresses"):
+        assert torch.equal(getattr(expected, key), getattr(found, key))
+
+
 @pytest.mark.parametrize(
     "change",
     [{"hidden_irreps": "4x0e+4x1o"}, {"gate": "tanh"}],

@@ -29,7 +29,7 @@ from hea_flows.engines.mace_foundations import locate
 from hea_flows.engines.mace_lattice import LatticeMACE
 from hea_flows.engines.mace_scalar import ScalarMACE
 from hea_flows.engines.model_files import Checkpoint, ModelFileError
-from hea_flows.engines.potential import Batch, SelfDerived, TorchFamily
+from hea_flows.engines.potential import Batch, TorchFamily
 from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.targets import target
 from hea_flows.schemas import Epoch, ModelSpec, Replay, TrainingSettings
@@ -77,6 +77,10 @@ class MACEFamily(TorchFamily):
             module.load_state_dict(checkpoint.state)
         return MACEPotential(module, config, spec.dtype, device)
 
+    def predictor(self, spec: ModelSpec, device: str = "cpu") -> MACEPotential | ScalarMACE:
+        """Return what predicts with the model of a spec, in the quickest way that it has."""
+        return _quickest(self.load(spec, device))
+
     def train(
         self,
         parent: ModelSpec | None,
@@ -102,11 +106,8 @@ class MACEFamily(TorchFamily):
                 drawn = methods.replay_frames(settings.method, start.numbers)
                 replay = mace_methods.of_replay(drawn)
             mace_methods.prepare(start, settings)
-        quick: SelfDerived | None = None
-        if settings.method.kind != "lora" and mace_layers.supported(start.module):
-            quick = ScalarMACE(start)
         return training.train(
-            quick or start,
+            _quickest(start),
             train,
             validation,
             test,
@@ -193,7 +194,7 @@ class MACEPotential:
         return [self._graph(frame) for frame in frames]
 
     def _graph(self, frame: Atoms) -> dict[str, Any]:
-        species = self._species(frame.numbers)
+        species = self.species(frame.numbers)
         edges, shifts = _neighbours(frame, self.cutoff)
         return {
             "positions": torch.tensor(frame.positions, dtype=self.dtype),
@@ -211,9 +212,9 @@ class MACEPotential:
 
     def recoloured(self, graph: dict[str, Any], numbers: NDArray[np.int64]) -> dict[str, Any]:
         """Return the graph with other atomic numbers on the same sites."""
-        return graph | {"node_attrs": self._species(numbers)}
+        return graph | {"node_attrs": self.species(numbers)}
 
-    def _species(self, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def species(self, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
         """Return one-hot species (N, elements)."""
         unknown = sorted(set(numbers.tolist()) - set(self.numbers))
         if unknown:
@@ -268,6 +269,10 @@ class MACEPotential:
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""
         return Checkpoint("mace", self.config, self.plain(self.module), meta)
+
+
+def _quickest(start: MACEPotential) -> MACEPotential | ScalarMACE:
+    return ScalarMACE(start) if mace_layers.supported(start.module) else start
 
 
 def _neighbours(frame: Atoms, cutoff: float) -> tuple[Any, Any]:

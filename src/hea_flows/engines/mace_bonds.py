@@ -69,11 +69,10 @@ class Bonds:
         ends = np.column_stack([edges[1], edges[0], np.asarray(shifts, dtype=np.int64)])
         ends = ends[np.lexsort(ends.T[::-1])]  # by receiver
         turned = np.column_stack([ends[:, 1], ends[:, 0], -ends[:, 2:]])
-        known = {tuple(row) for row in ends.tolist()}
-        whole = np.array([tuple(row) in known for row in turned.tolist()], dtype=bool)
+        codes, reverse_codes = _numbered(ends, turned)
         # At the cutoff rounding may keep one direction only; the model's envelope is zero there.
-        ends, turned = ends[whole], turned[whole]
-        reverse = np.lexsort(turned.T[::-1])
+        whole = np.isin(reverse_codes, codes)
+        ends, reverse = ends[whole], np.searchsorted(codes[whole], reverse_codes[whole])
         number = np.arange(len(ends))
         first = number[number < reverse]
         bond = np.empty(len(ends), dtype=np.int64)
@@ -82,6 +81,13 @@ class Bonds:
         column = number - np.searchsorted(receiver, receiver)
         vectors = positions[receiver] - positions[sender] + crossed @ cell
         return cls(receiver, sender, column, bond, reverse, first, reverse[first], vectors[first])
+
+
+def _numbered(*tables: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return a number for each row (R, 5) of some tables; equal for equal rows, in their order."""
+    lowest = np.min([t.min(axis=0, initial=0) for t in tables], axis=0)
+    sizes = np.max([t.max(axis=0, initial=0) for t in tables], axis=0) - lowest + 1
+    return [np.ravel_multi_index(tuple((t - lowest).T), tuple(sizes)) for t in tables]
 
 
 def slots(parts: Sequence[Bonds], counts: Sequence[int], like: Any) -> Slots:  # noqa: ANN401
@@ -147,6 +153,11 @@ class Features:
     def join(cls, parts: Sequence[Features]) -> Features:
         """Join the bonds of several frames."""
         return cls(*(torch.cat([getattr(p, name) for p in parts]) for name in cls._names()))
+
+    def split(self, counts: Sequence[int]) -> list[Features]:
+        """Return the features of frames with so many bonds each."""
+        columns = [getattr(self, name).split(list(counts)) for name in self._names()]
+        return [Features(*own) for own in zip(*columns, strict=True)]
 
     @classmethod
     def _names(cls) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class LatticeMACE:
         self._most_atoms = 512 if potential.device.type == "cpu" else 16384
         self.elements = len(alloy.elements)
         symbols = [*alloy.elements, *alloy.primitive().get_chemical_symbols()[1:]]
-        potential._species(np.array([atomic_numbers[s] for s in symbols]))  # noqa: SLF001
+        potential.species(np.array([atomic_numbers[s] for s in symbols]))  # or an error
         numbers = [potential.numbers.index(atomic_numbers[s]) for s in symbols]
         #: The model's species of each kind of atom: the alloy's elements, then the anions.
         self._species = torch.tensor(numbers, device=potential.device)

@@ -1,4 +1,4 @@
-"""MACE with scalar messages, evaluated for training: MACE's numbers in less time.
+"""MACE with scalar messages, evaluated for training and prediction: MACE's numbers in less time.
 
 For models whose hidden features are scalars: MACE-MP-0 small, 0b2 small, and those that are
 trained from scratch here. MACE's own module holds the weights, so what is trained, saved and loaded
@@ -8,19 +8,25 @@ is that module; the layers are in `mace_layers`, what no weight changes in `mace
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ase
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
+from hea_flows.alloy.energy_models import DecorationEnergies
+from hea_flows.alloy.prototypes import Alloy
 from hea_flows.engines import mace_bonds
 from hea_flows.engines.gathering import Slots, expand
 from hea_flows.engines.mace_bonds import Bonds, Features
 from hea_flows.engines.mace_layers import Atoms, Layers
 from hea_flows.engines.model_files import Checkpoint
 from hea_flows.engines.potential import Batch, Output
+
+#: Frames whose bonds are evaluated together; it bounds the memory.
+_TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class _Inputs:
 
 
 class ScalarMACE:
-    """A MACE for training; see `hea_flows.engines.potential.SelfDerived`.
+    """A quick MACE; see `hea_flows.engines.potential.SelfDerived`.
 
     Parameters
     ----------
@@ -70,30 +76,73 @@ class ScalarMACE:
 
     def prepare(self, frames: Sequence[ase.Atoms]) -> list[Graph]:
         """Return the graph of each frame, with the features of its bonds."""
-        return [
-            self._graph(frame, graph)
-            for frame, graph in zip(frames, self.start.prepare(frames), strict=True)
+        made: list[Graph] = []
+        for first in range(0, len(frames), _TOGETHER):
+            part = frames[first : first + _TOGETHER]
+            graphs = self.start.prepare(part)
+            bonds = [
+                Bonds.of(
+                    graph["edge_index"].numpy(),
+                    graph["unit_shifts"].numpy(),
+                    frame.positions,
+                    frame.cell.array,
+                )
+                for frame, graph in zip(part, graphs, strict=True)
+            ]
+            attributes = [graph["node_attrs"].to(self.start.device) for graph in graphs]
+            features, constants = self._known(bonds, attributes)
+            made += [
+                Graph(
+                    species=own.argmax(1),
+                    positions=graph["positions"].to(own),
+                    volume=graph["volume"],
+                    bonds=ends,
+                    features=known,
+                    constant=constant,
+                )
+                for graph, ends, own, known, constant in zip(
+                    graphs, bonds, attributes, features, constants, strict=True
+                )
+            ]
+        return made
+
+    def recoloured(self, graph: Graph, numbers: NDArray[np.int64]) -> Graph:
+        """Return the graph with other atomic numbers (N,) on the same sites."""
+        attributes = self.start.species(numbers).to(self.start.device)
+        [features], [constant] = self._known([graph.bonds], [attributes])
+        return replace(
+            graph, species=attributes.argmax(1), features=features, constant=constant
+        )
+
+    def _known(
+        self, bonds: Sequence[Bonds], attributes: Sequence[Any]
+    ) -> tuple[list[Features], list[Constant]]:
+        """Return what no weight changes in frames with such bonds and one-hot species (N, S)."""
+        counts = [len(own) for own in attributes]
+        joined = torch.cat(list(attributes))
+        vectors = torch.from_numpy(np.concatenate([b.vectors for b in bonds])).to(joined)
+        atoms = np.cumsum([0, *counts])
+        ends = torch.from_numpy(
+            np.concatenate(
+                [
+                    np.stack([b.sender[b.first], b.receiver[b.first]]) + start
+                    for b, start in zip(bonds, atoms, strict=False)
+                ],
+                axis=1,
+            )
+        ).to(joined.device)
+        features = mace_bonds.features(self.module, vectors, joined, ends)
+        constant = _constant(self.module, vectors, joined, ends, counts)
+        forces = constant.forces.split(counts)
+        return features.split([len(b.first) for b in bonds]), [
+            Constant(*own)
+            for own in zip(constant.energies, forces, constant.virials, strict=True)
         ]
 
-    def _graph(self, frame: ase.Atoms, graph: dict[str, Any]) -> Graph:
-        attributes = graph["node_attrs"].to(self.start.device)
-        bonds = Bonds.of(
-            graph["edge_index"].numpy(),
-            graph["unit_shifts"].numpy(),
-            frame.positions,
-            frame.cell.array,
-        )
-        vectors = torch.from_numpy(bonds.vectors).to(attributes)
-        ends = torch.from_numpy(np.stack([bonds.sender[bonds.first], bonds.receiver[bonds.first]]))
-        ends = ends.to(attributes.device)
-        return Graph(
-            species=attributes.argmax(1),
-            positions=graph["positions"].to(attributes),
-            volume=graph["volume"],
-            bonds=bonds,
-            features=mace_bonds.features(self.module, vectors, attributes, ends),
-            constant=_constant(self.module, vectors, attributes, ends),
-        )
+    def on_lattice(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies | None:
+        """Return the energies of decorations; see `MACEPotential.on_lattice`."""
+        energies: DecorationEnergies | None = self.start.on_lattice(alloy, supercell, a)
+        return energies
 
     def collate(self, graphs: Sequence[Graph]) -> Batch:
         """Join graphs into one."""
@@ -184,22 +233,29 @@ def _constant(
     vectors: Any,  # noqa: ANN401
     attributes: Any,  # noqa: ANN401
     ends: Any,  # noqa: ANN401
+    counts: Sequence[int],
 ) -> Constant:
-    """Return what no weight changes: energies of elements, shift, repulsion of pairs."""
+    """Return what no weight changes: energies of elements, shift, repulsion of pairs.
+
+    Vectors (U, 3), one-hot species (N, S) and ends (2, U) are those of B frames of so many atoms.
+    """
     scale, shift = (
         torch.atleast_1d(b)[0] for b in (module.scale_shift.scale, module.scale_shift.shift)
     )
-    energy = module.atomic_energies_fn(attributes).sum() + shift * len(attributes)
-    forces, virial = vectors.new_zeros((len(attributes), 3)), vectors.new_zeros((3, 3))
+    frames = len(counts)
+    owners = torch.repeat_interleave(torch.tensor(counts, device=vectors.device))
+    each = module.atomic_energies_fn(attributes).reshape(-1) + shift
+    forces, virials = torch.zeros_like(each)[:, None].repeat(1, 3), each.new_zeros(frames, 3, 3)
     if hasattr(module, "pair_repulsion"):
         leaf = vectors.detach().clone().requires_grad_()
         with torch.enable_grad():
             lengths = torch.linalg.vector_norm(leaf, dim=1, keepdim=True)
             pairs = module.pair_repulsion_fn(lengths, attributes, ends, module.atomic_numbers)
-            repulsion = 2.0 * scale * pairs.sum()  # MACE counts half in each direction
-        (pull,) = torch.autograd.grad(repulsion, leaf)
-        energy = energy + repulsion.detach()
+            repulsion = 2.0 * scale * pairs  # MACE counts half in each direction
+        (pull,) = torch.autograd.grad(repulsion.sum(), leaf)
+        each = each + repulsion.detach()
         forces = forces.index_add(0, ends[1], -pull).index_add(0, ends[0], pull)
-        outer = vectors.T @ pull
-        virial = 0.5 * (outer + outer.T)
-    return Constant(energy.to(vectors), forces, virial)
+        outer = vectors[:, :, None] * pull[:, None, :]
+        virials = virials.index_add(0, owners[ends[0]], 0.5 * (outer + outer.transpose(1, 2)))
+    energies = each.new_zeros(frames).index_add(0, owners, each)
+    return Constant(energies.to(vectors), forces.to(vectors), virials.to(vectors))

@@ -65,6 +65,10 @@ class _Loaded(Protocol):
         """Join graphs into one batch, on the model's device and in its precision."""
         ...
 
+    def recoloured(self, graph: Any, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """Return the graph with other atomic numbers (N,) on the same sites."""
+        ...
+
     def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
         """Return the model as a file holds it."""
         ...
@@ -72,10 +76,6 @@ class _Loaded(Protocol):
 
 class Potential(_Loaded, Protocol):
     """A loaded model. It knows graphs and energies only; derivatives are taken by `predict`."""
-
-    def recoloured(self, graph: Any, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
-        """Return the graph with other atomic numbers (N,) on the same sites."""
-        ...
 
     def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
         """Return energies (B,) at given positions (N, 3), then strained by (B, 3, 3)."""
@@ -144,7 +144,7 @@ def predict(
 
 
 def evaluate(
-    potential: Potential, atoms_list: Sequence[Atoms], batch_size: int = 16
+    potential: Potential | SelfDerived, atoms_list: Sequence[Atoms], batch_size: int = 16
 ) -> list[Prediction]:
     """Predict structures in batches, in their order."""
     potential.module.eval()
@@ -167,7 +167,7 @@ class PotentialCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
-    def __init__(self, potential: Potential) -> None:
+    def __init__(self, potential: Potential | SelfDerived) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.potential = potential
         self._graph: Any = None
@@ -206,9 +206,13 @@ class TorchFamily:
         """Return the `Potential` of a spec; each family's own."""
         raise NotImplementedError
 
+    def predictor(self, spec: ModelSpec, device: str = "cpu") -> Any:  # noqa: ANN401
+        """Return what predicts with the model of a spec: it, unless there is a quicker way."""
+        return self.load(spec, device)
+
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
         """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
-        return PotentialCalculator(self.load(spec, device))
+        return PotentialCalculator(self.predictor(spec, device))
 
     def evaluate(
         self,
@@ -219,7 +223,7 @@ class TorchFamily:
         device: str = "cpu",
     ) -> list[Prediction]:
         """Predict many structures in batches; one prediction per structure, in their order."""
-        loaded = self.load(spec, device)
+        loaded = self.predictor(spec, device)
         loaded.module.requires_grad_(requires_grad=False)
         return evaluate(loaded, atoms_list, batch_size)
 
