@@ -12,6 +12,7 @@ from counting import CALLS, CountingFamily, CountingMaker, energy
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
+from hea_flows.alloy import sets
 from hea_flows.cli import campaign as cli_campaign
 from hea_flows.cli import workers as cli_workers
 from hea_flows.config import load_campaign
@@ -77,6 +78,8 @@ class FragileFamily(CountingFamily):
         return super().train(parent, *frames, **rest)
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
+        if spec.path is None:
+            self.resolve(spec)
         CALLS.append(("calculator", device))
         return _Known(float(Path(str(spec.path)).read_text()))
 
@@ -258,3 +261,59 @@ def test_a_dataset_that_cannot_be_made_stops_its_model_only(
             "dataset": reason,
         }
         assert len(seeds(store, "benchmark")) == 5
+
+
+@pytest.mark.slow
+def test_labels_whose_start_geometry_fails_do_not_wait(connection: Connection, study: Path) -> None:
+    """The database of such labels has end points only; models and the report are made."""
+    BROKEN.add("absent")
+    text = STUDY.replace("- {name: nowhere, model: {family: fragile, name: absent}}", "")
+    start = "{engine: counting, start: {model: {family: fragile, name: absent}}}"
+    study.write_text(
+        text.replace("{B: 2(2)+3(3)}", "{B: 2(2), C: {set: 3(3), labels: " + start + "}}")
+    )
+    launch.submit(*load_campaign(study), connection)
+    worker_loop(connection, poll=0.05)
+    progress = campaign_progress(connection.launchpad())
+    assert set(progress.counts) == {"COMPLETED", "FIZZLED"}
+    starts = [j for j in progress.failed if j.name.startswith("start geometry")]
+    labels = [j for j in progress.failed if j.skipped]
+    assert [j.error for j in starts] == [ABSENT] * 3
+    assert {j.error for j in labels} == {f"not run, because it failed: {starts[0].name}"}
+    assert (len(labels), progress.missed, len(progress.failed)) == (3, (), 6)
+    with connection.job_store() as store:
+        assert len(report_of(store).missing) == 0
+        found = {d.name: d for d in documents(store, "database", "broken")}  # type: ignore[attr-defined]
+        assert len(found["C"].excluded) == 3
+        assert all("its job failed" in why for why in found["C"].excluded.values())
+
+
+@pytest.mark.slow
+def test_a_set_that_cannot_be_built_stops_what_needs_it_only(
+    connection: Connection, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model is trained on a set whose structures fail while the campaign runs."""
+
+    def parse(expression: str) -> Any:
+        if expression == "3(3)":
+            msg = "no such cells today"
+            raise ValueError(msg)
+        return sets.parse(expression)
+
+    monkeypatch.setattr("hea_flows.jobs.structures.parse", parse)
+    text = STUDY.replace("- {name: pair, set: 1(1)+2(2)", "- {name: pair, set: 3(3)")
+    text = text.replace("- {name: nowhere, model: {family: fragile, name: absent}}", "")
+    study.write_text(text.replace("{B: 2(2)+3(3)}", "{B: 2(2)}"))
+    launch.submit(*load_campaign(study), connection)
+    worker_loop(connection, poll=0.05)
+    progress = campaign_progress(connection.launchpad())
+    assert set(progress.counts) == {"COMPLETED", "FIZZLED"}
+    failed = {j.name: j.error for j in progress.failed}
+    assert failed["structures 3(3)"] == "ValueError: no such cells today"
+    assert failed["labels 3(3)"] == "not run, because it failed: structures 3(3)"
+    assert "a whole set is missing" in failed["dataset"]
+    assert failed["fine-tune pair"] == "not run, because it failed: dataset"
+    with connection.job_store() as store:
+        missing = report_of(store).missing
+        assert {"pair, seed 4", "pair, seed 5", "dataset"} < set(missing)
+        assert len(seeds(store, "benchmark")) == 4

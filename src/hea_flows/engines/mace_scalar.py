@@ -110,9 +110,7 @@ class ScalarMACE:
         """Return the graph with other atomic numbers (N,) on the same sites."""
         attributes = self.start.species(numbers).to(self.start.device)
         [features], [constant] = self._known([graph.bonds], [attributes])
-        return replace(
-            graph, species=attributes.argmax(1), features=features, constant=constant
-        )
+        return replace(graph, species=attributes.argmax(1), features=features, constant=constant)
 
     def _known(
         self, bonds: Sequence[Bonds], attributes: Sequence[Any]
@@ -135,8 +133,7 @@ class ScalarMACE:
         constant = _constant(self.module, vectors, joined, ends, counts)
         forces = constant.forces.split(counts)
         return features.split([len(b.first) for b in bonds]), [
-            Constant(*own)
-            for own in zip(constant.energies, forces, constant.virials, strict=True)
+            Constant(*own) for own in zip(constant.energies, forces, constant.virials, strict=True)
         ]
 
     def on_lattice(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies | None:

@@ -17,7 +17,7 @@ from hea_flows.alloy.relaxation import relax
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.engines.registry import family, reference_engine
 from hea_flows.jobs.identity import identity, stored, stored_documents, uuid_of
-from hea_flows.jobs.routing import CPU, route
+from hea_flows.jobs.routing import CPU, label_or_fails, passed_on, route
 from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings
 
@@ -137,8 +137,7 @@ class LabelsMaker(Maker):
             Sets that are labelled in the same way by other jobs; what they hold is left out.
         """
         current = CURRENT_JOB.job
-        more = dict(current.config.manager_config) if current else {}
-        more.pop("_category", None)
+        more = passed_on(current) if current else {}
         known = {e.structure_id for doc in earlier or [] for e in doc.structures}
         entries = [e for e in structures.structures if e.structure_id not in known]
         structures = structures.model_copy(update={"structures": entries})
@@ -182,7 +181,8 @@ class LabelsMaker(Maker):
             start = prepare.output
         label = engine.make(entry, structures.alloy, source=_link(structures), start=start)
         label.append_name(f" {entry.formula}")
-        return [*jobs, route(label, getattr(engine, "category", self.labels.engine), **more)]
+        category = getattr(engine, "category", self.labels.engine)
+        return [*jobs, (label_or_fails if jobs else route)(label, category, **more)]
 
     def _identities(self, structures: StructuresDoc) -> dict[str, str]:
         """Return the uuid of the job that labels each structure; none if labels are not reused."""
@@ -220,7 +220,7 @@ class LabelsMaker(Maker):
 
 def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
     """Route a job of `LabelsMaker`: its labels keep their own categories."""
-    route(job, CPU, **manager_config)
+    label_or_fails(job, CPU, **manager_config)
     job.config.pass_manager_config = False
     # The job that will hold the list of labels is made by jobflow.
     job.update_config({"manager_config": job.config.manager_config}, name_filter="store_inputs")

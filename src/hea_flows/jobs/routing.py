@@ -6,14 +6,18 @@ from typing import Any
 
 from jobflow import OnMissing
 
+from hea_flows.services.progress import RESULT
+
 #: Category of jobs that neither label nor load a potential. The others carry the name of their
 #: reference engine (``vasp``, ``gpaw``) or of their model family (``mace``, ``chgnet``).
 CPU = "cpu"
 
-#: Of jobs that make a campaign's results: once those before them are over, they do not wait, even
-#: if some of those have failed. FireWorks would copy every failed one, whole, into the job's own
-#: document, of 16 MB at most, unless it finds a copy there.
-_RESULT: dict[str, Any] = {"_allow_fizzled_parents": True, "_fizzled_parents": []}
+#: Of jobs that do not wait once those before them are over, even if some of those have failed.
+#: FireWorks would copy every failed one, whole, into the job's own document, of 16 MB at most,
+#: unless it finds a copy there.
+_NOT_WAITING: dict[str, Any] = {"_allow_fizzled_parents": True, "_fizzled_parents": []}
+#: Of jobs that make a campaign's results.
+_RESULT: dict[str, Any] = {**_NOT_WAITING, RESULT: True}
 
 
 def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401  Job is untyped
@@ -48,12 +52,23 @@ def despite_missing(job: Any) -> Any:  # noqa: ANN401  Job is untyped
 
 
 def or_fails(job: Any, category: str) -> Any:  # noqa: ANN401  Job is untyped
-    """Route a job that needs everything it takes, and return it.
+    """Route a job of a result that needs everything it takes, and return it.
 
     Where a job before it failed it fails too, before it does anything: it would wait for ever
     otherwise, and with it the report.
     """
     return route(job, category, **_RESULT)
+
+
+def label_or_fails(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401
+    """Route a job of labels as `or_fails` does; what it would have given is no result."""
+    return route(job, category, **_NOT_WAITING, **manager_config)
+
+
+def passed_on(job: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return what a job tells its manager and the jobs that it makes should tell too."""
+    own = {"_category", *_RESULT}
+    return {k: v for k, v in job.config.manager_config.items() if k not in own}
 
 
 def never_waiting(part: Any) -> Any:  # noqa: ANN401  Job or Flow

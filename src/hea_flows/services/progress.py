@@ -24,6 +24,8 @@ STATES = (
     "DEFUSED",
     "ARCHIVED",
 )
+#: Key of a Firework's spec that marks jobs which make a campaign's results; labels are none.
+RESULT = "_campaign_result"
 _OPEN = ("READY", "RESERVED", "RUNNING")
 #: How jobflow begins to say that what a job takes was never made.
 _MISSING = "Could not resolve reference"
@@ -148,7 +150,7 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
             raise ValueError(msg)
         which = {"fw_id": {"$in": before[0]["nodes"]}}
     fields = {"fw_id": 1, "name": 1, "state": 1, "launches": 1}
-    fields |= {"spec._allow_fizzled_parents": 1, "spec._tasks.job.uuid": 1}
+    fields |= {f"spec.{RESULT}": 1, "spec._tasks.job.uuid": 1}
     fireworks = list(launchpad.fireworks.find(which, fields).sort("fw_id", 1))
     # FireWorks locks a workflow, changes its jobs one by one, dates it and unlocks it.
     settled = before == _workflows(launchpad, workflow_id) and not any(
@@ -185,7 +187,7 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
                     folder,
                     last=job[0] not in followed,
                     uuid=str(next((t["job"]["uuid"] for t in spec["_tasks"] if "job" in t), "")),
-                    result=bool(spec.get("_allow_fizzled_parents")),
+                    result=bool(spec.get(RESULT)),
                     skipped=skipped,
                 )
             )
