@@ -125,6 +125,33 @@ def test_stopped_worker_gives_its_job_back(
     assert lines.read_text().split() == ["slow", "last"]
 
 
+RUN = """\
+import sys
+from hea_flows.flows.launch import Submission, run_workers
+from hea_flows.services.connection import find_connection
+submission = Submission(int(sys.argv[1]), found=False)
+run_workers(submission, find_connection(), workers=1, on_progress=lambda p: None, poll=0.1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_workers_leave_with_the_run_that_started_them(
+    connection: Connection, jobs: object, tmp_path: Path, number: int
+) -> None:
+    lines, marker = tmp_path / "lines", tmp_path / "marker"
+    workflow = _submit(connection, [jobs.append_slowly(str(lines), "slow", str(marker))])
+    environment = {**os.environ, **connection.environment()}
+    # nohup ignores SIGHUP for all that it starts, perhaps this test too
+    command = [sys.executable, "-c", f"import signal; signal.signal({number:d}, 0)\n{RUN}"]
+    run = Popen([*command, str(workflow)], env=environment)
+    _until(marker.exists, 60)
+    worker = int(marker.read_text())
+    run.send_signal(number)
+    assert run.wait(30) == 128 + number
+    assert not Path(f"/proc/{worker}").exists()
+    assert campaign_progress(connection.launchpad(), workflow).counts == {"READY": 1}
+
+
 def test_jobs_that_a_job_adds_are_waited_for(
     connection: Connection, jobs: object, tmp_path: Path
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobflow.managers.fireworks import flow_to_workflow
@@ -98,6 +101,8 @@ def run_workers(
 ) -> Progress:
     """Finish a campaign with worker processes; workers that die are replaced.
 
+    On SIGTERM, and when the terminal closes, they give their jobs back and leave with this process.
+
     Parameters
     ----------
     submission
@@ -120,6 +125,7 @@ def run_workers(
     progress = campaign_progress(launchpad, submission.fw_id)
     on_progress(progress)
     processes: list[Any] = []
+    before = _exit_on_signals()
     try:
         while not progress.over:
             if (left := seconds_left()) is not None and left < ENDING:
@@ -138,9 +144,26 @@ def run_workers(
         stop_workers(processes)
         with contextlib.suppress(Exception):
             recover_lost(launchpad)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if progress.failed and not progress.finished:
         raise failure(progress.missed or progress.failed)
     return progress
+
+
+def _exit_on_signals() -> dict[int, Any]:
+    """Let SIGTERM and SIGHUP end this process in order; return the handlers there were."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {
+        n: signal.signal(n, leave)
+        for n in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(n) == signal.SIG_DFL  # under nohup SIGHUP is ignored
+    }
 
 
 def failure(failed: tuple[FailedJob, ...]) -> CampaignFailedError:
