@@ -148,12 +148,20 @@ SHORT = {"steps": 8, "burn_in": 4}
 def test_a_run_that_is_cut_short_keeps_its_ladder_and_evaluates_nothing_twice(
     process: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after the pilot, after the references and in a step."""
+    """Killed in the pilot, after it, after the references and in a step."""
     changes: dict[str, Any] = {"supercell": "3x3", "temperatures": LADDER} | SHORT
     energies, known = process.PairEnergies.energies, []
-    due = {3, 4, 8}  # calls: three of the pilot, the references, two of the start, the steps
+    calls: list[int] = []
+
+    def counting(self: Any, codes: Any) -> Any:
+        calls.append(len(codes))
+        return energies(self, codes)
+
+    monkeypatch.setattr(process.PairEnergies, "energies", counting)
     whole = process.sample(tmp_path / "whole", **changes)
     rungs = whole["ladder"].temperatures
+    pilot = np.cumsum(calls).tolist().index(whole["ladder"].evaluations) + 1
+    due = {5, pilot, pilot + 1, pilot + 5}  # the references are one call, the start two
     assert len(rungs) > 2
     assert [r.temperature for r in whole["averages"]] == rungs
 
@@ -171,7 +179,7 @@ def test_a_run_that_is_cut_short_keeps_its_ladder_and_evaluates_nothing_twice(
             found = process.sample(tmp_path / "killed", max_hours=1e-9, **changes)
         except KeyboardInterrupt:
             kept = sampling_run.stored_ladder(tmp_path / "killed", "key")
-            assert kept == whole["ladder"]
+            assert kept == (whole["ladder"] if len(known) >= pilot else None)
     assert not due
     assert sum(known) == found["evaluations"] == whole["evaluations"]
     assert {k: v for k, v in found.items() if k != "seconds"} == {
@@ -186,7 +194,7 @@ def test_what_is_asked_of_a_ladder_identifies_the_run(asked: list[int]) -> None:
     spec = MonteCarloSpec.model_validate(SMALL.model_dump() | {"temperatures": LADDER})
     first = run(store, MonteCarloMaker(monte_carlo=spec))
     assert first.ladder is not None
-    assert first.ladder.evaluations == sum(asked[:3])
+    assert first.ladder.evaluations in np.cumsum(asked)[:-1]
     assert first.evaluations == sum(asked)
     assert [r.temperature for r in first.averages] == first.ladder.temperatures
     assert first.settings.temperatures == spec.temperatures

@@ -22,6 +22,7 @@ from hea_flows.engines.run_lock import alone
 from hea_flows.engines.walltime import OutOfTimeError
 from hea_flows.jobs.finetune import local_model
 from hea_flows.jobs.identity import found_again, identity
+from hea_flows.jobs.kept_energies import KEPT_FILE, KeptEnergies
 from hea_flows.jobs.sampling_run import SamplingRun, stored_ladder
 from hea_flows.jobs.sampling_summary import (
     AveragedChain,
@@ -187,15 +188,16 @@ def sampled(
     supercell, counts = spec.cell(host)
     settings = spec.sampling
     codes = reference_codes(counts, settings.random, seed)
+    kept = KeptEnergies(energies, folder / KEPT_FILE)
     begun, found = time.monotonic(), None
     if isinstance(settings.temperatures, ExchangeLadder):
-        found = stored_ladder(folder, key) or chosen_ladder(energies, alloy, spec, seed)
+        found = stored_ladder(folder, key) or chosen_ladder(kept, alloy, spec, seed)
     sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings, found), seed)
     run = SamplingRun(
         sampler,
         folder,
         key,
-        lambda: energies.energies(codes) / sampler.n_units,
+        lambda: kept.energies(codes) / sampler.n_units,
         tell=say,
         ladder=found,
         seconds=time.monotonic() - begun,
@@ -214,8 +216,8 @@ def sampled(
         msg = "end members or random decorations did not relax; raise max_steps or fmax"
         raise ArithmeticError(msg)
     chains = sampler.chains()
-    kept = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
-    averages = temperature_records(kept, random)
+    averaged = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
+    averages = temperature_records(averaged, random)
     rng = np.random.default_rng([seed, 2])
     series = ChainSeries.collect([c.energies for c in chains], [c.counts for c in chains])
     return {
@@ -228,18 +230,18 @@ def sampled(
         "end_points": ends,
         "random_mev": 1e3 * float(random.mean()),
         "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
-        "chains": [chain_record(k) for k in kept],
+        "chains": [chain_record(a) for a in averaged],
         "averages": averages,
         "separation": separation_record(averages, host.elements, rng),
         "series": series.to_file(),
-        "evaluations": sampler.evaluations + len(codes) + (found.evaluations if found else 0),
+        "evaluations": sampler.evaluations + kept.evaluations,
         "forbidden": forbidden + (found.forbidden if found else 0),
         "seconds": run.seconds,
     }
 
 
 def chosen_ladder(
-    energies: DecorationEnergies, alloy: AlloySpec, spec: MonteCarloSpec, seed: int
+    energies: KeptEnergies, alloy: AlloySpec, spec: MonteCarloSpec, seed: int
 ) -> LadderRecord:
     """Run the pilot that chooses temperatures whose neighbours exchange at the rate asked for."""
     asked, host = spec.temperatures, alloy.to_alloy()
@@ -256,7 +258,7 @@ def chosen_ladder(
     )
     return LadderRecord(
         temperatures=list(found.temperatures),
-        evaluations=found.evaluations,
+        evaluations=energies.evaluations,
         forbidden=found.forbidden,
         spread_mev=1e3 * found.spread,
     )

@@ -29,7 +29,7 @@ _ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 1"
 #: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
 EVERY, RATIO = 30.0, 20.0
 #: A step is begun only if so many of the usual ones, and some seconds, fit in before the limit.
-_MARGIN, _RESERVE = 1.5, 30.0
+MARGIN, RESERVE = 1.5, 30.0
 #: Steps from which on a number of effective samples means something.
 _FEW = 8
 
@@ -129,7 +129,7 @@ class SamplingRun:
     def _check_time(self) -> None:
         left = seconds_left()
         usual = statistics.median(self._recent) if self._recent else 0.0
-        if left is not None and left < _MARGIN * usual + _RESERVE:
+        if left is not None and left < MARGIN * usual + RESERVE:
             if self._recent:
                 self._write()
             msg = (
