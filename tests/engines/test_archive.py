@@ -103,6 +103,28 @@ def test_a_structure_it_lacks_is_a_recorded_miss(card: Path) -> None:
     assert static.reason == "toy has no static label of Mo1W1S4"
 
 
+def test_a_relaxation_comes_before_a_single_point(tmp_path: Path) -> None:
+    both, single, none = entries("2(2)")
+    relaxed = [label(both)]
+    points = [label(e).model_copy(update={"calculation": "static"}) for e in (both, single)]
+    path = tmp_path / "toy.json"
+    structures = StructuresDoc(
+        alloy=SPEC, expression="2(2)", seed=0, n_structures=3, structures=[both, single, none]
+    )
+    write_archive(path, title="", labels=points + relaxed, structures=[structures], regenerate="")
+    maker = ArchiveMaker(dataset=str(path), calculation="either")
+    maker.check(SPEC)
+    found = [run(maker, e) for e in (both, single, none)]
+    assert [(d.calculation, d.state) for d in found] == [
+        ("relax", "converged"),
+        ("static", "converged"),
+        ("relax", "missing"),
+    ]
+    assert found[2].reason == f"toy has no relax or static label of {none.formula}"
+    with pytest.raises(ValueError, match="'both'; accepted: relax, static, either"):
+        ArchiveMaker(dataset=str(path), calculation="both").check(SPEC)  # type: ignore[arg-type]
+
+
 def test_other_settings_are_refused(card: Path) -> None:
     [entry] = entries("2(2)[Mo,W]")
     other = ArchiveMaker(dataset=str(card), settings_id="0123456789ab")

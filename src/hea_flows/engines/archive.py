@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ase import Atoms
 from jobflow import Maker, job
@@ -115,7 +115,7 @@ class ArchiveMaker(Maker):
     name
         Job name.
     calculation
-        Which labels to read, ``relax`` or ``static``.
+        Which labels to read: ``relax``, ``static``, or ``either``, relaxations where there are any.
     dataset
         A shipped dataset's name, or the path of its card.
     settings_id
@@ -125,7 +125,7 @@ class ArchiveMaker(Maker):
     category: ClassVar[str] = "cpu"  # it reads a file: any worker can
 
     name: str = "archive"
-    calculation: Calculation = "relax"
+    calculation: Calculation | Literal["either"] = "relax"
     dataset: str = "pbe-mo-ta-nb-w-v-s2"
     settings_id: str | None = None
 
@@ -137,8 +137,11 @@ class ArchiveMaker(Maker):
         FileNotFoundError
             If there is no such dataset.
         ValueError
-            If its file was changed, or has other settings.
+            If its file was changed, or has other settings, or for another ``calculation``.
         """
+        if self.calculation not in (accepted := ("relax", "static", "either")):
+            msg = f"archive: calculation {self.calculation!r}; accepted: {', '.join(accepted)}"
+            raise ValueError(msg)
         self._load()
 
     def identity(self) -> None:
@@ -166,12 +169,17 @@ class ArchiveMaker(Maker):
         """Label one structure; see `hea_flows.engines.labels.ReferenceEngine`."""
         structure.to_ordering(alloy.to_alloy())
         card, trajectories = self._load()
+        wanted: list[Calculation] = (
+            ["relax", "static"] if self.calculation == "either" else [self.calculation]
+        )
+        found = [c for c in wanted if (structure.structure_id, c) in trajectories]
 
         def read() -> Labelled:
-            frames = trajectories.get((structure.structure_id, self.calculation))
-            if frames is None:
-                msg = f"{card.name} has no {self.calculation} label of {structure.formula}"
+            if not found:
+                kinds = " or ".join(wanted)
+                msg = f"{card.name} has no {kinds} label of {structure.formula}"
                 raise MissingLabelError(msg)
+            frames = trajectories[structure.structure_id, found[0]]
             return Labelled(frames, bool(frames[-1].info["converged"]))
 
         return label_document(
@@ -180,6 +188,6 @@ class ArchiveMaker(Maker):
             alloy=alloy,
             engine=f"archive:{card.name}",
             rule=card.settings,
-            calculation=self.calculation,
+            calculation=(found or wanted)[0],
             source=source,
         )
