@@ -17,12 +17,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from atomate2.vasp.jobs.base import BaseVaspMaker
 from atomate2.vasp.run import DEFAULT_HANDLERS
-from custodian.custodian import (
-    CustodianError,
-    NonRecoverableError,
-    ReturnCodeError,
-    ValidationError,
-)
+from custodian.custodian import CustodianError, NonRecoverableError
 from custodian.vasp.handlers import (
     IncorrectSmearingHandler,
     KspacingMetalHandler,
@@ -33,6 +28,7 @@ from monty.os.path import zpath
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
+from hea_flows.engines import custodian_log
 from hea_flows.engines.labels import Labelled
 from hea_flows.engines.structure_folder import end_orphans, inside
 from hea_flows.engines.vasp_frames import IonicStep, VaspRun, read_input, read_runs
@@ -154,9 +150,9 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
             content = response.output.model_dump_json().encode()
             (folder / "taskdoc.json.gz").write_bytes(gzip.compress(content, mtime=0))
         except CustodianError as error:
-            reason = _why(error, folder)
+            reason = custodian_log.why(error, folder)
             outcome = {"state": "crashed", "reason": reason}
-            if isinstance(error, NonRecoverableError) or _gave_up(folder):
+            if isinstance(error, NonRecoverableError) or custodian_log.gave_up(folder):
                 found = _verdict(task, read_runs(folder)[-1])
                 seen = f"{found['reason']}; " if found["state"] == "failed" else ""
                 outcome = {"state": "failed", "reason": seen + reason}
@@ -166,7 +162,7 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
         except BaseException:
             end_orphans(task.folder)
             raise
-    stopped = "WalltimeHandler" in _handlers(folder)
+    stopped = "WalltimeHandler" in custodian_log.handlers(folder)
     if stopped:
         outcome = {"state": "stopped", "reason": "stopped before the time limit"}
     if not outcome:
@@ -230,7 +226,7 @@ def _collect(
             why = outcome.get("reason", "interrupted")
             after = "; restarted from the last geometry" if number + 1 < len(attempts) else ""
             corrections.append(f"attempt {number}: {why}{after}")
-        corrections += [f"attempt {number}: {text}" for text in _corrections(attempt)]
+        corrections += [f"attempt {number}: {text}" for text in custodian_log.corrections(attempt)]
         for run in read_runs(attempt):
             if not run.incar:  # killed before the input was written
                 continue
@@ -346,57 +342,6 @@ def _structure(atoms: Atoms) -> Structure:
     return Structure(atoms.cell.array, atoms.get_chemical_symbols(), positions)
 
 
-def _log(attempt: Path) -> list[dict[str, Any]]:
-    for path in (attempt / "custodian.json", attempt / "custodian.json.gz"):
-        if path.is_file():
-            raw = path.read_bytes()
-            try:
-                found = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
-            except ValueError:
-                return []
-            return list(found)
-    return []
-
-
-def _handlers(attempt: Path) -> set[str]:
-    entries = [c.get("handler") for job in _log(attempt) for c in job["corrections"]]
-    return {e["@class"] for e in entries if isinstance(e, dict) and "@class" in e}
-
-
-def _gave_up(attempt: Path) -> bool:
-    """Return whether custodian made all the corrections it was allowed to."""
-    limits = ("max_errors", "max_errors_per_job", "max_errors_per_handler")
-    return any(job.get(limit) for job in _log(attempt) for limit in limits)
-
-
-def _corrections(attempt: Path) -> list[str]:
-    """Return what custodian found and did, as text."""
-    texts = []
-    for job in _log(attempt):
-        for one in job["corrections"]:
-            if one.get("errors") == ["Walltime reached"]:  # once per look
-                continue
-            actions = [_action(a) for a in one.get("actions") or []]
-            errors = ", ".join(str(e) for e in one.get("errors") or [])
-            texts.append(f"{errors}: {'; '.join(actions) or 'nothing could be done'}")
-    return texts
-
-
-def _action(action: Mapping[str, Any]) -> str:
-    target = action.get("dict") or action.get("file") or ""
-    changes = action.get("action") or {}
-    parts = []
-    for how, what in changes.items():
-        if how == "_set" and isinstance(what, dict):
-            parts += [f"{target} {k} = {v}" for k, v in what.items()]
-        elif how == "_unset" and isinstance(what, dict):
-            parts += [f"{target} without {k}" for k in what]
-        else:
-            detail = what.get("dest", "") if isinstance(what, dict) else what
-            parts.append(f"{target} {how.removeprefix('_').replace('_', ' ')} {detail}".strip())
-    return ", ".join(parts)
-
-
 def _titles(attempt: Path) -> list[str]:
     """Return the titles of the POTCAR, which may not be kept itself."""
     for path in (attempt / "POTCAR", attempt / "POTCAR.gz"):
@@ -406,16 +351,3 @@ def _titles(attempt: Path) -> list[str]:
             lines = [line for line in text.splitlines() if "TITEL" in line]
             return [line.partition("=")[2].strip() for line in lines]
     return []
-
-
-def _why(error: CustodianError, attempt: Path) -> str:
-    """Say in one line what custodian could not correct."""
-    corrections = _corrections(attempt)
-    if isinstance(error, ValidationError):
-        lines = (attempt / "std_err.txt").read_text(errors="replace").split("\n")
-        said = next((f": {line.strip()}" for line in lines if line.strip()), "")
-        return f"VASP ended without complete output{said}"
-    if isinstance(error, ReturnCodeError):
-        return "VASP ended with an error code"
-    last = f", last of {corrections[-1]}" if corrections else ""
-    return f"custodian gave up after {len(corrections)} corrections{last}"

@@ -1,0 +1,76 @@
+"""What custodian's log says of one attempt to run VASP."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+
+
+def _log(attempt: Path) -> list[dict[str, Any]]:
+    for path in (attempt / "custodian.json", attempt / "custodian.json.gz"):
+        if path.is_file():
+            raw = path.read_bytes()
+            try:
+                found = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+            except ValueError:
+                return []
+            return list(found)
+    return []
+
+
+def handlers(attempt: Path) -> set[str]:
+    """Return the names of the handlers that found something."""
+    entries = [c.get("handler") for job in _log(attempt) for c in job["corrections"]]
+    return {e["@class"] for e in entries if isinstance(e, dict) and "@class" in e}
+
+
+def gave_up(attempt: Path) -> bool:
+    """Return whether custodian made all the corrections it was allowed to."""
+    limits = ("max_errors", "max_errors_per_job", "max_errors_per_handler")
+    return any(job.get(limit) for job in _log(attempt) for limit in limits)
+
+
+def corrections(attempt: Path) -> list[str]:
+    """Return what custodian found and did, as text."""
+    texts = []
+    for job in _log(attempt):
+        for one in job["corrections"]:
+            if one.get("errors") == ["Walltime reached"]:  # once per look
+                continue
+            actions = [_action(a) for a in one.get("actions") or []]
+            errors = ", ".join(str(e) for e in one.get("errors") or [])
+            texts.append(f"{errors}: {'; '.join(actions) or 'nothing could be done'}")
+    return texts
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    target = action.get("dict") or action.get("file") or ""
+    changes = action.get("action") or {}
+    parts = []
+    for how, what in changes.items():
+        if how == "_set" and isinstance(what, dict):
+            parts += [f"{target} {k} = {v}" for k, v in what.items()]
+        elif how == "_unset" and isinstance(what, dict):
+            parts += [f"{target} without {k}" for k in what]
+        else:
+            detail = what.get("dest", "") if isinstance(what, dict) else what
+            parts.append(f"{target} {how.removeprefix('_').replace('_', ' ')} {detail}".strip())
+    return ", ".join(parts)
+
+
+def why(error: CustodianError, attempt: Path) -> str:
+    """Say in one line what custodian could not correct."""
+    found = corrections(attempt)
+    if isinstance(error, ValidationError):
+        lines = (attempt / "std_err.txt").read_text(errors="replace").split("\n")
+        said = next((f": {line.strip()}" for line in lines if line.strip()), "")
+        return f"VASP ended without complete output{said}"
+    if isinstance(error, ReturnCodeError):
+        return "VASP ended with an error code"
+    last = f", last of {found[-1]}" if found else ""
+    return f"custodian gave up after {len(found)} corrections{last}"
