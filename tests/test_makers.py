@@ -100,7 +100,8 @@ def test_sets_are_labelled_in_the_order_of_the_file() -> None:
         job.name: job.config.manager_config.get("_priority", 0) for job in jobs_of(quickstart())
     }
     assert (
-        priorities["labels 1(1)+2(2)+3(3)"] > priorities["labels random(2x2, n=2, components=2..4)"]
+        priorities["labels 1(1)+2(2)+2(3)+3(3)"]
+        > priorities["labels random(2x2, n=2, components=2..4)"]
     )
     assert priorities["labels random(2x2, n=2, components=2..4)"] > priorities["report"] == 0
 

@@ -62,7 +62,7 @@ def _check_labels(connection: Connection, found: dict[str, list[Any]]) -> None:
         k for k, _ in keys
     }
     missing = {d.structure.structure_id for d in found["label"] if d.state == "missing"}
-    assert len(missing) == 1 + 7  # (V,W)S2, and ternaries that are not labelled yet
+    assert len(missing) == 1 + 6  # (V,W)S2, and ternaries that are not labelled yet
     for database in found["database"]:
         asked = {
             o.id
@@ -144,8 +144,8 @@ def _check_tables(found: dict[str, list[Any]]) -> None:
         for p in bench.fixed:
             energies.setdefault(p.structure_id, set()).add((p.model_energy, p.model_mixing_mev))
         assert all(len(v) == 1 for v in energies.values())
-        assert len(energies) == 6 + 14
-        assert len(bench.fixed) == 6 + 9 + 14
+        assert len(energies) == 6 + 15
+        assert len(bench.fixed) == 6 + 9 + 15
 
 
 def test_another_study_finds_the_labels_of_the_first(
