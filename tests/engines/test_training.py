@@ -424,7 +424,7 @@ def test_batch_epochs_and_patience_by_the_size_of_the_set() -> None:
     assert [s.batch_size for s in found.values()] == [2, 4, 4, 16, 32, 32]
     # 4000 steps: 11, 26, 63, 125 and 3125 steps make an epoch
     assert [s.epochs for s in found.values()] == [200, 200, 154, 64, 32, 20]
-    assert [s.patience for s in found.values()] == [67, 67, 52, 22, 20, 20]
+    assert [s.patience for s in found.values()] == [100, 100, 77, 32, 20, 20]
     given = resolved(TrainingSettings(epochs=7, batch_size=5, patience=0), 1000)
     assert (given.epochs, given.batch_size, given.patience) == (7, 5, 0)
     assert resolved(TrainingSettings(batch_size=10), 1000).epochs == 40

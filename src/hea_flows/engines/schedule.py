@@ -11,7 +11,7 @@ from hea_flows.schemas import TrainingSettings
 STEPS = 4000
 EPOCHS = (20, 200)
 BATCHES = (2, 32)
-#: A third of the epochs, and no fewer than this, may pass without a better one.
+#: Half of the epochs, and no fewer than this, may pass without a better one.
 PATIENCE = 20
 #: Epochs whose losses are looked at together, see `judged`.
 WINDOW = 3
@@ -21,8 +21,9 @@ def resolved(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
     """Return settings with numbers for whatever was left to the size of the training set.
 
     The batch is the power of two nearest to half the square root of the number of frames, from 2
-    to 32; epochs make about 4000 steps, from 20 to 200; patience is a third of the epochs, at
-    least 20. So 44 frames get batches of 4 and 200 epochs, 1000 frames 16 and 64, 4000 frames 32
+    to 32; epochs make about 4000 steps, from 20 to 200; patience is half of the epochs, at least
+    20, so that an epoch that is good by chance, while the rate is high, ends no run before the rate
+    has fallen. So 44 frames get batches of 4 and 200 epochs, 1000 frames 16 and 64, 4000 frames 32
     and 32.
 
     Parameters
@@ -42,7 +43,7 @@ def resolved(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
         epochs = min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1])
     patience = settings.patience
     if patience is None:
-        patience = max(PATIENCE, math.ceil(epochs / 3))
+        patience = max(PATIENCE, math.ceil(epochs / 2))
     return settings.model_copy(update={"batch_size": size, "epochs": epochs, "patience": patience})
 
 

@@ -229,7 +229,7 @@ class TrainingSettings(Record):
         None,
         ge=0,
         description="Epochs without a better validation loss that end training; 0: none do. "
-        "Default a third of the epochs, at least 20.",
+        "Default half of the epochs, at least 20.",
     )
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0, description="End of the cosine schedule.")
