@@ -1,10 +1,10 @@
 """Relaxations of the 126 small cells of Model 4: batched, against ASE one by one, in one run.
 
 One by one with the calculator of the model's own package, and with ours. One core, the same model,
-start geometries and thresholds for all. Times are CPU times, since
-other programs may share the machine; the wall times stand beside them. The MACE is trained here
-for a few epochs on CHGNet's answers, so that its relaxations behave; its energies mean nothing.
-What was seen is in docs/models.md.
+start geometries and thresholds for all. Times are CPU times, since other programs may share the
+machine; the wall times stand beside them. The MACE is trained here for a few epochs on CHGNet's
+answers, so that its relaxations behave; its energies mean nothing. What was seen is in
+docs/models.md.
 
     python benchmarks/batched_relaxation.py --n 20         # two minutes
     python benchmarks/batched_relaxation.py

@@ -42,8 +42,8 @@ V = ALLOY.elements.index("V")
 
 def plain_calculator(spec: ModelSpec) -> Any:  # noqa: ANN401  ASE's, of three packages
     """Return the calculator of the model's own package."""
-    loaded: Any = family(spec.family)
-    module = loaded.load(spec).module
+    chosen: Any = family(spec.family)
+    module = chosen.load(spec).module
     if spec.family == "chgnet":
         from chgnet.model.dynamics import CHGNetCalculator
 
