@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def relax(
         first = False
 
     optimizer.attach(observe, interval=1)
-    converged = bool(optimizer.run(fmax=fmax, steps=max_steps))
+    with warnings.catch_warnings():  # at each move, of errors of 1e-13
+        warnings.filterwarnings("ignore", "logm result may be inaccurate", RuntimeWarning)
+        converged = bool(optimizer.run(fmax=fmax, steps=max_steps))
     if not np.isfinite(atoms.get_potential_energy()):
         msg = f"{atoms.get_chemical_formula()}: the energy became {atoms.get_potential_energy()}"
         raise ArithmeticError(msg)

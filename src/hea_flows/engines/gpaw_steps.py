@@ -25,15 +25,13 @@ from hea_flows.alloy.ordering import Ordering
 from hea_flows.alloy.relaxation import relax
 from hea_flows.engines.gpaw_rule import GPAWRule, calculator
 from hea_flows.engines.structure_folder import locked
-from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
 
 _STEPS, _DONE = "steps.traj", "converged.json"
 #: The optimizer's state, and the one before: ASE does not write it in one go.
 _HESSIAN, _BEFORE = "hessian.json", "hessian-before.json"
 #: Bytes that a trajectory has before its first frame; with fewer it was cut while it was made.
 _HEAD = 56
-#: Another step follows only if this many times the longest one is left until the time limit.
-_MARGIN = 1.5
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def _moments(task: Task, last: Atoms | None) -> list[float]:
 def _check_time(frames: list[Atoms]) -> None:
     left = broadcast(seconds_left())
     longest = broadcast(max(f.info.get("seconds", 0.0) for f in frames))
-    if left is not None and left < _MARGIN * longest:
+    if too_late(left, longest):
         msg = (
             f"{left:.0f} s are left and a step took {longest:.0f} s; the next job goes on "
             f"after step {len(frames)}"

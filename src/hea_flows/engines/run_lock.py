@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
 
-#: Seconds between two looks, and seconds before the end of a batch job at which waiting ends.
+#: Seconds between two looks.
 _POLL = 1.0
-_RESERVE = 30.0
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def alone(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as handle:
         while not _taken(handle.fileno()):
-            if (left := seconds_left()) is not None and left < _RESERVE:
+            if too_late(left := seconds_left()):
                 msg = f"{left:.0f} s are left and another process works in {folder}"
                 raise OutOfTimeError(msg)
             time.sleep(_POLL)

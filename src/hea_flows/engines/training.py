@@ -21,7 +21,7 @@ from hea_flows.engines.potential import Potential, SelfDerived, predict
 from hea_flows.engines.registry import TrainingResult
 from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved
 from hea_flows.engines.training_data import Split, batches, fingerprint
-from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, Replay, TrainingSettings
 
 #: State of a run, and the model that it ends with, in the run's directory.
@@ -29,10 +29,6 @@ STATE_FILE = "training.pt"
 MODEL_FILE = "model.pt"
 
 _STATE_FORMAT = "hea-flows training 2"
-
-#: An epoch is begun only if so many of the usual ones, and some seconds, fit in before the limit.
-_MARGIN = 1.5
-_RESERVE = 30.0
 
 
 def train(
@@ -147,7 +143,7 @@ class _Run:
         """Stop where the batch job ends before another epoch would."""
         left = seconds_left()
         usual = statistics.median(e.seconds for e in self.curve) if self.curve else 0.0
-        if left is not None and left < _MARGIN * usual + _RESERVE:
+        if too_late(left, usual):
             msg = (
                 f"{left:.0f} s are left and an epoch takes {usual:.0f} s; the next job goes on "
                 f"after epoch {self.epoch}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
+
+#: Another step begins only where this many times a usual one, and these seconds, are left.
+MARGIN, RESERVE = 1.5, 30.0
 
 
 class OutOfTimeError(Exception):
@@ -29,3 +32,16 @@ def seconds_left() -> float | None:
     """
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     return float(end) - time.time() if end.isdigit() else None
+
+
+def too_late(left: float | None, usual: float = 0.0) -> TypeGuard[float]:
+    """Say whether the batch job ends before another step would.
+
+    Parameters
+    ----------
+    left
+        `seconds_left`.
+    usual
+        What a step takes (s).
+    """
+    return left is not None and left < MARGIN * usual + RESERVE

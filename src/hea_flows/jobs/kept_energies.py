@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hea_flows.alloy.energy_models import DecorationEnergies
-from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
 from hea_flows.engines.whole_files import clear_partial
-from hea_flows.jobs.sampling_run import MARGIN, RESERVE, read_state, write_state
+from hea_flows.jobs.sampling_run import read_state, write_state
 
 #: File of the energies, in the folder of a run.
 KEPT_FILE = "energies.npz"
@@ -62,7 +62,7 @@ class KeptEnergies:
 
     def _ask(self, rows: NDArray[np.int64]) -> None:
         left = seconds_left()
-        if left is not None and left < MARGIN * self._longest + RESERVE:
+        if too_late(left, self._longest):
             msg = (
                 f"{left:.0f} s are left and {PART} energies take {self._longest:.0f} s; the next "
                 f"job goes on after {len(self._known)}"

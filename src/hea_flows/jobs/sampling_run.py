@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hea_flows.alloy.sampler import Sampler
 from hea_flows.alloy.statistics import effective_samples
-from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
 from hea_flows.engines.whole_files import clear_partial, write_bytes
 from hea_flows.schemas import LadderRecord
 
@@ -28,8 +28,6 @@ STATE_FILE = "sampling.npz"
 _ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 1"
 #: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
 EVERY, RATIO = 30.0, 20.0
-#: A step is begun only if so many of the usual ones, and some seconds, fit in before the limit.
-MARGIN, RESERVE = 1.5, 30.0
 #: Steps from which on a number of effective samples means something.
 _FEW = 8
 
@@ -129,7 +127,7 @@ class SamplingRun:
     def _check_time(self) -> None:
         left = seconds_left()
         usual = statistics.median(self._recent) if self._recent else 0.0
-        if left is not None and left < MARGIN * usual + RESERVE:
+        if too_late(left, usual):
             if self._recent:
                 self._write()
             msg = (
