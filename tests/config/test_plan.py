@@ -49,9 +49,9 @@ def labelled(work: Plan) -> list[str]:
 def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() -> None:
     campaign, _ = load_campaign(CONFIGS / "quickstart.yaml")
     work = plan(campaign)
-    assert [(s.uses, len(s.ids)) for s in work.sets] == [(["training"], 85), (["held-out"], 6)]
+    assert [(s.uses, len(s.ids)) for s in work.sets] == [(["training"], 131), (["held-out"], 6)]
     [training] = work.trainings
-    name = "1(1)+2(2)+2(3)+3(3)"
+    name = "1(1)+2(2)+2(3)+3(3)+2(4)[Mo,Ta,Nb,W] - random(2x2, n=2, components=2..4)"
     assert (training.name, training.sets, training.model.name) == (name, (0,), "0.3.0")
     assert list(work.foundations) == ["chgnet-0.3.0"]
     assert [(d.name, d.sets) for d in work.databases] == [("held-out", (1,)), ("training", (0,))]
