@@ -74,13 +74,13 @@ def _check_labels(connection: Connection, found: dict[str, list[Any]]) -> None:
 def _check_models(found: dict[str, list[Any]]) -> None:
     """Models that share their set share its dataset; every seed is a model of its own."""
     assert len(found["dataset"]) == 2
-    assert sorted(d.n_structures for d in found["dataset"]) == [5 + 3, 5 + 9]
+    assert sorted(d.n_structures for d in found["dataset"]) == [5 + 3, 5 + 10]
     made_of = {d.checksum: d.n_structures for d in found["dataset"]}
     named = [(d.name, d.settings.seed, made_of[d.dataset_checksum]) for d in found["finetune"]]
     assert sorted(named) == [
-        ("Binaries", 1, 14),
-        ("Binaries", 2, 14),
-        ("From scratch", 1, 14),
+        ("Binaries", 1, 15),
+        ("Binaries", 2, 15),
+        ("From scratch", 1, 15),
         ("Three metals", 1, 8),
     ]
     assert len({d.model.sha256 for d in found["finetune"]}) == 4
