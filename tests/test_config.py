@@ -43,7 +43,7 @@ def test_every_shipped_campaign_loads(path: Path) -> None:
 
 def test_defaults_are_the_protocol_of_the_paper(tmp_path: Path) -> None:
     campaign, _ = load_campaign(write(tmp_path / "a.yaml"))
-    assert campaign.dataset.fractions == (0.80, 0.15, 0.05)
+    assert campaign.dataset.fractions is None
     weights = campaign.training.weights
     assert (weights.energy, weights.forces, weights.stress) == (100, 10, 1)
     assert campaign.training.amsgrad

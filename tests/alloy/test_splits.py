@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from hea_flows.alloy.splits import split_frames, split_sizes
+from hea_flows.alloy.splits import default_fractions, split_frames, split_sizes
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,11 @@ def test_sizes_are_the_largest_remainders() -> None:
         sizes = split_sizes(n)
         assert sum(sizes) == n
         assert all(abs(s - n * f) < 1 for s, f in zip(sizes, (0.8, 0.15, 0.05), strict=True))
+
+
+def test_the_smallest_sets_are_not_tested_on() -> None:
+    assert default_fractions(199) == (0.9, 0.0, 0.1)
+    assert default_fractions(200) == (0.8, 0.15, 0.05)
 
 
 def parents(structures: int = 30, frames: int = 10) -> list[str]:

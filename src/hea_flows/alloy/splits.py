@@ -7,8 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-#: Shares of training, test and validation data.
+#: Shares of training, test and validation data; and those of the smallest sets, of fewer frames
+#: than `FEW`, which are not tested on.
 FRACTIONS = (0.8, 0.15, 0.05)
+FRACTIONS_OF_FEW = (0.9, 0.0, 0.1)
+FEW = 200
 
 
 def split_sizes(n: int, fractions: Sequence[float] = FRACTIONS) -> list[int]:
@@ -38,6 +41,11 @@ def split_sizes(n: int, fractions: Sequence[float] = FRACTIONS) -> list[int]:
                 sizes[sizes.index(max(sizes))] -= 1
                 sizes[i] = 1
     return sizes
+
+
+def default_fractions(n_frames: int) -> tuple[float, float, float]:
+    """Return the shares of training, test and validation frames that a set of its size gets."""
+    return FRACTIONS if n_frames >= FEW else FRACTIONS_OF_FEW
 
 
 def split_frames(

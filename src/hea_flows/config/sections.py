@@ -125,8 +125,10 @@ class DatasetSpec(Record):
     """How frames become training, test and validation data."""
 
     split_by: Literal["frame", "structure"] = "frame"
-    fractions: tuple[float, float, float] = Field(
-        (0.80, 0.15, 0.05), description="Train, test, validation."
+    fractions: tuple[float, float, float] | None = Field(
+        None,
+        description="Train, test, validation; default 0.80, 0.15, 0.05, and with fewer than 200 "
+        "frames 0.90, 0, 0.10.",
     )
     max_missing: int | None = Field(
         None, ge=0, description="Stop if more structures than this have no label; default never."
@@ -134,8 +136,8 @@ class DatasetSpec(Record):
 
     @field_validator("fractions")
     @classmethod
-    def _sum(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(value) < 0 or not math.isclose(sum(value), 1.0, abs_tol=1e-9):
+    def _sum(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+        if value and (min(value) < 0 or not math.isclose(sum(value), 1.0, abs_tol=1e-9)):
             msg = f"fractions must be positive and add up to 1, got {list(value)}"
             raise ValueError(msg)
         return value

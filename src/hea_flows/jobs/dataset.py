@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from jobflow import Maker, job
 
-from hea_flows.alloy.splits import split_frames
+from hea_flows.alloy.splits import default_fractions, split_frames
 from hea_flows.config import DatasetSpec
 from hea_flows.jobs.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructuresDoc
@@ -70,10 +70,11 @@ class DatasetMaker(Maker):
             raise ValueError(msg)
         first = require_one_rule(used)
         n_frames = {key: label.n_frames for key, label in used.items()}
+        fractions = self.dataset.fractions or default_fractions(sum(n_frames.values()))
         train, test, validation = split_frames(
             [key for key, n in n_frames.items() for _ in range(n)],
             np.random.default_rng(self.seed),
-            fractions=self.dataset.fractions,
+            fractions=fractions,
             by=self.dataset.split_by,
         )
         return DatasetDoc(
@@ -83,7 +84,7 @@ class DatasetMaker(Maker):
             settings=first.settings,
             seed=self.seed,
             split_by=self.dataset.split_by,
-            fractions=self.dataset.fractions,
+            fractions=fractions,
             n_structures=len(used),
             n_frames=n_frames,
             train=train,
