@@ -44,7 +44,7 @@ def split_sizes(n: int, fractions: Sequence[float] = FRACTIONS) -> list[int]:
 
 
 def default_fractions(n_frames: int) -> tuple[float, float, float]:
-    """Return the shares of training, test and validation frames that a set of its size gets."""
+    """Return the shares of training, test and validation frames, by the number of frames."""
     return FRACTIONS if n_frames >= FEW else FRACTIONS_OF_FEW
 
 
