@@ -19,7 +19,13 @@ from hea_flows.engines import model_files, training  # noqa: E402
 from hea_flows.engines.loss import BatchTarget, collate_targets, loss  # noqa: E402
 from hea_flows.engines.model_files import Checkpoint  # noqa: E402
 from hea_flows.engines.potential import Batch, Output, evaluate, periodic, predict  # noqa: E402
-from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved  # noqa: E402
+from hea_flows.engines.schedule import (  # noqa: E402
+    is_over,
+    judged,
+    learning_rate,
+    loss_weights,
+    resolved,
+)
 from hea_flows.engines.targets import target, with_energies  # noqa: E402
 from hea_flows.engines.walltime import OutOfTimeError  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
@@ -163,8 +169,11 @@ def test_frames_without_labels_are_refused(split: tuple[list[Atoms], ...], tmp_p
     with pytest.raises(ValueError, match="forces is"):
         target(bare)
     bare.calc = SinglePointCalculator(bare, energy=1.0, forces=np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="no stress; set the loss weight of the stress to 0"):
-        run(PairPotential(), ([bare], [], []), tmp_path)
+    without = SETTINGS.model_copy(update={"weights": LossWeights(stress=0)})
+    later = without.model_copy(update={"final_weights": LossWeights()})
+    for settings in (SETTINGS, later):
+        with pytest.raises(ValueError, match="no stress; set the loss weight of the stress to 0"):
+            run(PairPotential(), ([bare], [], []), tmp_path, settings)
     with pytest.raises(ValueError, match="there are no training frames"):
         run(PairPotential(), ([], [], []), tmp_path)
 
@@ -202,6 +211,54 @@ def test_learning_rate_is_half_a_cosine() -> None:
     bend = 4e-3 / math.sqrt(2)
     assert rates == pytest.approx([1e-2, middle + bend, middle, middle - bend, 2e-3])
     assert learning_rate(TrainingSettings(epochs=1, learning_rate=0.3), 1) == 0.3
+
+
+RAMP = {
+    "weights": LossWeights(energy=100, forces=10, stress=1),
+    "final_weights": LossWeights(energy=2000, forces=10, stress=0),
+}
+
+
+def test_loss_weights_move_with_the_learning_rate() -> None:
+    settings = TrainingSettings(epochs=3, learning_rate=1e-2, final_learning_rate=0, **RAMP)
+    found = [loss_weights(settings, e) for e in (1, 2, 3)]
+    assert [w.energy for w in found] == pytest.approx([100, 1050, 2000])
+    assert [w.forces for w in found] == pytest.approx([10, 10, 10])
+    assert [w.stress for w in found] == pytest.approx([1, 0.5, 0])
+    same = TrainingSettings(epochs=3, weights=RAMP["weights"])
+    assert [loss_weights(same, e) for e in (1, 2, 3)] == [same.weights] * 3
+
+
+def test_the_loss_of_each_epoch_has_its_weights(
+    split: tuple[list[Atoms], ...], tmp_path: Path
+) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 4, "max_gradient_norm": None, **RAMP})
+    told = run(PairPotential(dropout=0.0), (split[0], [], []), tmp_path / "last", settings)
+    by_hand = PairPotential(dropout=0.0)
+    adam = torch.optim.Adam(by_hand.module.parameters(), amsgrad=True)
+    graphs, labels = by_hand.prepare(split[0]), [target(f) for f in split[0]]
+    for epoch, share in enumerate([1, 0.75, 0.25, 0], 1):  # half a cosine over four epochs
+        rate = 1e-5 + share * (0.02 - 1e-5)
+        adam.param_groups[0]["lr"] = rate
+        r = rate / 0.02
+        weights = LossWeights(energy=100 * r + 2000 * (1 - r), forces=10, stress=r)
+        for chosen in training.batches(len(graphs), settings, epoch):
+            batch = by_hand.collate([graphs[i] for i in chosen])
+            output = predict(by_hand, batch, create_graph=True)
+            adam.zero_grad()
+            loss(
+                output, collate_targets([labels[i] for i in chosen], batch.positions), weights
+            ).backward()
+            adam.step()
+    state = model_files.load(Path(told.model.path), "pair", told.model.sha256).state
+    for name, value in by_hand.module.state_dict().items():
+        assert torch.allclose(state[name], value, rtol=1e-9, atol=1e-12)
+    judged_by = run(PairPotential(dropout=0.0), split, tmp_path / "best", settings)
+    for epoch in judged_by.curve:  # by the weights that training ends with
+        assert epoch.validation_loss == pytest.approx(
+            2000 * (epoch.validation_energy_mev / 1000) ** 2
+            + 10 * (epoch.validation_forces_mev / 1000) ** 2
+        )
 
 
 def test_batches_depend_on_seed_and_epoch_only() -> None:

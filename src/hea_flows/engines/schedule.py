@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hea_flows.schemas import TrainingSettings
+from hea_flows.schemas import LossWeights, TrainingSettings
 
 #: Steps of the optimizer that a run makes where the bounds on epochs allow it.
 STEPS = 4000
@@ -58,6 +58,26 @@ def learning_rate(settings: TrainingSettings, epoch: int) -> float:
     turn = math.cos(math.pi * (epoch - 1) / (epochs - 1))
     low = min(settings.final_learning_rate, settings.learning_rate)
     return low + 0.5 * (settings.learning_rate - low) * (1.0 + turn)
+
+
+def loss_weights(settings: TrainingSettings, epoch: int) -> LossWeights:
+    """Return the weights of the loss that an epoch (from 1) goes down.
+
+    ``r first + (1 - r) final``, r the learning rate over the first one, as DeePMD's prefactors
+    (L. Zhang et al., Phys. Rev. Lett. 120, 143001 (2018)): forces shape the model while the rate
+    is high, energies settle while it falls. `settings` are `resolved` ones.
+    """
+    first, final = settings.weights, settings.final_weights
+    if final is None:
+        return first
+    r = learning_rate(settings, epoch) / settings.learning_rate
+    mixed = {k: r * v + (1.0 - r) * getattr(final, k) for k, v in first.model_dump().items()}
+    return LossWeights(**mixed)
+
+
+def final_weights(settings: TrainingSettings) -> LossWeights:
+    """Return the weights that training ends with, by which epochs are compared."""
+    return settings.weights if settings.final_weights is None else settings.final_weights
 
 
 def judged(losses: Sequence[float]) -> float:

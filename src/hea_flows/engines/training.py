@@ -19,7 +19,14 @@ from hea_flows.engines.loss import SquaredErrors, squared_errors
 from hea_flows.engines.methods import recorded
 from hea_flows.engines.potential import Potential, SelfDerived, predict
 from hea_flows.engines.registry import TrainingResult
-from hea_flows.engines.schedule import is_over, judged, learning_rate, resolved
+from hea_flows.engines.schedule import (
+    final_weights,
+    is_over,
+    judged,
+    learning_rate,
+    loss_weights,
+    resolved,
+)
 from hea_flows.engines.training_data import Split, batches, fingerprint
 from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, Replay, TrainingSettings
@@ -154,6 +161,7 @@ class _Run:
         """Run one epoch and write the state."""
         clock = time.perf_counter()
         settings = self.settings
+        weights = final_weights(settings)
         self.epoch += 1
         rate = learning_rate(settings, self.epoch)
         for group in self.optimizer.param_groups:
@@ -168,7 +176,7 @@ class _Run:
             split[name].errors(self.potential, settings.batch_size or 1)
             for name in ("validation", "test")
         )
-        loss = checked.loss(settings.weights) if checked.n_energy else math.nan
+        loss = checked.loss(weights) if checked.n_energy else math.nan
         score = judged([*(e.validation_loss for e in self.curve), loss])
         if not checked.n_energy or score < self.best_loss:
             self.best_epoch, self.best_loss = self.epoch, score
@@ -176,7 +184,7 @@ class _Run:
         record = Epoch(
             epoch=self.epoch,
             learning_rate=rate,
-            train_loss=errors.loss(settings.weights),
+            train_loss=errors.loss(weights),
             validation_loss=loss,
             **_columns(train=errors, validation=checked, test=tested),
             seconds=time.perf_counter() - clock,
@@ -186,7 +194,7 @@ class _Run:
         return record
 
     def _step(self, batch: Any, labels: Any) -> SquaredErrors:  # noqa: ANN401
-        weights = self.settings.weights
+        weights = loss_weights(self.settings, self.epoch)
         output = predict(
             self.potential,
             batch,

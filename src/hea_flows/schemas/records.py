@@ -210,9 +210,9 @@ class ModelSpec(Record):
 class LossWeights(Record):
     """Weights of the squared errors in eV/atom, eV/Å and eV/Å³ (SCIENCE §4)."""
 
-    energy: float = 100.0
-    forces: float = 10.0
-    stress: float = 1.0
+    energy: float = Field(100.0, ge=0)
+    forces: float = Field(10.0, ge=0)
+    stress: float = Field(1.0, ge=0)
 
 
 class TrainingSettings(Record):
@@ -234,6 +234,11 @@ class TrainingSettings(Record):
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0, description="End of the cosine schedule.")
     weights: LossWeights = Field(default_factory=LossWeights)
+    final_weights: LossWeights | None = Field(
+        None,
+        description="Weights at the end of the schedule, to which they move as the learning rate "
+        "does; default the same all along.",
+    )
     amsgrad: bool = True
     max_gradient_norm: float | None = Field(10.0, gt=0)
     seed: int = 0
@@ -255,6 +260,8 @@ class ErrorSummary(Record):
 
 class Epoch(Record):
     """Losses of one epoch, and RMSE per split as in `ErrorSummary`.
+
+    Losses have the weights that training ends with, so that those of all epochs compare.
 
     Those of the training frames are met on the way, each before the step it leads to; the others
     are those of the epoch's end. Without frames they are NaN.
