@@ -122,6 +122,11 @@ def test_a_model_of_a_study_has_its_own_method(tmp_path: Path) -> None:
         ({"structures": [{"set": "2(2"}]}, "position"),
         ({"dataset": {"fractions": [0.5, 0.1, 0.1]}}, r"add up to 1, got \[0.5, 0.1, 0.1\]"),
         ({"training": {"epochs": 0}}, "greater than or equal to 1"),
+        ({"training": {"weights": {"energy": -1}}}, "greater than or equal to 0"),
+        (
+            {"training": {"learning_rate": 1e-5, "final_weights": {}}},
+            "it stays at 1e-05 .*: lower final_learning_rate, or leave out final_weights",
+        ),
         ({"training": {"epoch": 3}}, "Extra inputs are not permitted"),
         (
             {"training": {"method": "lorra"}},

@@ -254,11 +254,22 @@ def test_the_loss_of_each_epoch_has_its_weights(
     for name, value in by_hand.module.state_dict().items():
         assert torch.allclose(state[name], value, rtol=1e-9, atol=1e-12)
     judged_by = run(PairPotential(dropout=0.0), split, tmp_path / "best", settings)
-    for epoch in judged_by.curve:  # by the weights that training ends with
+    for epoch in judged_by.curve:  # by the weights that training moves to
         assert epoch.validation_loss == pytest.approx(
             2000 * (epoch.validation_energy_mev / 1000) ** 2
             + 10 * (epoch.validation_forces_mev / 1000) ** 2
         )
+
+
+def test_forces_that_count_later_are_in_the_first_training_loss(
+    split: tuple[list[Atoms], ...], tmp_path: Path
+) -> None:
+    ramp = {"weights": LossWeights(forces=0, stress=0), "final_weights": LossWeights(stress=0)}
+    settings = SETTINGS.model_copy(update={"epochs": 2, **ramp})
+    first = run(PairPotential(), split, tmp_path, settings).curve[0]
+    energy, forces = first.train_energy_mev / 1000, first.train_forces_mev / 1000
+    assert forces > 0.1
+    assert first.train_loss == pytest.approx(100 * energy**2 + 10 * forces**2)
 
 
 def test_batches_depend_on_seed_and_epoch_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from hea_flows.schemas import LossWeights, TrainingSettings
 
@@ -65,7 +66,8 @@ def loss_weights(settings: TrainingSettings, epoch: int) -> LossWeights:
 
     ``r first + (1 - r) final``, r the learning rate over the first one, as DeePMD's prefactors
     (L. Zhang et al., Phys. Rev. Lett. 120, 143001 (2018)): forces shape the model while the rate
-    is high, energies settle while it falls. `settings` are `resolved` ones.
+    is high, energies settle while it falls. They are as near to the final ones as the rate comes
+    to nothing. `settings` are `resolved` ones.
     """
     first, final = settings.weights, settings.final_weights
     if final is None:
@@ -76,8 +78,13 @@ def loss_weights(settings: TrainingSettings, epoch: int) -> LossWeights:
 
 
 def final_weights(settings: TrainingSettings) -> LossWeights:
-    """Return the weights that training ends with, by which epochs are compared."""
+    """Return the weights that training moves to, by which epochs are compared."""
     return settings.weights if settings.final_weights is None else settings.final_weights
+
+
+def weighs(settings: TrainingSettings, quantity: Literal["forces", "stress"]) -> bool:
+    """Say whether errors of a quantity count in the loss of any epoch."""
+    return any(getattr(w, quantity) > 0 for w in (settings.weights, final_weights(settings)))
 
 
 def judged(losses: Sequence[float]) -> float:

@@ -26,10 +26,18 @@ from hea_flows.engines.schedule import (
     learning_rate,
     loss_weights,
     resolved,
+    weighs,
 )
 from hea_flows.engines.training_data import Split, batches, fingerprint
 from hea_flows.engines.walltime import OutOfTimeError, seconds_left, too_late
-from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, Replay, TrainingSettings
+from hea_flows.schemas import (
+    Epoch,
+    ErrorSummary,
+    LossWeights,
+    ModelSpec,
+    Replay,
+    TrainingSettings,
+)
 
 #: State of a run, and the model that it ends with, in the run's directory.
 STATE_FILE = "training.pt"
@@ -161,8 +169,8 @@ class _Run:
         """Run one epoch and write the state."""
         clock = time.perf_counter()
         settings = self.settings
-        weights = final_weights(settings)
         self.epoch += 1
+        weights, judging = loss_weights(settings, self.epoch), final_weights(settings)
         rate = learning_rate(settings, self.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -171,12 +179,12 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed * 1_000_003 + self.epoch)  # dropout, where there is any
             for chosen in batches(len(taught.targets), settings, self.epoch):
-                errors.add(self._step(*taught.batch(self.potential, chosen)))
+                errors.add(self._step(*taught.batch(self.potential, chosen), weights))
         checked, tested = (
             split[name].errors(self.potential, settings.batch_size or 1)
             for name in ("validation", "test")
         )
-        loss = checked.loss(weights) if checked.n_energy else math.nan
+        loss = checked.loss(judging) if checked.n_energy else math.nan
         score = judged([*(e.validation_loss for e in self.curve), loss])
         if not checked.n_energy or score < self.best_loss:
             self.best_epoch, self.best_loss = self.epoch, score
@@ -184,7 +192,7 @@ class _Run:
         record = Epoch(
             epoch=self.epoch,
             learning_rate=rate,
-            train_loss=errors.loss(weights),
+            train_loss=errors.loss(judging),
             validation_loss=loss,
             **_columns(train=errors, validation=checked, test=tested),
             seconds=time.perf_counter() - clock,
@@ -193,13 +201,12 @@ class _Run:
         self._write()
         return record
 
-    def _step(self, batch: Any, labels: Any) -> SquaredErrors:  # noqa: ANN401
-        weights = loss_weights(self.settings, self.epoch)
+    def _step(self, batch: Any, labels: Any, weights: LossWeights) -> SquaredErrors:  # noqa: ANN401
         output = predict(
             self.potential,
             batch,
-            forces=weights.forces > 0,
-            stress=weights.stress > 0,
+            forces=weighs(self.settings, "forces"),
+            stress=weighs(self.settings, "stress"),
             create_graph=True,
         )
         errors = squared_errors(output, labels)

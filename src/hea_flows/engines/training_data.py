@@ -15,7 +15,7 @@ from hea_flows.engines import model_files
 from hea_flows.engines.loss import BatchTarget, SquaredErrors, collate_targets, squared_errors
 from hea_flows.engines.methods import recorded
 from hea_flows.engines.potential import Batch, Potential, SelfDerived, predict
-from hea_flows.engines.schedule import final_weights
+from hea_flows.engines.schedule import weighs
 from hea_flows.engines.targets import Target, target
 from hea_flows.schemas import TrainingSettings
 
@@ -55,8 +55,7 @@ class Split:
             For frames without energy or forces, or without a stress that has a loss weight.
         """
         targets = [replace(target(frame), weight=weight) for frame in frames]
-        weighs = max(settings.weights.stress, final_weights(settings).stress) > 0
-        if weighs and any(np.isnan(t.stress).any() for t in targets):
+        if weighs(settings, "stress") and any(np.isnan(t.stress).any() for t in targets):
             msg = "a frame has no stress; set the loss weight of the stress to 0 or label it"
             raise ValueError(msg)
         return cls(frames, potential.prepare(frames), targets)

@@ -236,8 +236,7 @@ class TrainingSettings(Record):
     weights: LossWeights = Field(default_factory=LossWeights)
     final_weights: LossWeights | None = Field(
         None,
-        description="Weights at the end of the schedule, to which they move as the learning rate "
-        "does; default the same all along.",
+        description="Weights that the loss moves to as the learning rate falls; default the same.",
     )
     amsgrad: bool = True
     max_gradient_norm: float | None = Field(10.0, gt=0)
@@ -247,6 +246,17 @@ class TrainingSettings(Record):
         default_factory=AllWeights, description="What is trained: all, frozen, lora or replay."
     )
     offsets: Offsets = Field("fit", description="Energies per element removed before training.")
+
+    @model_validator(mode="after")
+    def _weights_move(self) -> Self:
+        if self.final_weights is not None and self.final_learning_rate >= self.learning_rate:
+            msg = (
+                "final_weights are reached as the learning rate falls; it stays at "
+                f"{self.learning_rate:g} (final_learning_rate {self.final_learning_rate:g}): lower "
+                "final_learning_rate, or leave out final_weights"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class ErrorSummary(Record):
@@ -261,7 +271,7 @@ class ErrorSummary(Record):
 class Epoch(Record):
     """Losses of one epoch, and RMSE per split as in `ErrorSummary`.
 
-    Losses have the weights that training ends with, so that those of all epochs compare.
+    Losses have the weights that training moves to, so that those of all epochs compare.
 
     Those of the training frames are met on the way, each before the step it leads to; the others
     are those of the epoch's end. Without frames they are NaN.
