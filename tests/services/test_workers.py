@@ -12,6 +12,7 @@ import pytest
 from jobflow import Flow, JobConfig
 from jobflow.managers.fireworks import flow_to_workflow
 
+from hea_flows.flows.launch import Submission, run_workers
 from hea_flows.jobs.routing import route
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
@@ -40,9 +41,11 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> object:
     return worker_jobs
 
 
-def _submit(connection: Connection, flow: Flow | list[object]) -> int:
-    """Submit a flow; return the id of one of its Fireworks."""
-    ids = connection.launchpad().add_wf(flow_to_workflow(Flow(flow)))
+def _submit(connection: Connection, jobs: list[object], **metadata: str) -> int:
+    """Submit jobs as one workflow; return the id of one of its Fireworks."""
+    flow = Flow(jobs)
+    flow.update_metadata(metadata)
+    ids = connection.launchpad().add_wf(flow_to_workflow(flow, metadata=metadata))
     return min(ids.values())
 
 
@@ -150,6 +153,19 @@ def test_workers_leave_with_the_run_that_started_them(
     assert run.wait(30) == 128 + number
     assert not Path(f"/proc/{worker}").exists()
     assert campaign_progress(connection.launchpad(), workflow).counts == {"READY": 1}
+
+
+def test_a_run_leaves_the_jobs_of_other_campaigns_alone(
+    connection: Connection, jobs: object, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    other = _submit(connection, [jobs.append(str(lines), "other")], campaign="other")
+    own = _submit(connection, [jobs.grow(str(lines), 2)], campaign="own")
+    submission = Submission(own, found=False)
+    done = run_workers(submission, connection, workers=2, on_progress=lambda _: None, poll=0.1)
+    assert done.finished
+    assert sorted(lines.read_text().splitlines()) == ["grown 0", "grown 1"]
+    assert campaign_progress(connection.launchpad(), other).counts == {"READY": 1}
 
 
 def test_jobs_that_a_job_adds_are_waited_for(

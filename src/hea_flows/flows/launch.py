@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import threading
 import time
@@ -101,7 +102,8 @@ def run_workers(
 ) -> Progress:
     """Finish a campaign with worker processes; workers that die are replaced.
 
-    On SIGTERM, and when the terminal closes, they give their jobs back and leave with this process.
+    They take jobs of this campaign only, whatever else is on the launchpad. On SIGTERM, and when
+    the terminal closes, they give their jobs back and leave with this process.
 
     Parameters
     ----------
@@ -124,6 +126,7 @@ def run_workers(
     launchpad = connection.launchpad()
     progress = campaign_progress(launchpad, submission.fw_id)
     on_progress(progress)
+    query = json.dumps(_own_jobs(launchpad, submission.fw_id))
     processes: list[Any] = []
     before = _exit_on_signals()
     try:
@@ -135,7 +138,8 @@ def run_workers(
             if len(alive) < len(processes):
                 recover_lost(launchpad)
             if len(alive) < workers:
-                alive += start_workers(workers - len(alive), connection, idle_exit=False, poll=0.5)
+                missing = workers - len(alive)
+                alive += start_workers(missing, connection, query=query, idle_exit=False, poll=0.5)
             processes = alive
             time.sleep(poll)
             progress = campaign_progress(launchpad, submission.fw_id)
@@ -149,6 +153,12 @@ def run_workers(
     if progress.failed and not progress.finished:
         raise failure(progress.missed or progress.failed)
     return progress
+
+
+def _own_jobs(launchpad: LaunchPad, fw_id: int) -> dict[str, str]:
+    """Return the query of a campaign's jobs, those that its jobs add included."""
+    workflow = launchpad.workflows.find_one({"nodes": fw_id}, {"metadata": 1})
+    return {f"spec.{key}": value for key, value in workflow["metadata"].items()}
 
 
 def _exit_on_signals() -> dict[int, Any]:
