@@ -86,7 +86,7 @@ def test_a_model_of_a_study_has_its_own_method(tmp_path: Path) -> None:
     (tmp_path / "frames.extxyz").touch()
     replay = {"kind": "replay", "file": "frames.extxyz"}
     entries = [
-        {"name": "a", "set": "1(1)+2(2)"},
+        {"name": "m", "set": "1(1)+2(2)"},
         {"name": "b", "set": "1(1)+2(2)", "training": {"method": replay}},
     ]
     campaign, _ = load_campaign(

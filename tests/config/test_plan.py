@@ -51,8 +51,7 @@ def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() 
     work = plan(campaign)
     assert [(s.uses, len(s.ids)) for s in work.sets] == [(["training"], 131), (["held-out"], 6)]
     [training] = work.trainings
-    name = "1(1)+2(2)+2(3)+3(3)+2(4)[Mo,Ta,Nb,W] - random(2x2, n=2, components=2..4)"
-    assert (training.name, training.sets, training.model.name) == (name, (0,), "0.3.0")
+    assert (training.name, training.sets, training.model.name) == ("quickstart", (0,), "0.3.0")
     assert list(work.foundations) == ["chgnet-0.3.0"]
     assert [(d.name, d.sets) for d in work.databases] == [("held-out", (1,)), ("training", (0,))]
     # The sets share no structure; end points of the held-out cells are those of the other set.
@@ -200,6 +199,10 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         (
             {"models": [{"name": "m", "set": "2(2)"}, {"name": "m", "set": "1(1)"}]},
             "models: the name 'm' is given twice; use seeds for several of one kind",
+        ),
+        (
+            {"structures": [{"set": "1(1)"}], "models": [{"name": "a", "set": "2(2)"}]},
+            "models: 'a' is what the campaign's own model is called; rename one",
         ),
         (
             {"models": [{"name": "m", "set": "2(2)", "training": {"epoch": 3}}]},

@@ -128,7 +128,7 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from hea_flows.results.order_tables import order_tables
     from hea_flows.results.query import documents
     from hea_flows.results.report import ReportInputs
-    from hea_flows.results.tables import benchmark_table, summary_tables
+    from hea_flows.results.tables import benchmark_table, summary_table
     from hea_flows.schemas import ReportDoc
 
     store = connection.job_store()
@@ -145,13 +145,11 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
         for d in documents(store, kind, name)
         if d.uuid in uuids
     )
-    tables = summary_tables(report.summary)
-    if inputs.benchmarks:
-        tables.append(benchmark_table(inputs).to_rich())
-    tables += [growth_table(doc).to_rich() for doc in inputs.growth]
-    tables += [table.to_rich() for table in order_tables(inputs.montecarlo)]
     screen = console()
-    for table in tables:
+    screen.print(summary_table(report.summary))
+    if inputs.benchmarks:
+        screen.print(benchmark_table(inputs))
+    for table in (*map(growth_table, inputs.growth), *order_tables(inputs.montecarlo)):
         screen.print(table)
     for doc in inputs.growth:
         screen.print(growth_verdict(doc), highlight=False, markup=False)

@@ -51,7 +51,7 @@ def hull(
         calculation=calculation,
     )
     store.close()
-    console().print(hull_table(found, all_entries=everything).to_rich())
+    console().print(hull_table(found, all_entries=everything))
     if output is not None:
         files = write_figure(binary_hulls(found), output.parent, output.stem, (form,))
         typer.echo(f"figure: {', '.join(map(str, files))}")

@@ -57,7 +57,7 @@ def query(
         raise typer.Exit(1)
     screen = console()
     if kind == "benchmark":
-        screen.print(benchmark_table(ReportInputs.from_documents(found)).to_rich())
+        screen.print(benchmark_table(ReportInputs.from_documents(found)))
         return
     for document in found:
         screen.print_json(data=light(document), default=str)

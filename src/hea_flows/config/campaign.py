@@ -69,12 +69,7 @@ class Campaign(Record):
             self._check_sqs(self.thermodynamics)
         for expression in self.expressions():
             parse(expression)
-        names = [entry.name for entry in self.models]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
-            msg = f"models: the name {twice[0]!r} is given twice; use seeds for several of one kind"
-            raise ValueError(msg)
-        for entry in self.models:
-            self._check(entry)
+        self._check_models()
         if (self.monte_carlo or self.thermodynamics) and not self._trains():
             msg = (
                 "monte_carlo and thermodynamics need a model that is trained: give model, for "
@@ -90,6 +85,17 @@ class Campaign(Record):
         if self.grow is not None:
             self._check_growth(self.grow)
         return self
+
+    def _check_models(self) -> None:
+        names = [entry.name for entry in self.models]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            msg = f"models: the name {twice[0]!r} is given twice; use seeds for several of one kind"
+            raise ValueError(msg)
+        if self._trains_its_own() and self.name in names:
+            msg = f"models: {self.name!r} is what the campaign's own model is called; rename one"
+            raise ValueError(msg)
+        for entry in self.models:
+            self._check(entry)
 
     def _check_sqs(self, spec: ThermodynamicsSpec) -> None:
         if len(self.alloy.elements) < 2:
@@ -143,8 +149,10 @@ class Campaign(Record):
             raise ValueError(msg) from None
 
     def _trains(self) -> bool:
-        own = self.model is not None and any(s.use == "training" for s in self.structures)
-        return own or any(entry.set is not None for entry in self.models)
+        return self._trains_its_own() or any(entry.set is not None for entry in self.models)
+
+    def _trains_its_own(self) -> bool:
+        return self.model is not None and any(s.use == "training" for s in self.structures)
 
     def settings_of(self, entry: ModelEntry) -> TrainingSettings:
         """Return how a model is trained, without its seeds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hea_flows.alloy.sets import set_name
 from hea_flows.config.campaign import Campaign, structures_of
 from hea_flows.config.sections import GrowthSpec, LabelSpec, ModelEntry
 from hea_flows.schemas import ModelSpec, TrainingSettings
@@ -191,9 +190,9 @@ class _Planner:
         return LabelledSet(expression, labels, [use], ids, pure)
 
     def single_model(self, model: ModelSpec, sets: tuple[int, ...]) -> None:
-        """Add the model of a campaign that trains one, and its foundation beside it."""
-        names = dict.fromkeys(set_name(self.plan.sets[i].expression) for i in sets)
-        self.plan.trainings.append(Training(" + ".join(names), sets, model, self.campaign.training))
+        """Add a campaign's own model, of the campaign's name, and its foundation beside it."""
+        campaign = self.campaign
+        self.plan.trainings.append(Training(campaign.name, sets, model, campaign.training))
         if model.is_foundation:
             self.plan.foundations[model.label] = model
 

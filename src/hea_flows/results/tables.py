@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import isfinite
+from textwrap import fill
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table as RichTable
 
@@ -42,14 +46,39 @@ class Table:
     wide: set[int] = field(default_factory=lambda: {0})
     folded: bool = False
 
-    def to_rich(self) -> RichTable:
-        """Return the table for a terminal, its caption above."""
-        table = RichTable(title=escape(self.caption), title_justify="left")
-        for i, column in enumerate(self.columns):
-            table.add_column(escape(column), justify="left" if i in self.wide else "right")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Print the table, its caption above; the last columns are left out where there is no room.
+
+        Words fold, numbers stay whole.
+        """
+        needed = [self._width(i) for i in range(len(self.columns))]
+        ends = accumulate(width + 2 for width in needed)  # two between columns
+        shown = max(1, sum(end <= options.max_width for end in ends))
+        caption = self.caption
+        if left_out := self.columns[shown:]:
+            caption += f" No room here for: {', '.join(left_out)}."
+        table = RichTable(
+            title=escape(caption),
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            collapse_padding=True,
+            pad_edge=False,
+        )
+        for i, column in enumerate(self.columns[:shown]):
+            if i in self.wide:
+                table.add_column(escape(column), overflow="fold")
+            else:
+                heading = fill(column, needed[i])
+                table.add_column(escape(heading), justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*map(escape, row))
-        return table
+            table.add_row(*map(escape, row[:shown]))
+        yield table
+
+    def _width(self, i: int) -> int:
+        """Return the least width of a column: its longest number, or word."""
+        cells = [row[i] for row in self.rows]
+        words = " ".join(cells).split() if i in self.wide else cells
+        return max(map(len, [*self.columns[i].split(), *words]))
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -67,7 +96,7 @@ def with_error(value: float, error: float, digits: int = 2) -> str:
     return number(value, digits) + (f" ± {number(error, digits)}" if isfinite(error) else "")
 
 
-def summary_tables(summary: Mapping[str, Any]) -> list[RichTable]:
+def summary_table(summary: Mapping[str, Any]) -> RichTable:
     """Return the headline numbers of `hea_flows.results.report.summary` for a terminal.
 
     Each line says which energies it speaks of: the geometry of the benchmark, or the mode of the
@@ -91,7 +120,7 @@ def summary_tables(summary: Mapping[str, Any]) -> list[RichTable]:
             which += f", 95 % interval {number(interval[0], 0)} to {number(interval[1], 0)}"
         digits = 0 if isinstance(value, int) or key.startswith("decomposition") else 2
         table.add_row(words + which, number(value, digits), unit)
-    return [table]
+    return table
 
 
 def benchmark_table(inputs: ReportInputs) -> Table:
@@ -110,21 +139,21 @@ def benchmark_table(inputs: ReportInputs) -> Table:
                     t.geometry,
                     t.database,
                     f"{t.n} ({t.n_failed} failed)" if t.n_failed else str(t.n),
-                    str(t.n_trained),
-                    number(t.total_mae_mev),
                     number(t.mixing_mae_mev),
                     f"{number(low)} to {number(high)}",
+                    str(t.n_trained),
                     number(t.new_mixing_mae_mev),
+                    number(t.total_mae_mev),
                     *(number(t.by_components.get(n)) for n in components),
                 ]
             )
     ends = {t.geometry: t.reference for b in inputs.benchmarks for t in b.tables}
     references = "".join(f" Mixing energies, {g}: {text}." for g, text in ends.items())
     return Table(
-        "Mean absolute errors against the reference labels (meV/unit). Total energies after "
-        "per-element offsets; the columns after the interval are mixing energies of parts. End "
-        "points are not counted. Relaxed and fixed energies are not "
-        "to be compared with each other. Reference labels: "
+        "Mean absolute errors against the reference labels (meV/unit). Mixing energies of all n "
+        "structures, of those not trained on, and by number of elements; total energies after "
+        "per-element offsets. End points are not counted. Relaxed and fixed energies are not to be "
+        "compared with each other. Reference labels: "
         f"{', '.join(dict.fromkeys(b.engine for b in inputs.benchmarks))}.{references}",
         [
             "model",
@@ -132,11 +161,11 @@ def benchmark_table(inputs: ReportInputs) -> Table:
             "energies",
             "database",
             "n",
-            "trained on",
-            "total",
             "mixing",
             "95 % interval",
+            "trained on",
             "not trained on",
+            "total",
             *(f"{n} elements" for n in components),
         ],
         rows,
