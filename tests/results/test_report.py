@@ -280,3 +280,5 @@ def test_numbers_stay_whole_in_a_narrow_terminal() -> None:
         "What. No room here for: not here. a model x one two −1.5 three 22.75"
     )
     assert seen(14)[-3:] == ["one −1.5", "two", "three 22.75"]
+    rows[0][0] = 30 * "a"
+    assert seen(33)[-3:] == [f"{24 * 'a'} −1.5", "aaaaaa", "three 22.75"]

@@ -20,6 +20,8 @@ from hea_flows.results.style import subscripts
 from hea_flows.schemas import LabelDoc
 
 NONE = "–"
+#: Longer words are folded.
+_LONG = 24
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class Table:
         yield table
 
     def _width(self, i: int) -> int:
-        """Return the least width of a column: its longest number, or word."""
+        """Return the least width of a column: its longest number, or word that is not folded."""
         cells = [row[i] for row in self.rows]
-        words = " ".join(cells).split() if i in self.wide else cells
+        words = (w[:_LONG] for w in " ".join(cells).split()) if i in self.wide else cells
         return max(map(len, [*self.columns[i].split(), *words]))
 
 
