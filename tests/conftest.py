@@ -16,6 +16,16 @@ from hea_flows.services.mongod import LocalMongod
 from hea_flows.services.mongod_program import find_mongod
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _jobflows_own_store() -> Iterator[None]:
+    """Give jobflow back the store that a connection of this module may have replaced."""
+    import jobflow
+
+    store = jobflow.SETTINGS.JOB_STORE
+    yield
+    jobflow.SETTINGS.JOB_STORE = store
+
+
 @pytest.fixture(scope="session")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMongod]:
     """Run a mongod of our own, with authentication, on a free port."""
