@@ -9,7 +9,7 @@
 #   CONFIG       campaign that `make run` runs
 #   TORCH_INDEX  a package index that offers a CPU (or other) build of torch
 #   PIP_ARGS     more arguments for pip install
-#   TEST_JOBS    processes that run the tests; each takes whole files
+#   TEST_JOBS    files of tests that run side by side; one after the other if not given
 #   PYTEST_ARGS  more arguments for pytest, for example PYTEST_ARGS='-m "not slow"'
 
 SHELL := /bin/bash
@@ -20,7 +20,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CONFIG ?= configs/quickstart.yaml
 TORCH_INDEX ?=
 PIP_ARGS ?=
-TEST_JOBS ?= 2
+TEST_JOBS ?=
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -40,8 +40,8 @@ run: .venv/.installed-run
 
 test: lint types floors gpaw mattersim
 	@echo "Running the tests; the ten slowest are listed at the end."
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 \
-		--numprocesses=$(TEST_JOBS) --dist=loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS) \
+		$(if $(TEST_JOBS),--numprocesses=$(TEST_JOBS) --dist=loadfile)
 
 lint: .venv/.installed-test
 	@echo "Checking style with ruff."

@@ -22,7 +22,9 @@ def append(path: str, line: str, after: object = None) -> str:
 def append_slowly(path: str, line: str, marker: str, after: object = None) -> str:
     """Sleep for long the first time only, then append."""
     if not Path(marker).exists():
-        Path(marker).write_text(str(os.getpid()))
+        partial = Path(f"{marker}.partial")
+        partial.write_text(str(os.getpid()))
+        partial.replace(marker)  # whoever waits for it finds it whole
         time.sleep(60)
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
