@@ -31,13 +31,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from sampling_speed import plain_calculator
 from threadpoolctl import threadpool_limits
 
-from hea_flows.alloy.mixing import count_matrix, fit_offsets
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.relaxation import relax
+from hea_flows.alloy.lattice import Alloy, relax
 from hea_flows.alloy.sets import parse
-from hea_flows.engines import potential as potentials
-from hea_flows.engines.batched_relaxation import _parts, evaluator, relax_many
-from hea_flows.engines.registry import family
+from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
+from hea_flows.potentials import torch_family as potentials
+from hea_flows.potentials.base import family
+from hea_flows.potentials.relaxation import _parts, evaluator, relax_many
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 _FMAX, _MAX_STEPS = 0.02, 100

@@ -23,16 +23,17 @@ from local_growth import small_mace
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from hea_flows.alloy.averages import average_of
-from hea_flows.alloy.calculators import LocalCalculator
-from hea_flows.alloy.chains import SamplerSettings
-from hea_flows.alloy.energy_models import DecorationEnergies
-from hea_flows.alloy.montecarlo import SeededCanonicalEnsemble
-from hea_flows.alloy.order_parameters import correlation_matrix, count_matrix, neighbour_pairs
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.sampler import Sampler
-from hea_flows.engines.decorations import decoration_energies
-from hea_flows.engines.mace_lattice import LatticeMACE
+from hea_flows.alloy.lattice import Alloy, correlation_matrix, count_matrix, neighbour_pairs
+from hea_flows.alloy.sampling import (
+    DecorationEnergies,
+    LocalCalculator,
+    Sampler,
+    SamplerSettings,
+    SeededCanonicalEnsemble,
+    average_of,
+)
+from hea_flows.potentials.lattice_energies import decoration_energies
+from hea_flows.potentials.mace.fast.lattice import LatticeMACE
 from hea_flows.schemas import ModelSpec
 
 ALLOY = Alloy(("Mo", "W", "V"))

@@ -68,7 +68,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> int:
     """Run both campaigns; return how many figures are wrong."""
     from vasp_standin import environment
 
-    from hea_flows.alloy.prototypes import Alloy
+    from hea_flows.alloy.lattice import Alloy
     from hea_flows.alloy.sets import parse
 
     orderings = parse(arguments.set).build(Alloy(("Mo", "Ta", "Nb", "W", "V")), arguments.seed)
@@ -104,7 +104,7 @@ def campaign(
     """Run one campaign to its end; return its label documents and how long it took."""
     from hea_flows.config import load_campaign
     from hea_flows.flows.launch import run_workers, submit
-    from hea_flows.results.query import documents
+    from hea_flows.results.store.query import documents
     from hea_flows.services.connection import find_connection
 
     path = folder / f"{name}.yaml"

@@ -4,10 +4,10 @@
     hea-flows run studies/binary
     python benchmarks/findings.py cross-database binary
 
-Reads the benchmarks of campaigns from the database. Models and databases go by the names that
+Reads the benchmarks of campaigns from the database. Models and test sets go by the names that
 `configs/studies` gives them; a hypothesis whose models are missing says so. "Better" and "alike"
 mean that the whole 95 % interval of the difference of mean absolute errors agrees (bootstrap over
-seeds and structures, `hea_flows.alloy.comparison`), so "not held" is not the opposite.
+seeds and structures, `hea_flows.alloy.errors.comparison`), so "not held" is not the opposite.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from hea_flows.alloy.comparison import Verdict, better, paired, within
-from hea_flows.results.query import documents
+from hea_flows.alloy.errors import Verdict, better, paired, within
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import BenchmarkDoc, ParityPoint
 from hea_flows.services.connection import find_connection
 
@@ -32,7 +32,7 @@ RANDOM = ["R1", "R2", "R3"]
 
 
 class MissingError(LookupError):
-    """A hypothesis needs a model or database that no benchmark holds."""
+    """A hypothesis needs a model or test set that no benchmark holds."""
 
 
 @dataclass
@@ -48,38 +48,38 @@ class Benchmarks:
         return [b for name in (model, *draws) for b in self.models.get(name, [])]
 
     def points(
-        self, model: str, database: str, components: int | None = None
+        self, model: str, test_set: str, components: int | None = None
     ) -> list[list[ParityPoint]]:
-        """Return the alloyed structures of a database, a list per seed and draw of the model."""
+        """Return the alloyed structures of a test set, a list per seed and draw of the model."""
         found = {}
         for b in self.named(model):
             pool = b.relaxed if self.geometry == "relaxed" else b.fixed
             chosen = [
                 p
                 for p in pool
-                if p.database == database
+                if p.test_set == test_set
                 and p.n_components > 1
                 and components in (None, p.n_components)
             ]
             if chosen:  # a model that several campaigns share counts once
                 found[b.model.sha256] = chosen
         if not found:
-            msg = f"no {self.geometry} energies of {model} on {database}"
+            msg = f"no {self.geometry} energies of {model} on {test_set}"
             raise MissingError(msg)
         return list(found.values())
 
     def errors(
-        self, model: str, database: str, components: int | None = None
+        self, model: str, test_set: str, components: int | None = None
     ) -> list[dict[str, float]]:
         """Return mixing-energy errors (meV/unit) by structure, a table per seed."""
         return [
             {p.structure_id: p.model_mixing_mev - p.reference_mixing_mev for p in points}
-            for points in self.points(model, database, components)
+            for points in self.points(model, test_set, components)
         ]
 
-    def mae(self, model: str, database: str, components: int | None = None) -> float:
+    def mae(self, model: str, test_set: str, components: int | None = None) -> float:
         """Return the mean over seeds of the mixing-energy MAE (meV/unit)."""
-        tables = self.errors(model, database, components)
+        tables = self.errors(model, test_set, components)
         return float(np.mean([np.mean(np.abs(list(t.values()))) for t in tables]))
 
 
@@ -95,21 +95,21 @@ def compare(
     b: Benchmarks,
     first: str,
     second: str,
-    database: str,
+    test_set: str,
     components: int | None = None,
     tolerance: float | None = None,
 ) -> Outcome:
-    """Compare two models on one database: better, or alike within a tolerance."""
-    pair = paired(b.errors(first, database, components), b.errors(second, database, components))
+    """Compare two models on one test set: better, or alike within a tolerance."""
+    pair = paired(b.errors(first, test_set, components), b.errors(second, test_set, components))
     rng = np.random.default_rng(0)
     verdict: Verdict = (
         better(pair.a, pair.b, rng) if tolerance is None else within(pair.a, pair.b, tolerance, rng)
     )
-    which = f"{database}, {components} elements" if components else database
+    which = f"{test_set}, {components} elements" if components else test_set
     return Outcome(
         verdict.held,
-        f"{which}: {first} {b.mae(first, database, components):.2f}, {second} "
-        f"{b.mae(second, database, components):.2f}, difference {verdict.difference:+.2f} "
+        f"{which}: {first} {b.mae(first, test_set, components):.2f}, {second} "
+        f"{b.mae(second, test_set, components):.2f}, difference {verdict.difference:+.2f} "
         f"[{verdict.low:+.2f}, {verdict.high:+.2f}] meV/unit, n = {verdict.n}",
     )
 
@@ -127,15 +127,15 @@ def parity_hides(b: Benchmarks) -> Outcome:
         raise MissingError(msg)
     outcomes = []
     for name in names:
-        for database in ("Database 1", "Database 2", "Database 3"):
-            [points] = b.points(name, database)
+        for test_set in ("Database 1", "Database 2", "Database 3"):
+            [points] = b.points(name, test_set)
             total = _r2([(p.reference_energy, p.model_energy) for p in points])
             mixing = _r2([(p.reference_mixing_mev, p.model_mixing_mev) for p in points])
             outcomes.append(
                 Outcome(
                     total > 0.95 and mixing < 0.5,
-                    f"{name} on {database}: R² total {total:.3f}, mixing {mixing:.2f}, "
-                    f"MAE mixing {b.mae(name, database):.1f} meV/unit",
+                    f"{name} on {test_set}: R² total {total:.3f}, mixing {mixing:.2f}, "
+                    f"MAE mixing {b.mae(name, test_set):.1f} meV/unit",
                 )
             )
     return every(outcomes)

@@ -21,10 +21,8 @@ import numpy as np
 from ase.units import kB
 from numpy.typing import NDArray
 
-from hea_flows.alloy.cluster_tables import Clusters, Tables
-from hea_flows.alloy.clusters import cluster_space
-from hea_flows.alloy.ordering import lattice_points
-from hea_flows.alloy.prototypes import Alloy
+from hea_flows.alloy.clusters import Clusters, Tables, cluster_space
+from hea_flows.alloy.lattice import Alloy, lattice_points
 
 J = 0.01  # eV
 EXACT = 4 * J / (kB * math.log(3))

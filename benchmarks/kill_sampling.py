@@ -28,10 +28,10 @@ import numpy as np
 from mchammer import DataContainer
 
 from hea_flows.config import MonteCarloSpec, model_from_text
-from hea_flows.engines.decorations import decoration_energies
-from hea_flows.jobs import sampling_run
-from hea_flows.jobs.montecarlo import sampled
-from hea_flows.results.data_containers import export_chains
+from hea_flows.jobs.sampling import run as sampling_run
+from hea_flows.jobs.sampling.montecarlo import sampled
+from hea_flows.potentials.lattice_energies import decoration_energies
+from hea_flows.results.export.chains import export_chains
 from hea_flows.schemas import AlloySpec, ModelSpec, MonteCarloDoc
 
 _ALLOY = AlloySpec(elements=("Mo", "Ta", "Nb", "W", "V"))

@@ -20,12 +20,11 @@ from ase.data import atomic_numbers
 from mace.calculators import MACECalculator
 from numpy.typing import NDArray
 
-from hea_flows.alloy.calculators import LocalCalculator
-from hea_flows.alloy.montecarlo import SeededCanonicalEnsemble
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.engines import mace_models
-from hea_flows.engines.mace import MACEPotential
-from hea_flows.engines.mace_lattice import LatticeMACE
+from hea_flows.alloy.lattice import Alloy
+from hea_flows.alloy.sampling import LocalCalculator, SeededCanonicalEnsemble
+from hea_flows.potentials.mace import modules
+from hea_flows.potentials.mace.family import MACEPotential
+from hea_flows.potentials.mace.fast.lattice import LatticeMACE
 
 ALLOY = Alloy(("Mo", "Ta", "Nb", "W", "V"))
 A = 3.241
@@ -41,7 +40,7 @@ SMALL = {
 def small_mace() -> MACEPotential:
     """Return the model."""
     numbers = sorted(atomic_numbers[e] for e in (*ALLOY.elements, "S"))
-    config: dict[str, Any] = mace_models.architecture(SMALL) | {
+    config: dict[str, Any] = modules.architecture(SMALL) | {
         "atomic_numbers": numbers,
         "atomic_energies": [0.0] * len(numbers),
         "avg_num_neighbors": 60.0,
@@ -49,8 +48,8 @@ def small_mace() -> MACEPotential:
         "atomic_inter_shift": 0.0,
     }
     torch.manual_seed(0)
-    module = mace_models.build(config)
-    mace_models.widen_species(module)
+    module = modules.build(config)
+    modules.widen_species(module)
     return MACEPotential(module, config, "float32", "cpu")
 
 

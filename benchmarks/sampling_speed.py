@@ -23,16 +23,18 @@ import torch
 from ase.units import kB
 from numpy.typing import NDArray
 
-from hea_flows.alloy.averages import average_of
-from hea_flows.alloy.chains import SamplerSettings
-from hea_flows.alloy.energy_models import AseEnergyModel
-from hea_flows.alloy.montecarlo import EnergyModelCalculator, SeededCanonicalEnsemble
-from hea_flows.alloy.order_parameters import neighbour_pairs
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.sampler import Sampler
-from hea_flows.alloy.statistics import autocorrelation_time
-from hea_flows.engines.decorations import decoration_energies
-from hea_flows.engines.registry import family
+from hea_flows.alloy.lattice import Alloy, neighbour_pairs
+from hea_flows.alloy.sampling import (
+    AseEnergyModel,
+    EnergyModelCalculator,
+    Sampler,
+    SamplerSettings,
+    SeededCanonicalEnsemble,
+    autocorrelation_time,
+    average_of,
+)
+from hea_flows.potentials.base import family
+from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.schemas import ModelSpec
 
 ALLOY = Alloy(("Mo", "Ta", "Nb", "W", "V"))

@@ -50,7 +50,7 @@ def main() -> None:
 def measure(n: int) -> tuple[Any, ...]:
     """Submit a campaign of `n` structures and run what comes before its labels."""
     with own_machine() as folder:
-        from hea_flows.jobs.labels import PART
+        from hea_flows.jobs.labelling.labels import PART
         from hea_flows.services.connection import find_connection
 
         connection = find_connection(start_local=True)

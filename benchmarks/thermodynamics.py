@@ -17,12 +17,12 @@ import numpy as np
 from ase.units import kB
 
 from hea_flows.alloy.thermodynamics import (
+    decomposition_temperature_interval,
     decompositions,
     deed,
     hull_depth,
     transition_temperatures,
 )
-from hea_flows.alloy.transition_interval import decomposition_temperature_interval
 
 METALS = ("Mo", "Ta", "Nb", "W", "V")
 Table = dict[tuple[str, ...], float]

@@ -32,12 +32,14 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from hea_flows.alloy.mixing import count_matrix, fit_offsets
-from hea_flows.engines import mace_models, model_files, training
-from hea_flows.engines.archive import find_card, load_dataset
-from hea_flows.engines.mace import MACEFamily, MACEPotential
-from hea_flows.engines.mace_scalar import ScalarMACE
-from hea_flows.engines.training_data import Split, batches
+from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
+from hea_flows.potentials import checkpoints
+from hea_flows.potentials.mace import modules
+from hea_flows.potentials.mace.family import MACEFamily, MACEPotential
+from hea_flows.potentials.mace.fast.evaluate import ScalarMACE
+from hea_flows.potentials.training import trainer
+from hea_flows.potentials.training.data import Split, batches
+from hea_flows.reference.archive import find_card, load_dataset
 from hea_flows.schemas import TrainingSettings
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -127,7 +129,7 @@ def _prepare(folder: Path, given: argparse.Namespace) -> None:
         write(folder / f"{name}.xyz", written, format="extxyz")
     family = MACEFamily(architecture=ARCHITECTURES[given.architecture], dtype=given.dtype)
     start = family.fresh(frames[: given.frames], 0)
-    model_files.save(folder / "start.pt", start.checkpoint())
+    checkpoints.save(folder / "start.pt", start.checkpoint())
     (folder / "given.json").write_text(
         json.dumps({k: v for k, v in vars(given).items() if k != "run"})
     )
@@ -162,7 +164,7 @@ class _Clock:
 def _ours(folder: Path, given: argparse.Namespace) -> None:
     frames = _frames(given.frames + given.validation)
     clock = _Clock()
-    step, advance, built = training._Run._step, training._Run.advance, []  # noqa: SLF001
+    step, advance, built = trainer._Run._step, trainer._Run.advance, []  # noqa: SLF001
     prepare = Split.of.__func__  # type: ignore[attr-defined]
 
     def timed_step(run: Any, *batch: Any) -> Any:  # noqa: ANN401
@@ -189,18 +191,18 @@ def _ours(folder: Path, given: argparse.Namespace) -> None:
         built.append(time.process_time() - begun)
         return made
 
-    checkpoint = model_files.load(folder / "start.pt", "mace")
-    module = mace_models.build(dict(checkpoint.config))
+    checkpoint = checkpoints.load(folder / "start.pt", "mace")
+    module = modules.build(dict(checkpoint.config))
     module.load_state_dict(checkpoint.state)
     start = ScalarMACE(MACEPotential(module, checkpoint.config, given.dtype, "cpu"))
     with (
-        patch.object(training._Run, "_step", timed_step),  # noqa: SLF001
-        patch.object(training._Run, "advance", timed_advance),  # noqa: SLF001
-        patch.object(training, "batches", timed_batches),
+        patch.object(trainer._Run, "_step", timed_step),  # noqa: SLF001
+        patch.object(trainer._Run, "advance", timed_advance),  # noqa: SLF001
+        patch.object(trainer, "batches", timed_batches),
         patch.object(Split, "of", classmethod(timed_split)),
         tempfile.TemporaryDirectory() as run,
     ):
-        result = training.train(
+        result = trainer.train(
             start, frames[: given.frames], frames[given.frames :], [], _settings(given), Path(run)
         )
     curve = [
@@ -261,11 +263,11 @@ class _Watched:
 
 
 def _mace(folder: Path, given: argparse.Namespace) -> None:
-    with mace_models._environment_kept():  # noqa: SLF001
+    with modules._environment_kept():  # noqa: SLF001
         from mace.cli import run_train
         from mace.tools import build_default_arg_parser
     train = sys.modules["mace.tools.train"]  # mace.tools.train itself is a function of that name
-    checkpoint = model_files.load(folder / "start.pt", "mace")
+    checkpoint = checkpoints.load(folder / "start.pt", "mace")
     watched, configure = _Watched(given, checkpoint, train), run_train.configure_model
 
     def configured(*args: Any) -> Any:  # noqa: ANN401

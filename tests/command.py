@@ -1,4 +1,4 @@
-"""The command line in a process of its own, on a test's database."""
+"""The command line in a process of its own, on a test's test set."""
 
 from __future__ import annotations
 

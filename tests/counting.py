@@ -19,8 +19,8 @@ from jobflow import Maker, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from hea_flows.engines.labels import LABEL_DATA, Calculation, Labelled, label_document
-from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
 from hea_flows.schemas import (
     AlloySpec,
     Document,

@@ -12,8 +12,8 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.prototypes import Alloy
+from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 ALLOY = Alloy(("Mo", "Nb", "V"))

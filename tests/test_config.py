@@ -54,12 +54,12 @@ def test_one_word_makes_another_model(tmp_path: Path) -> None:
     scratch, _ = load_campaign(write(tmp_path / "b.yaml", model="mace"))
     assert tuned.model is not None
     assert scratch.model is not None
-    assert (tuned.model.family, tuned.model.name, tuned.model.is_foundation) == (
+    assert (tuned.model.family, tuned.model.name, tuned.model.pretrained) == (
         "chgnet",
         "0.3.0",
         True,
     )
-    assert (scratch.model.family, scratch.model.is_foundation) == ("mace", False)
+    assert (scratch.model.family, scratch.model.pretrained) == ("mace", False)
 
 
 def test_a_method_by_its_name_or_its_fields(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_model_of_a_study_has_its_own_method(tmp_path: Path) -> None:
             tmp_path / "a.yaml",
             model="mace:small",
             models=entries,
-            databases={"d": "2(2)"},
+            test_sets={"d": "2(2)"},
             training={"method": "lora", "epochs": 7},
         )
     )

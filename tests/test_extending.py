@@ -22,12 +22,11 @@ from maggma.stores import MemoryStore
 from pymatgen.io.ase import AseAtomsAdaptor
 from scipy.optimize import minimize
 
-from hea_flows import CampaignMaker, load_campaign, register_reference_engine
-from hea_flows.alloy.ordering import Ordering
+from hea_flows import CampaignMaker, load_campaign, plugins, register_reference_engine
+from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.config import LabelSpec
-from hea_flows.engines import registry
 from hea_flows.flows.labelling import LabellingMaker
-from hea_flows.results.query import documents
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructureEntry
 from hea_flows.services.connection import Connection
 
@@ -53,7 +52,8 @@ def snippet() -> str:
 def extend(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Import the example; what it registers is forgotten after the test."""
     monkeypatch.syspath_prepend(str(EXTEND.parent))
-    monkeypatch.setattr(registry, "_REGISTERED", {"model": {}, "reference": {}})
+    monkeypatch.setattr(plugins.FAMILIES, "registered", {})
+    monkeypatch.setattr(plugins.ENGINES, "registered", {})
     return import_module("extend")
 
 
@@ -175,9 +175,7 @@ def test_workers_find_an_engine_by_its_entry_point(connection: Connection, tmp_p
     info.mkdir(parents=True)
     (plugin / "emt_engine.py").write_text(snippet())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: emt-engine\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text(
-        "[hea_flows.engines]\nreference.emt = emt_engine:EMTMaker\n"
-    )
+    (info / "entry_points.txt").write_text("[hea_flows.engines]\nemt = emt_engine:EMTMaker\n")
     (tmp_path / "cu-au.yaml").write_text(CAMPAIGN)
     environment = os.environ | connection.environment()
     environment["PYTHONPATH"] = os.pathsep.join([str(plugin), str(ROOT / "src")])

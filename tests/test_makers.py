@@ -14,25 +14,25 @@ from jobflow.managers.fireworks import flow_to_workflow
 from monty.json import MontyDecoder, MontyEncoder
 
 from hea_flows.config import load_campaign
-from hea_flows.engines.archive import ArchiveMaker
-from hea_flows.engines.gpaw import GPAWMaker
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.flows.growth import GrowthMaker, GrowthStepMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
-from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.campaign import CampaignFileMaker
-from hea_flows.jobs.committee import CommitteeMaker
-from hea_flows.jobs.database import DatabaseMaker
-from hea_flows.jobs.dataset import DatasetMaker
-from hea_flows.jobs.finetune import FineTuneMaker
-from hea_flows.jobs.growth import DecisionMaker
-from hea_flows.jobs.labels import LabelsMaker, StartMaker
-from hea_flows.jobs.montecarlo import MonteCarloMaker
+from hea_flows.jobs.growth import GrowthDecisionMaker
+from hea_flows.jobs.labelling.labels import LabelsMaker, StartMaker
+from hea_flows.jobs.labelling.structures import StructuresMaker
+from hea_flows.jobs.learning.benchmark import BenchmarkMaker
+from hea_flows.jobs.learning.committee import CommitteeMaker
+from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.jobs.learning.test_set import TestSetMaker
+from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.jobs.report import ReportMaker
-from hea_flows.jobs.structures import StructuresMaker
-from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
+from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
+from hea_flows.reference.archive import ArchiveMaker
+from hea_flows.reference.gpaw.maker import GPAWMaker
 
 MAKERS = [
     ArchiveMaker,
@@ -40,10 +40,10 @@ MAKERS = [
     CampaignFileMaker,
     CampaignMaker,
     CommitteeMaker,
-    DatabaseMaker,
+    TestSetMaker,
     DatasetMaker,
-    DecisionMaker,
-    FineTuneMaker,
+    GrowthDecisionMaker,
+    TrainMaker,
     GPAWMaker,
     GrowthMaker,
     GrowthStepMaker,

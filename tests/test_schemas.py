@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from monty.json import MontyDecoder, MontyEncoder, jsanitize
 
-from hea_flows.alloy.ordering import Ordering
+from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.config import LabelSpec
-from hea_flows.jobs.labels import LabelsMaker
+from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.schemas import (
     AlloySpec,
     CampaignDoc,
@@ -98,4 +98,4 @@ def test_an_entry_knows_its_host() -> None:
 def test_model_labels() -> None:
     assert ModelSpec(family="chgnet", name="0.3.0").label == "chgnet-0.3.0"
     assert ModelSpec(family="mace", sha256="0123456789ab").label == "mace-01234567"
-    assert not ModelSpec(family="mace").is_foundation
+    assert not ModelSpec(family="mace").pretrained

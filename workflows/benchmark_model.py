@@ -13,14 +13,14 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows.config import BenchmarkSpec, model_from_text
-from hea_flows.jobs.benchmark import BenchmarkMaker
-from hea_flows.results.query import documents
+from hea_flows.jobs.learning.benchmark import BenchmarkMaker
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import ModelSpec
 from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
     foundation: Annotated[
         str | None, typer.Option(help="family:name; default the campaign's fine-tuned model.")
     ] = None,
@@ -30,17 +30,17 @@ def main(
     ] = False,
 ) -> None:
     """Benchmark a model against the labels of a campaign."""
-    # The database is found as the command line finds it: environment, own files, or local.
+    # The test set is found as the command line finds it: environment, own files, or local.
     with find_connection(start_local=True).job_store() as store:
-        databases: Any = documents(store, "database", campaign, load=True)
+        test_sets: Any = documents(store, "test_set", campaign, load=True)
         dataset: Any = documents(store, "dataset", campaign, load=True)[-1]
-        tuned: Any = documents(store, "finetune", campaign, load=True)[-1]
+        tuned: Any = documents(store, "training", campaign, load=True)[-1]
 
     maker = BenchmarkMaker(benchmark=BenchmarkSpec(relaxed=relaxed))
     if foundation is None:
-        job = maker.make(databases, finetune=tuned, dataset=dataset)
+        job = maker.make(test_sets, training=tuned, dataset=dataset)
     else:
-        job = maker.make(databases, foundation=ModelSpec(**model_from_text(foundation)))
+        job = maker.make(test_sets, foundation=ModelSpec(**model_from_text(foundation)))
 
     # A store in memory: nothing is added to the campaign. Pass its own store to keep the result.
     memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
@@ -51,7 +51,7 @@ def main(
     for table in result.tables:
         low, high = table.mixing_mae_interval_mev
         print(
-            f"{table.database}, {table.geometry}: mixing MAE {table.mixing_mae_mev:.3f} meV/unit "
+            f"{table.test_set}, {table.geometry}: mixing MAE {table.mixing_mae_mev:.3f} meV/unit "
             f"[{low:.3f}, {high:.3f}], n = {table.n}"
         )
     for structure, reason in result.failed.items():

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from hea_flows import Alloy
-from hea_flows.alloy.frames import write_frames
 from hea_flows.alloy.sets import parse, set_summary
+from hea_flows.runtime.frames import write_frames
 
 
 def main(

@@ -10,8 +10,8 @@ import numpy as np
 from ase.calculators.emt import EMT
 from jobflow import Maker, job
 
-from hea_flows.alloy.relaxation import relax
-from hea_flows.engines.labels import LABEL_DATA, Labelled, label_document
+from hea_flows.alloy.lattice import relax
+from hea_flows.reference.base import LABEL_DATA, Labelled, label_document
 from hea_flows.schemas import LabelDoc
 
 
@@ -60,7 +60,7 @@ def main(expression: str = "1(1)+2(2)") -> None:
     from hea_flows import register_reference_engine
     from hea_flows.config import LabelSpec
     from hea_flows.flows.labelling import LabellingMaker
-    from hea_flows.results.query import documents
+    from hea_flows.results.store.query import documents
     from hea_flows.schemas import AlloySpec
 
     # In this process only; workers find an engine by its entry point.
@@ -79,7 +79,7 @@ def main(expression: str = "1(1)+2(2)") -> None:
         print(f"{name} {key} {label.state}: {label.energy:.6f} eV, {per_atom[key]:.4f} Å³/atom")
 
 
-# Types of an engine: hea_flows.engines.labels.ReferenceEngine; here they are left open.
+# Types of an engine: hea_flows.reference.base.ReferenceEngine; here they are left open.
 # ruff: noqa: ANN401
 
 if __name__ == "__main__":

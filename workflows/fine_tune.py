@@ -15,9 +15,9 @@ from maggma.stores import MemoryStore
 
 from hea_flows.config import LabelSpec, model_from_text
 from hea_flows.flows.labelling import LabellingMaker
-from hea_flows.jobs.dataset import DatasetMaker
-from hea_flows.jobs.finetune import FineTuneMaker
-from hea_flows.results.query import documents
+from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.jobs.learning.train import TrainMaker
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import AlloySpec, ModelSpec, TrainingSettings
 
 
@@ -41,7 +41,7 @@ def main(
     # Makers are composed by passing the output of one to the next.
     labelling: Any = LabellingMaker.from_spec(spec, seed).make(expression, alloy)
     data: Any = DatasetMaker(seed=seed).make(alloy, [labelling.output["labels"]])
-    train: Any = FineTuneMaker(
+    train: Any = TrainMaker(
         model=ModelSpec(**model_from_text(model)),
         training=TrainingSettings(epochs=epochs, seed=seed),
     ).make(data.output)
@@ -49,7 +49,7 @@ def main(
     run_locally(Flow([labelling, data, train]), store=store, ensure_success=True, log=False)
 
     # load=True reads the model file too, which lies in the store's second part, `data`.
-    result: Any = documents(store, "finetune", load=True)[-1]
+    result: Any = documents(store, "training", load=True)[-1]
     for epoch in result.curve:
         print(
             f"epoch {epoch.epoch}: validation {epoch.validation_energy_mev:.2f} meV/atom, "

@@ -1,4 +1,4 @@
-"""Label a set of structures with a reference engine, in this process and without a database.
+"""Label a set of structures with a reference engine, in this process and without a test set.
 
 python workflows/label_with_engine.py "1(1)+2(2)"
 python workflows/label_with_engine.py "1(1)[Mo]" --engine gpaw --option fmax=0.05
@@ -14,10 +14,10 @@ import yaml
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy.frames import write_frames
 from hea_flows.config import LabelSpec
 from hea_flows.flows.labelling import LabellingMaker
-from hea_flows.results.query import documents
+from hea_flows.results.store.query import documents
+from hea_flows.runtime.frames import write_frames
 from hea_flows.schemas import AlloySpec
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import typer
 from ase import Atoms
 
-from hea_flows.alloy.frames import max_force, read_frames
-from hea_flows.alloy.mixing import apply_offsets, count_matrix, fit_offsets
-from hea_flows.alloy.splits import split_frames
-from hea_flows.engines import model_files
-from hea_flows.engines.mace import MACEFamily
-from hea_flows.engines.targets import with_energies
+from hea_flows.alloy.errors import split_frames
+from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, fit_offsets
+from hea_flows.potentials import checkpoints
+from hea_flows.potentials.mace.family import MACEFamily
+from hea_flows.potentials.training.labels import with_energies
+from hea_flows.runtime.frames import max_force, read_frames
 from hea_flows.schemas import Epoch, LossWeights, ModelSpec, TrainingSettings
 
 
@@ -77,7 +77,7 @@ def main(
     # The model's own E0 take the offsets: nothing has to be added to what it predicts.
     potential = family.load(result.model)
     potential.add_atomic_energies(offsets)
-    sha256 = model_files.save(output, potential.checkpoint(trained_on=file.name, seed=seed))
+    sha256 = checkpoints.save(output, potential.checkpoint(trained_on=file.name, seed=seed))
     spec = ModelSpec(family="mace", path=str(output), sha256=sha256)
     told = np.array([p.energy for p in family.evaluate(spec, test)])
     sizes = np.array([len(f) for f in test])

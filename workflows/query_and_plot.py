@@ -1,4 +1,4 @@
-"""Read benchmarks from the database in three ways, and draw one of the report's figures.
+"""Read benchmarks from the test set in three ways, and draw one of the report's figures.
 
 python workflows/query_and_plot.py quickstart --output parity.svg
 """
@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from hea_flows.results.figures import parity
-from hea_flows.results.query import documents
-from hea_flows.results.report import ReportInputs
+from hea_flows.results.report.figures import parity
+from hea_flows.results.report.inputs import ReportInputs
+from hea_flows.results.store.query import documents
 from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
     output: Annotated[Path, typer.Option(help="Figure; .png, .svg or .pdf.")] = Path("parity.png"),
 ) -> None:
     """Print the errors of all benchmarks of a campaign and draw its parity figure."""
@@ -47,7 +47,7 @@ def show(source: str, row: dict[str, Any]) -> None:
     """Print the errors of one benchmark."""
     for table in row["output"]["tables"]:
         print(
-            f"{source}: {row['output']['role']}, {table['database']}, {table['geometry']}: "
+            f"{source}: {row['output']['role']}, {table['test_set']}, {table['geometry']}: "
             f"mixing MAE {table['mixing_mae_mev']:.6f} meV/unit, n = {table['n']}"
         )
 

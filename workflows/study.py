@@ -1,7 +1,7 @@
-"""A study of several models on several databases, and its table of errors.
+"""A study of several models on several test sets, and its table of errors.
 
 python workflows/study.py configs/studies/example.yaml
-python workflows/study.py configs/studies/example.yaml --local      # one process, no database
+python workflows/study.py configs/studies/example.yaml --local      # one process, no test set
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from maggma.stores import MemoryStore
 from hea_flows import CampaignMaker, load_campaign
 from hea_flows.config import plan
 from hea_flows.flows import launch
-from hea_flows.results.query import documents
+from hea_flows.results.store.query import documents
 from hea_flows.services.connection import find_connection
 
 
@@ -24,11 +24,11 @@ def main(
     config: Annotated[Path, typer.Argument(help="Study file.")],
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     *,
-    local: Annotated[bool, typer.Option("--local", help="No database, no workers.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="No test set, no workers.")] = False,
 ) -> None:
-    """Run a study, or go on with it, and print the errors of every model on every database."""
+    """Run a study, or go on with it, and print the errors of every model on every test set."""
     campaign, text = load_campaign(config)
-    work = plan(campaign)  # what will be done: sets, models, databases
+    work = plan(campaign)  # what will be done: sets, models, test sets
     structures = {key for one in work.sets for key in one.ids}
     print(
         f"{campaign.name}: {len(structures)} structures in {len(work.sets)} sets, "
@@ -58,7 +58,7 @@ def main(
             new = "-" if t.new_mixing_mae_mev is None else f"{t.new_mixing_mae_mev:.3f}"
             seed = "-" if benchmark.seed is None else benchmark.seed
             print(
-                benchmark.name, seed, t.database, t.geometry, t.n, t.n_trained, t.n_failed,
+                benchmark.name, seed, t.test_set, t.geometry, t.n, t.n_trained, t.n_failed,
                 f"{t.mixing_mae_mev:.3f}", new, sep="\t",
             )  # fmt: skip
     for name, reason in report.missing.items():

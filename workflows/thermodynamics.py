@@ -12,14 +12,14 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows.config import ThermodynamicsSpec
-from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
-from hea_flows.results.query import documents
+from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import BenchmarkDoc
 from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
     sqs: Annotated[
         str, typer.Option(help="Supercell of the SQS of 2, 3, … elements.")
     ] = "2x2,3x3,4x4,5x5",
@@ -33,7 +33,7 @@ def main(
     """Compute decompositions and DEED with the model of a campaign."""
     with find_connection(start_local=True).job_store() as store:
         dataset: Any = documents(store, "dataset", campaign, load=True)[-1]
-        tuned: Any = documents(store, "finetune", campaign, load=True)[-1]
+        tuned: Any = documents(store, "training", campaign, load=True)[-1]
         # Its error on structures that it was not trained on: the interval of the temperature.
         compared: list[Any] = [
             b

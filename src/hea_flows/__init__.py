@@ -13,13 +13,13 @@ from typing import Any
 __version__ = version("hea-flows")
 
 _PUBLIC = {
-    "Alloy": "hea_flows.alloy.prototypes",
-    "Ordering": "hea_flows.alloy.ordering",
+    "Alloy": "hea_flows.alloy.lattice.prototypes",
+    "Ordering": "hea_flows.alloy.lattice.ordering",
     "Campaign": "hea_flows.config",
     "load_campaign": "hea_flows.config",
     "CampaignMaker": "hea_flows.flows.campaign",
-    "register_family": "hea_flows.engines.registry",
-    "register_reference_engine": "hea_flows.engines.registry",
+    "register_family": "hea_flows.plugins",
+    "register_reference_engine": "hea_flows.plugins",
 }
 
 __all__ = [  # noqa: PLE0604  names are strings, gathered from the table above

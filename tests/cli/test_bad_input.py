@@ -71,7 +71,7 @@ def test_campaign_files(
     path = tmp_path / "a.yaml"
     path.write_text(BASE.replace(old, new))
     assert message in fails(capsys, verb, str(path))
-    assert not machine.exists()  # told before a database was started
+    assert not machine.exists()  # told before a test set was started
 
 
 def test_a_model_with_another_checksum(
@@ -115,7 +115,7 @@ def test_no_file(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "quickstart" in error
 
 
-def test_unreachable_database(
+def test_unreachable_test_set(
     machine: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

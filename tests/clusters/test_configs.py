@@ -14,8 +14,9 @@ from jobflow.settings import JobflowSettings
 from maggma.stores import GridFSStore, MongoStore
 
 from hea_flows.cli import app
-from hea_flows.engines.registry import families, reference_engine, reference_engines
 from hea_flows.jobs.routing import CPU
+from hea_flows.potentials.base import families
+from hea_flows.reference.base import reference_engine, reference_engines
 from hea_flows.services.connection import Connection
 from hea_flows.services.doctor import Check, check_all
 

@@ -19,12 +19,12 @@ from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 from vasp_standin import client, environment
 
-from hea_flows.alloy.sets import parse
+from hea_flows.alloy.sets.sets import parse
 from hea_flows.config import LabelSpec
-from hea_flows.engines.vasp import VaspMaker
-from hea_flows.engines.vasp_frames import read_runs
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.jobs.routing import route
+from hea_flows.reference.vasp.maker import VaspMaker
+from hea_flows.reference.vasp.parse import read_runs
 from hea_flows.schemas import AlloySpec, StructureEntry
 from hea_flows.services.batch import unfinished_jobs
 from hea_flows.services.connection import Connection

@@ -1,4 +1,4 @@
-"""What a study's file asks for: sets labelled once, models, databases; and mistakes in it."""
+"""What a study's file asks for: sets labelled once, models, test sets; and mistakes in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hea_flows.alloy.sets import parse
+from hea_flows.alloy.sets.sets import parse
 from hea_flows.cli.campaign import _find_config
 from hea_flows.cli.errors import describe
 from hea_flows.config import Campaign, Plan, load_campaign, plan
@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
     "alloy": {"elements": ["Mo", "Ta", "Nb"]},
     "model": "chgnet:0.3.0",
     "models": [{"name": "m", "set": "1(1)+2(2)"}],
-    "databases": {"B": "2(2)"},
+    "test_sets": {"B": "2(2)"},
 }
 
 
@@ -53,7 +53,7 @@ def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() 
     [training] = work.trainings
     assert (training.name, training.sets, training.model.name) == ("quickstart", (0,), "0.3.0")
     assert list(work.foundations) == ["chgnet-0.3.0"]
-    assert [(d.name, d.sets) for d in work.databases] == [("held-out", (1,)), ("training", (0,))]
+    assert [(d.name, d.sets) for d in work.test_sets] == [("held-out", (1,)), ("training", (0,))]
     # The sets share no structure; end points of the held-out cells are those of the other set.
     assert work.earlier(1) == []
     assert work.providers((1,)) == [1]
@@ -82,9 +82,9 @@ def test_studies_of_the_paper_label_every_structure_once(
         assert set(ids) == structures(campaign, *campaign.expressions())
     assert [sum(len(work.sets[k].ids) for k in t.sets) for t in work.trainings] == trained
     assert len(work.foundations) == foundations
-    for database in work.databases:
-        held = {i for k in work.providers(database.sets, end_points=True) for i in work.sets[k].ids}
-        [at] = database.sets
+    for test_set in work.test_sets:
+        held = {i for k in work.providers(test_set.sets, end_points=True) for i in work.sets[k].ids}
+        [at] = test_set.sets
         assert held >= {*work.sets[at].ids, *structures(campaign, "1(1)")}
 
 
@@ -119,7 +119,7 @@ def test_models_of_figures_4_and_5() -> None:
         *(f"Model {n}" for n in (1, 2, 4, 8, 16)),
         *("R1", "R2", "R3"),
     ]
-    assert {k: d.set for k, d in cross.databases.items()} == {
+    assert {k: d.set for k, d in cross.test_sets.items()} == {
         f"Database {n}": f"database-{n}" for n in (1, 2, 3)
     }
 
@@ -131,7 +131,7 @@ def test_structures_of_several_sets_are_labelled_with_the_first() -> None:
         {"name": "large again", "set": "1(1)+2(2)+3(3)", "training": {"epochs": 3}},
         {"name": "otherwise", "set": "2(2)", "labels": {"engine": "gpaw"}},
     ]
-    work = made(models=models, databases={"B": "2(2)", "C": "2(3)"})
+    work = made(models=models, test_sets={"B": "2(2)", "C": "2(3)"})
     assert [s.uses for s in work.sets] == [
         ["small", "B"],
         ["large", "large again"],
@@ -151,7 +151,7 @@ def test_end_points_come_from_the_set_that_labels_them() -> None:
     """Sets that name end points which an earlier set labels do not hold labels of them."""
     work = made(
         models=[{"name": "m", "set": "1(1)+2(2)"}, {"name": "n", "set": "1(1)+2(3)"}],
-        databases={"B": "2(3)"},
+        test_sets={"B": "2(3)"},
     )
     assert [s.expression for s in work.sets] == ["1(1)+2(2)", "1(1)+2(3)", "2(3)"]
     assert work.providers((2,)) == [1, 2]
@@ -179,8 +179,8 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"databases": {}}, "models need databases to be compared with, for example Database 2"),
-        ({"models": [], "databases": {}}, "nothing to do: give structures, or models"),
+        ({"test_sets": {}}, "models need test sets to be compared with, for example Database 2"),
+        ({"models": [], "test_sets": {}}, "nothing to do: give structures, or models"),
         ({"model": None}, "model 'm' has no parent: give its model, or one for the campaign"),
         (
             {"models": [{"name": "m", "model": "mace"}]},
@@ -214,12 +214,12 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         ),
         ({"models": [{"set": "2(2)"}]}, "models.0.name is missing"),
         ({"models": [{"name": "m", "set": "2(2"}]}, "set expression '2(2', position 4"),
-        ({"databases": {"B": "model-99"}}, "no set is called 'model-99'; did you mean"),
-        ({"databases": {"B": {"set": "2(2)", "relax": True}}}, "databases.B.relax is no key"),
-        ({"databases": {"B": {}}}, "databases.B.set is missing"),
+        ({"test_sets": {"B": "model-99"}}, "no set is called 'model-99'; did you mean"),
+        ({"test_sets": {"B": {"set": "2(2)", "relax": True}}}, "test sets.B.relax is no key"),
+        ({"test_sets": {"B": {}}}, "test sets.B.set is missing"),
         (
-            {"databases": {"training": "2(2)"}, "structures": [{"set": "1(1)"}]},
-            "databases: 'training' is what structures are called; rename it",
+            {"test_sets": {"training": "2(2)"}, "structures": [{"set": "1(1)"}]},
+            "test_sets: 'training' is what structures are called; rename it",
         ),
         (
             {"models": [{"name": "m"}], "thermodynamics": {}},
@@ -245,22 +245,22 @@ def test_the_study_of_the_documentation_is_one() -> None:
         ("Slower", 1, 3e-4),
         *((name, 1, 1e-3) for name in ("From scratch", "Larger")),
     ]
-    assert [(d.name, d.relaxed) for d in work.databases] == [
+    assert [(d.name, d.relaxed) for d in work.test_sets] == [
         ("Binaries", True),
         ("Held out", True),
         ("Unrelaxed", False),
     ]
-    for database in work.databases:
-        assert any(work.sets[k].end_points for k in work.providers(database.sets, end_points=True))
+    for test_set in work.test_sets:
+        assert any(work.sets[k].end_points for k in work.providers(test_set.sets, end_points=True))
 
 
 def test_the_method_of_a_growth_is_checked_before_anything_runs() -> None:
-    grow = {"sets": ["1(1)+2(2)", "2(3)"], "database": "B"}
+    grow = {"sets": ["1(1)+2(2)", "2(3)"], "test_set": "B"}
     campaign = Campaign.model_validate(
         GOOD
         | {
             "models": [],
-            "databases": {"B": "2(4)"},
+            "test_sets": {"B": "2(4)"},
             "grow": grow,
             "training": {"method": {"kind": "lora"}},
         }

@@ -20,8 +20,8 @@ from command import cli
 
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
-from hea_flows.results.provenance import walk
-from hea_flows.results.query import documents
+from hea_flows.results.store.provenance import walk
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import ChainSeries
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress
@@ -86,14 +86,14 @@ def _check_documents(connection: Connection, campaign_file: Path) -> None:
     store = _store(connection)
     [dataset] = documents(store, "dataset", "small", load=True)
     assert dataset.n_structures == 10
-    databases = {d.name: d for d in documents(store, "database", "small")}
-    assert set(databases) == {"held-out", "training", "SQS"}
-    held_out = databases["held-out"]
+    test_sets = {d.name: d for d in documents(store, "test_set", "small")}
+    assert set(test_sets) == {"held-out", "training", "SQS"}
+    held_out = test_sets["held-out"]
     # 6 pairs of 8 enumerated cells of four: none has a label, and every miss is told.
     misses = [reason for reason in held_out.excluded.values() if "has no relax label" in reason]
     assert len(misses) == 48
     assert len(dataset.frames) == sum(len(t.energies) for t in dataset.trajectories.values())
-    [tuned] = documents(store, "finetune", "small", load=True)
+    [tuned] = documents(store, "training", "small", load=True)
     assert hashlib.sha256(tuned.model_file.read()).hexdigest() == tuned.model.sha256
     assert [e.epoch for e in tuned.curve] == [1, 2]
     [sampled] = documents(store, "montecarlo", "small", load=True)
@@ -142,8 +142,8 @@ def _check_provenance(connection: Connection, campaign_file: Path) -> None:
     assert campaign.config == campaign_file.read_text()
     [dataset] = kinds["dataset"]
     assert dataset.seed == 23
-    [finetune] = kinds["finetune"]
-    assert finetune.model.sha256 == tuned.model.sha256
+    [train] = kinds["training"]
+    assert train.model.sha256 == tuned.model.sha256
     labels = {d.uuid: d for d in kinds["label"]}
     for frame in dataset.frames:
         assert labels[frame.label].structure.structure_id == frame.structure_id

@@ -12,14 +12,14 @@ from counting import CALLS, CountingFamily, CountingMaker, energy
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy import sets
+from hea_flows import plugins
+from hea_flows.alloy.sets.sets import sets
 from hea_flows.cli import campaign as cli_campaign
 from hea_flows.cli import workers as cli_workers
 from hea_flows.config import load_campaign
-from hea_flows.engines import registry
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker
-from hea_flows.results.query import documents
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import ModelSpec, ReportDoc
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress
@@ -38,7 +38,7 @@ models:
   - {name: pair, set: 1(1)+2(2), seeds: [4, 5]}
   - {name: as it is}
   - {name: nowhere, model: {family: fragile, name: absent}}
-databases: {B: 2(2)+3(3)}
+test_sets: {B: 2(2)+3(3)}
 monte_carlo: {supercell: 3x1, temperatures: [300, 600], runs: 1, steps: 8, burn_in: 2, random: 4}
 """
 SEED_1 = "ArithmeticError: the loss became nan with seed 1"
@@ -86,15 +86,9 @@ class FragileFamily(CountingFamily):
 
 @pytest.fixture(autouse=True)
 def _families(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        registry,
-        "_REGISTERED",
-        {
-            "model": {"fragile": registry._Row(FragileFamily)},
-            "reference": {"counting": registry._Row(CountingMaker)},
-        },
-    )
-    monkeypatch.setattr("hea_flows.results.page.data_uri", lambda figure: "data:,")
+    monkeypatch.setattr(plugins.FAMILIES, "registered", {"fragile": plugins.Row(FragileFamily)})
+    monkeypatch.setattr(plugins.ENGINES, "registered", {"counting": plugins.Row(CountingMaker)})
+    monkeypatch.setattr("hea_flows.results.report.page.data_uri", lambda figure: "data:,")
     CALLS.clear()
     BROKEN.clear()
 
@@ -265,7 +259,7 @@ def test_a_dataset_that_cannot_be_made_stops_its_model_only(
 
 @pytest.mark.slow
 def test_labels_whose_start_geometry_fails_do_not_wait(connection: Connection, study: Path) -> None:
-    """The database of such labels has end points only; models and the report are made."""
+    """The test set of such labels has end points only; models and the report are made."""
     BROKEN.add("absent")
     text = STUDY.replace("- {name: nowhere, model: {family: fragile, name: absent}}", "")
     start = "{engine: counting, start: {model: {family: fragile, name: absent}}}"
@@ -283,7 +277,7 @@ def test_labels_whose_start_geometry_fails_do_not_wait(connection: Connection, s
     assert (len(labels), progress.missed, len(progress.failed)) == (3, (), 6)
     with connection.job_store() as store:
         assert len(report_of(store).missing) == 0
-        found = {d.name: d for d in documents(store, "database", "broken")}  # type: ignore[attr-defined]
+        found = {d.name: d for d in documents(store, "test_set", "broken")}  # type: ignore[attr-defined]
         assert len(found["C"].excluded) == 3
         assert all("its job failed" in why for why in found["C"].excluded.values())
 
@@ -300,7 +294,7 @@ def test_a_set_that_cannot_be_built_stops_what_needs_it_only(
             raise ValueError(msg)
         return sets.parse(expression)
 
-    monkeypatch.setattr("hea_flows.jobs.structures.parse", parse)
+    monkeypatch.setattr("hea_flows.jobs.labelling.structures.parse", parse)
     text = STUDY.replace("- {name: pair, set: 1(1)+2(2)", "- {name: pair, set: 3(3)")
     text = text.replace("- {name: nowhere, model: {family: fragile, name: absent}}", "")
     study.write_text(text.replace("{B: 2(2)+3(3)}", "{B: 2(2)}"))

@@ -10,13 +10,13 @@ import pytest
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy.sets import parse
+from hea_flows import plugins
+from hea_flows.alloy.sets.sets import parse
 from hea_flows.config import load_campaign
-from hea_flows.engines import registry
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker
-from hea_flows.jobs.estimate import estimate
-from hea_flows.results.query import documents
+from hea_flows.jobs.labelling.estimate import estimate
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import AlloySpec, GrowthDoc, LabelDoc, ReportDoc
 from hea_flows.services.connection import Connection
 from hea_flows.services.workers import worker_loop
@@ -29,15 +29,16 @@ FOUR = '["1(1)+2(2)", "3(3)", "2(3)", "3(4)"]'
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "importable"))
-    monkeypatch.setattr(registry, "_REGISTERED", {"model": {}, "reference": {}})
-    registry.register_reference_engine("known", "growth_engine:KnownMaker")
-    registry.register_family("known", "growth_engine:KnownFamily")
+    monkeypatch.setattr(plugins.FAMILIES, "registered", {})
+    monkeypatch.setattr(plugins.ENGINES, "registered", {})
+    plugins.register_reference_engine("known", "growth_engine:KnownMaker")
+    plugins.register_family("known", "growth_engine:KnownFamily")
     # Figures are drawn but not rendered, which takes most of the time.
-    monkeypatch.setattr("hea_flows.results.page.data_uri", lambda figure: "data:,")
+    monkeypatch.setattr("hea_flows.results.report.page.data_uri", lambda figure: "data:,")
 
 
 def campaign(
-    folder: Path, sets: str = FOUR, database: str = "2(3)+2(4)", more: str = "", **options: Any
+    folder: Path, sets: str = FOUR, test_set: str = "2(3)+2(4)", more: str = "", **options: Any
 ) -> Path:
     path = folder / "grow.yaml"
     path.write_text(
@@ -45,11 +46,11 @@ def campaign(
         "seed: 3\n"
         "alloy: {elements: [Mo, W, Nb]}\n"
         f"labels: {{engine: known, options: {options}}}\n"
-        f'databases: {{"Database": "{database}"}}\n'
+        f'test_sets: {{"Database": "{test_set}"}}\n'
         "model: known\n"
         "benchmark: {relaxed: false}\n"
         "dataset: {split_by: structure}\n"
-        f"grow: {{sets: {sets}, database: Database{more}}}\n"
+        f"grow: {{sets: {sets}, test_set: Database{more}}}\n"
     )
     return path
 
@@ -84,7 +85,7 @@ def check_four(store: JobStore) -> GrowthDoc:
     assert [s.n_new for s in document.steps] == [6, 3, 12]
     assert [s.n_structures for s in document.steps] == [6, 9, 21]
     assert [s.n_frames for s in document.steps] == [12, 18, 42]
-    # The last step was trained on the third of the database that is 2(3).
+    # The last step was trained on the third of the test set that is 2(3).
     assert [s.n_compared for s in document.steps] == [36, 36, 24]
     assert [s.mae_mev for s in document.steps] == pytest.approx([10.5, 2.1, 2.1])
     assert one.mae_by_seed_mev == pytest.approx([10, 11])
@@ -102,7 +103,7 @@ def check_four(store: JobStore) -> GrowthDoc:
     # 10 n² seconds for n atoms, of which 3 in the cell of one metal.
     assert one.label_hours == pytest.approx((3 * 90 + 3 * 360) / 3600)
     assert two.label_hours == pytest.approx(3 * 810 / 3600)
-    # The third set is in the database, labelled with it and not again.
+    # The third set is in the test set, labelled with it and not again.
     assert three.label_hours == pytest.approx(12 * 810 / 3600)
     assert [s.n_timed for s in document.steps] == [6, 3, 12]
     point = document.next_point
@@ -119,11 +120,11 @@ def check_four(store: JobStore) -> GrowthDoc:
     assert not ids("3(4)") & once.keys()
     assert not list(store.query({"name": {"$regex": "3\\(4\\)"}}))
     assert {x.campaign for x in labels} == {"growing"}
-    models = documents(store, "finetune", "growing")
+    models = documents(store, "training", "growing")
     assert sorted(m.name for m in models) == sorted(
         2 * ["step 1: 1(1)+2(2)", "step 2: + 3(3)", "step 3: + 2(3)"]
     )
-    assert {m.uuid for m in models} == {u for s in document.steps for u in s.sources.finetunes}
+    assert {m.uuid for m in models} == {u for s in document.steps for u in s.sources.trainings}
 
     [report] = documents(store, "report", "growing", load=True)
     assert isinstance(report, ReportDoc)
@@ -146,7 +147,7 @@ def test_it_stops_where_the_error_does_and_labels_no_further_set(tmp_path: Path)
     assert [len(row["output"]["steps"]) for row in rows] == [1, 2, 3]
     assert [row["output"]["stopped_because"] for row in rows[:2]] == [None, None]
     assert [row["output"]["next_point"]["expression"] for row in rows] == ["3(3)", "2(3)", "3(4)"]
-    # At first no label of 9 atoms was timed but those of the database.
+    # At first no label of 9 atoms was timed but those of the test set.
     assert rows[0]["output"]["next_point"]["hours"] == pytest.approx(3 * 810 / 3600)
 
 
@@ -190,8 +191,8 @@ def test_a_campaign_that_cannot_grow_is_told_so(tmp_path: Path) -> None:
     assert "grow needs seeds, every one once, got [1, 1]" in said(FOUR, "2(4)", ", seeds: [1, 1]")
     no_model = said(replace=("model: known\n", ""))
     assert "grow needs a model to train, for example model: chgnet:0.3.0" in no_model
-    other = said(replace=("database: Database", "database: Other"))
-    assert "grow: no database 'Other'; this campaign's databases: Database" in other
+    other = said(replace=("test_set: Database", "test_set: Other"))
+    assert "grow: no test set 'Other'; this campaign's test_sets: Database" in other
     relaxed = said(FOUR, "2(4)", ", geometry: relaxed")
     assert "grow: models do not relax 'Database'; write geometry: fixed" in relaxed
     assert "position" in said('["1(1)+2(2)", "3(3"]')
@@ -214,11 +215,11 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     text = load_campaign(campaign(tmp_path))
     launch.submit(*text, connection)
     worker_loop(connection, poll=0.1)
-    database = connection.database()
-    assert set(database.fireworks.distinct("state")) == {"COMPLETED"}
+    test_set = connection.database()
+    assert set(test_set.fireworks.distinct("state")) == {"COMPLETED"}
     with connection.job_store() as store:
         document = check_four(store)
-    specs = list(database.fireworks.find({}, {"name": 1, "spec": 1}))
+    specs = list(test_set.fireworks.find({}, {"name": 1, "spec": 1}))
     assert {s["spec"]["campaign"] for s in specs} == {"growing"}
     categories: dict[str, set[str]] = {}
     for s in specs:

@@ -1,4 +1,4 @@
-"""A study of several models and databases, through FireWorks workers in their own processes."""
+"""A study of several models and test sets, through FireWorks workers in their own processes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from command import cli
 
-from hea_flows.alloy.sets import parse
-from hea_flows.engines.registry import family
-from hea_flows.jobs.finetune import local_model
-from hea_flows.results.query import documents
-from hea_flows.schemas import BenchmarkDoc, FineTuneDoc, LabelDoc
+from hea_flows.alloy.sets.sets import parse
+from hea_flows.jobs.learning.train import local_model
+from hea_flows.potentials.base import family
+from hea_flows.results.store.query import documents
+from hea_flows.schemas import BenchmarkDoc, LabelDoc, TrainingDoc
 from hea_flows.services.connection import Connection
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ TEACHER = """\
 name: {name}
 alloy: {{elements: [Mo, Ta]}}
 labels: {{engine: teacher, options: {{model: "chgnet:0.3.0", calculation: static}}}}
-databases: {{Binaries: "{set}"}}
+test_sets: {{Binaries: "{set}"}}
 """
 
 
@@ -36,7 +36,7 @@ def test_the_example_study(connection: Connection, tmp_path: Path) -> None:
     with connection.job_store() as store:
         found: dict[str, list[Any]] = {
             kind: documents(store, kind, "example", load=True)
-            for kind in ("label", "structures", "dataset", "database", "finetune", "benchmark")
+            for kind in ("label", "structures", "dataset", "test_set", "training", "benchmark")
         }
     _check_labels(connection, found)
     _check_models(found)
@@ -53,7 +53,7 @@ def test_the_example_study(connection: Connection, tmp_path: Path) -> None:
 
 
 def _check_labels(connection: Connection, found: dict[str, list[Any]]) -> None:
-    """Structures of several sets have one label; what has none is named in every database."""
+    """Structures of several sets have one label; what has none is named in every test set."""
     jobs = connection.launchpad().fireworks
     assert jobs.count_documents({"name": {"$regex": "^archive "}}) == len(found["label"]) == 33
     keys = [(d.structure.structure_id, d.calculation) for d in found["label"]]
@@ -62,13 +62,13 @@ def _check_labels(connection: Connection, found: dict[str, list[Any]]) -> None:
         k for k, _ in keys
     }
     assert {d.state for d in found["label"]} <= {"converged", "unconverged"}
-    for database in found["database"]:
+    for test_set in found["test_set"]:
         asked = {
             o.id
-            for text in database.expressions
-            for o in parse(text).build(database.alloy.to_alloy(), 23)
+            for text in test_set.expressions
+            for o in parse(text).build(test_set.alloy.to_alloy(), 23)
         }
-        assert (set(database.excluded), set(database.members)) == (set(), asked)
+        assert (set(test_set.excluded), set(test_set.members)) == (set(), asked)
 
 
 def _check_models(found: dict[str, list[Any]]) -> None:
@@ -76,14 +76,14 @@ def _check_models(found: dict[str, list[Any]]) -> None:
     assert len(found["dataset"]) == 2
     assert sorted(d.n_structures for d in found["dataset"]) == [5 + 3, 5 + 10]
     made_of = {d.checksum: d.n_structures for d in found["dataset"]}
-    named = [(d.name, d.settings.seed, made_of[d.dataset_checksum]) for d in found["finetune"]]
+    named = [(d.name, d.settings.seed, made_of[d.dataset_checksum]) for d in found["training"]]
     assert sorted(named) == [
         ("Binaries", 1, 15),
         ("Binaries", 2, 15),
         ("From scratch", 1, 15),
         ("Three metals", 1, 8),
     ]
-    assert len({d.model.sha256 for d in found["finetune"]}) == 4
+    assert len({d.model.sha256 for d in found["training"]}) == 4
     roles = {(d.name, d.seed): d.role for d in found["benchmark"]}
     assert roles == {
         ("CHGNet 0.3.0", None): "foundation",
@@ -97,34 +97,34 @@ def _check_models(found: dict[str, list[Any]]) -> None:
 
 def _check_tables(found: dict[str, list[Any]]) -> None:
     """Every error again, from the labels and the models."""
-    tuned: dict[str, FineTuneDoc] = {d.model.sha256: d for d in found["finetune"]}
+    tuned: dict[str, TrainingDoc] = {d.model.sha256: d for d in found["training"]}
     trained_on = {d.checksum: set(d.n_frames) for d in found["dataset"]}
     labels: dict[str, LabelDoc] = {d.uuid: d for d in found["label"]}
-    databases = {d.name: d for d in found["database"]}
-    assert set(databases) == set(NAMES)
-    assert set(databases["Binaries"].members) < set(databases["Ordered"].members)
+    test_sets = {d.name: d for d in found["test_set"]}
+    assert set(test_sets) == set(NAMES)
+    assert set(test_sets["Binaries"].members) < set(test_sets["Ordered"].members)
     bench: BenchmarkDoc
     for bench in found["benchmark"]:
         own = tuned.get(bench.model.sha256 or "")
         known = trained_on[own.dataset_checksum] if own else set()
         spec = local_model(own) if own else bench.model
-        assert [(t.database, t.geometry) for t in bench.tables] == [(k, "fixed") for k in NAMES]
+        assert [(t.test_set, t.geometry) for t in bench.tables] == [(k, "fixed") for k in NAMES]
         for table in bench.tables:
-            database = databases[table.database]
-            used = {k: labels[u] for k, u in database.labels.items()}
+            test_set = test_sets[table.test_set]
+            used = {k: labels[u] for k, u in test_set.labels.items()}
             frames = [x.trajectory.to_frames()[-1] for x in used.values() if x.trajectory]
             told = family(spec.family).evaluate(spec, frames)
             model = dict(zip(used, (p.energy for p in told), strict=True))
             reference = {k: x.energy or 0 for k, x in used.items()}
             errors = {}
-            for key in database.members:
+            for key in test_set.members:
                 counts = used[key].structure.counts
                 if len(counts) == 1:
                     continue
                 of_ends = [
                     n * (model[end] - reference[end])
                     for el, n in counts.items()
-                    for end in [database.end_points[el]]
+                    for end in [test_set.end_points[el]]
                 ]
                 wrong = model[key] - reference[key] - sum(of_ends)
                 errors[key] = 1e3 * wrong / sum(counts.values())
@@ -137,7 +137,7 @@ def _check_tables(found: dict[str, list[Any]]) -> None:
                 assert table.new_mixing_mae_mev == pytest.approx(float(np.mean(new)), abs=0.02)
             else:
                 assert table.new_mixing_mae_mev is None
-        # A structure of two databases is evaluated once: equal to the last bit.
+        # A structure of two test sets is evaluated once: equal to the last bit.
         energies: dict[str, set[tuple[float, float]]] = {}
         for p in bench.fixed:
             energies.setdefault(p.structure_id, set()).add((p.model_energy, p.model_mixing_mev))
@@ -149,7 +149,7 @@ def _check_tables(found: dict[str, list[Any]]) -> None:
 def test_another_study_finds_the_labels_of_the_first(
     connection: Connection, tmp_path: Path
 ) -> None:
-    """The teacher's labels are in the database; each is computed by one job."""
+    """The teacher's labels are in the test set; each is computed by one job."""
 
     def run(name: str, expression: str) -> list[LabelDoc]:
         path = tmp_path / f"{name}.yaml"
@@ -168,6 +168,6 @@ def test_another_study_finds_the_labels_of_the_first(
     assert {d.uuid for d in first} < {d.uuid for d in second}
     assert sorted(d.campaign or "" for d in second) == ["first"] * 3 + ["second"] * 4
     with connection.job_store() as store:
-        [database] = documents(store, "database", "second", load=True)
-    assert set(database.sources["labels"]) == {d.uuid for d in second}
-    assert {database.engine} == {d.engine for d in second} == {"teacher:chgnet-0.3.0"}
+        [test_set] = documents(store, "test_set", "second", load=True)
+    assert set(test_set.sources["labels"]) == {d.uuid for d in second}
+    assert {test_set.engine} == {d.engine for d in second} == {"teacher:chgnet-0.3.0"}

@@ -14,18 +14,17 @@ from counting import CALLS, FAIL, CountingFamily, CountingMaker, calls
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows import CampaignMaker
-from hea_flows.alloy.mixing import mixing_energies
-from hea_flows.alloy.sets import parse
+from hea_flows import CampaignMaker, plugins
+from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.thermodynamics.mixing import mixing_energies
 from hea_flows.config import Campaign, LabelSpec
-from hea_flows.engines import registry
-from hea_flows.engines.archive import ArchiveMaker
-from hea_flows.engines.chgnet import CHGNetFamily
-from hea_flows.engines.teacher import TeacherMaker
 from hea_flows.jobs import report
 from hea_flows.jobs.identity import identity, uuid_of
-from hea_flows.jobs.labels import LabelsMaker
-from hea_flows.results.query import documents
+from hea_flows.jobs.labelling.labels import LabelsMaker
+from hea_flows.potentials.chgnet.family import CHGNetFamily
+from hea_flows.reference.archive import ArchiveMaker
+from hea_flows.reference.synthetic import SyntheticMaker
+from hea_flows.results.store.query import documents
 from hea_flows.schemas import AlloySpec, ModelSpec, StructureEntry, StructuresDoc
 
 ALLOY = AlloySpec(elements=("Mo", "Ta", "Nb"))
@@ -39,15 +38,16 @@ STUDY: dict[str, Any] = {
         {"name": "as it is"},
         {"name": "m", "set": "1(1)+2(2)", "seeds": [1, 2]},
     ],
-    "databases": {"B": "2(2)+3(3)", "C": "3(3)+2(3)"},
+    "test_sets": {"B": "2(2)+3(3)", "C": "3(3)+2(3)"},
 }
 
 
 @pytest.fixture(autouse=True)
 def _counted(monkeypatch: pytest.MonkeyPatch, machine: Path) -> Iterator[None]:
-    reference = {"counting": registry._Row(CountingMaker)}
-    models = {"counted": registry._Row(CountingFamily)}
-    monkeypatch.setattr(registry, "_REGISTERED", {"model": models, "reference": reference})
+    reference = {"counting": plugins.Row(CountingMaker)}
+    models = {"counted": plugins.Row(CountingFamily)}
+    monkeypatch.setattr(plugins.FAMILIES, "registered", models)
+    monkeypatch.setattr(plugins.ENGINES, "registered", reference)
     monkeypatch.setattr(report, "build_page", lambda inputs: "")  # most of the time of a campaign
     CALLS.clear()
     FAIL.clear()
@@ -87,7 +87,7 @@ def test_names_of_makers_do_not_count_all_else_does() -> None:
     assert plain != identity(engine=CountingMaker(scale=1.5), structure="s")
     assert plain != identity(engine=CountingMaker(), structure="t")
     # The name of a model inside an engine is no Maker's name.
-    models = [TeacherMaker(model=ModelSpec(family="chgnet", name=n)) for n in ("0.2.0", "0.3.0")]
+    models = [SyntheticMaker(model=ModelSpec(family="chgnet", name=n)) for n in ("0.2.0", "0.3.0")]
     assert len({identity(engine=m) for m in models}) == 2
     assert len(uuid_of(plain)) == 36
     assert uuid_of(plain) == uuid_of(plain) != uuid_of(identity(x=1))
@@ -125,17 +125,17 @@ def test_rattled_starts_depend_on_the_seed_others_do_not() -> None:
 def test_models_in_files_go_by_their_content(tmp_path: Path) -> None:
     pytest.importorskip("chgnet")
     resolved = CHGNetFamily().resolve(ModelSpec(family="chgnet", name="0.3.0"))
-    from hea_flows.engines.chgnet import _locate
+    from hea_flows.potentials.chgnet.family import _locate
 
     source, _ = _locate(ModelSpec(family="chgnet", name="0.3.0"))
     copies = [tmp_path / name for name in ("a.pt", "b.pt")]
     for copy in copies:
         shutil.copy(source, copy)
     models = [ModelSpec(family="chgnet", path=str(p), sha256=resolved.sha256) for p in copies]
-    found = {identity(**TeacherMaker(model=m).identity()) for m in models}
-    named = TeacherMaker(model=ModelSpec(family="chgnet", name="0.3.0"))
+    found = {identity(**SyntheticMaker(model=m).identity()) for m in models}
+    named = SyntheticMaker(model=ModelSpec(family="chgnet", name="0.3.0"))
     assert found == {identity(**named.identity())}
-    other = TeacherMaker(model=ModelSpec(family="chgnet", name="0.2.0"))
+    other = SyntheticMaker(model=ModelSpec(family="chgnet", name="0.2.0"))
     assert found != {identity(**other.identity())}
 
     starts = [
@@ -153,7 +153,7 @@ def test_nothing_of_a_second_campaign_is_computed_again(store: JobStore) -> None
     assert set(labels.values()) == {1}
     assert calls("train") == {"1": 1, "2": 1}
     first = {d.seed: d for d in documents(store, "benchmark") if d.role == "fine-tuned"}
-    tuned = {d.settings.seed: d for d in documents(store, "finetune", load=True)}
+    tuned = {d.settings.seed: d for d in documents(store, "training", load=True)}
 
     CALLS.clear()
     campaign(store, name="second")
@@ -167,7 +167,7 @@ def test_nothing_of_a_second_campaign_is_computed_again(store: JobStore) -> None
             first[d.seed].fixed,
             first[d.seed].model,
         )
-    for d in documents(store, "finetune", "second", load=True):
+    for d in documents(store, "training", "second", load=True):
         assert d.sources["reused"] == [tuned[d.settings.seed].uuid]
         assert d.model_file.read() == tuned[d.settings.seed].model_file.read()
     # Labels of the first campaign are told to be the second's, for it uses them.
@@ -183,13 +183,13 @@ def test_nothing_of_a_second_campaign_is_computed_again(store: JobStore) -> None
 def test_only_what_is_new_is_computed(store: JobStore) -> None:
     campaign(store)
     CALLS.clear()
-    # One seed more, the same model under another name, one database more.
+    # One seed more, the same model under another name, one test set more.
     models = [{"name": "called so", "set": "1(1)+2(2)", "seeds": [2, 5]}]
-    databases = STUDY["databases"] | {"D": "2(4)"}
-    campaign(store, name="second", models=models, databases=databases)
+    test_sets = STUDY["test_sets"] | {"D": "2(4)"}
+    campaign(store, name="second", models=models, test_sets=test_sets)
     assert calls("train") == {"5": 1}
     assert set(calls("label")) == ids("2(4)")
-    found = {d.settings.seed: d for d in documents(store, "finetune", "second", load=True)}
+    found = {d.settings.seed: d for d in documents(store, "training", "second", load=True)}
     assert {d.name for d in found.values()} == {"called so"}
     assert "reused" in found[2].sources
     assert "reused" not in found[5].sources
@@ -233,7 +233,7 @@ def test_errors_are_those_of_the_closed_form_and_shared_structures_count_once(
     trained = ids("1(1)+2(2)")
     for key, scale in scales.items():
         for table in bench[key].tables:
-            members = parse(STUDY["databases"][table.database]).build(host)
+            members = parse(STUDY["test_sets"][table.test_set]).build(host)
             energies = [counting.energy(o.to_atoms()) for o in members]
             pure = dict.fromkeys(ALLOY.elements, -20.0)
             mixing = 1e3 * mixing_energies(energies, [o.counts for o in members], pure)

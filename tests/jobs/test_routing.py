@@ -13,16 +13,16 @@ from maggma.stores import MemoryStore
 from hea_flows.config import LabelSpec, StartSpec, load_campaign
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker
-from hea_flows.jobs.labels import LabelsMaker, fan_out
+from hea_flows.jobs.labelling.labels import LabelsMaker, fan_out
+from hea_flows.jobs.labelling.structures import StructuresMaker
 from hea_flows.jobs.routing import CPU, route
-from hea_flows.jobs.structures import StructuresMaker
 from hea_flows.schemas import AlloySpec
 from hea_flows.services.connection import Connection
 from hea_flows.services.workers import worker_loop
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 #: Jobs whose category is the same in every campaign, by the beginning of their names.
-ALWAYS_CPU = ("campaign file", "structures", "labels", "dataset", "database", "report")
+ALWAYS_CPU = ("campaign file", "structures", "labels", "dataset", "test_set", "report")
 TWO_ENGINES = """\
 name: routed
 alloy: {elements: [Mo, Nb]}
@@ -108,7 +108,7 @@ def test_jobs_that_load_a_potential_carry_its_family() -> None:
 
 
 def test_parts_of_a_large_set_carry_their_categories_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hea_flows.jobs.labels.PART", 2)
+    monkeypatch.setattr("hea_flows.jobs.labelling.labels.PART", 2)
     start = StartSpec.model_validate({"model": "mace:small"})
     parts = specs(replaced(LabelSpec(engine="gpaw", start=start), _priority=4))
     names = ["labels 1(1)+2(2) 1-2 of 3", "labels 1(1)+2(2) 3-3 of 3"]

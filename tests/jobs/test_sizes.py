@@ -9,11 +9,11 @@ from typing import Any
 import bson
 import pytest
 
-from hea_flows.alloy.frames import checksum
+from hea_flows import plugins
 from hea_flows.config import load_campaign
-from hea_flows.engines import registry
 from hea_flows.flows import launch
-from hea_flows.results.query import documents
+from hea_flows.results.store.query import documents
+from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import DatasetDoc, LabelDoc, Trajectory
 from hea_flows.services.connection import BLOBS, Connection
 from hea_flows.services.workers import worker_loop
@@ -30,8 +30,9 @@ Sizes = dict[tuple[str, str], int]
 def engine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Register the engine of made-up frames, a module that jobs import."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "importable"))
-    monkeypatch.setattr(registry, "_REGISTERED", {"model": {}, "reference": {}})
-    registry.register_reference_engine("made-up", "frames_engine:FramesMaker")
+    monkeypatch.setattr(plugins.FAMILIES, "registered", {})
+    monkeypatch.setattr(plugins.ENGINES, "registered", {})
+    plugins.register_reference_engine("made-up", "frames_engine:FramesMaker")
     import frames_engine
 
     return frames_engine
@@ -56,16 +57,16 @@ def run(connection: Connection, folder: Path, n_structures: int, n_frames: int) 
     campaign, text = load_campaign(path)
     launch.submit(campaign, text, connection, again=True)  # no label of the campaign before
     worker_loop(connection, poll=0.1)
-    database = connection.database()
-    assert set(database.fireworks.distinct("state")) == {"COMPLETED"}
+    test_set = connection.database()
+    assert set(test_set.fireworks.distinct("state")) == {"COMPLETED"}
     own = {"outputs": {"metadata.campaign": name}}
     sizes: Sizes = {}
     for collection in COLLECTIONS:
-        for document in database[collection].find(own.get(collection, {})):
+        for document in test_set[collection].find(own.get(collection, {})):
             key = (collection, _kind(collection, document))
             sizes[key] = max(sizes.get(key, 0), len(bson.encode(document)))
         if collection != "outputs":
-            database[collection].delete_many({})
+            test_set[collection].delete_many({})
     assert {kind for c, kind in sizes if c == "outputs"} >= {"label", "dataset", "report"}
     return sizes
 

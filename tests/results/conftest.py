@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hea_flows.alloy.order_parameters import count_matrix, neighbour_pairs
-from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.thermodynamics import (
+from hea_flows.alloy.lattice.order_parameters import count_matrix, neighbour_pairs
+from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.thermodynamics.decomposition import (
     decomposition_temperature,
     decompositions,
     deed,
     hull_depth,
     transition_temperatures,
 )
-from hea_flows.results.report import ReportInputs
+from hea_flows.results.report.inputs import ReportInputs
 from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,
@@ -27,12 +27,10 @@ from hea_flows.schemas import (
     CampaignDoc,
     ChainRecord,
     ChainSeries,
-    DatabaseDoc,
     DatasetDoc,
     Document,
     Epoch,
     ErrorSummary,
-    FineTuneDoc,
     LabelDoc,
     ModelSpec,
     MonteCarloDoc,
@@ -45,7 +43,9 @@ from hea_flows.schemas import (
     StructureEntry,
     StructuresDoc,
     TemperatureRecord,
+    TestSetDoc,
     ThermodynamicsDoc,
+    TrainingDoc,
     TrainingSettings,
     Trajectory,
     TransitionInterval,
@@ -113,7 +113,7 @@ def parity_points(
                 structure_id=entry.structure_id,
                 formula=entry.formula,
                 n_components=len(entry.counts),
-                database="held-out" if entry.structure_id in held else "training",
+                test_set="held-out" if entry.structure_id in held else "training",
                 trained=trained and entry.structure_id not in held,
                 reference_energy=total,
                 model_energy=total + shift / 1000,
@@ -142,17 +142,17 @@ def benchmark(
         "fixed": parity_points(entries, held, fixed, trained=trained),
         "relaxed": parity_points(kept, held, relaxed, trained=trained),
     }
-    databases = {
+    test_sets = {
         "held-out": held,
         "training": {e.structure_id for e in entries} - held,
     }
     tables = [
         BenchmarkTable(
-            database=name,
+            test_set=name,
             geometry=geometry,
-            n=sum(p.database == name and p.n_components > 1 for p in points[geometry]),
+            n=sum(p.test_set == name and p.n_components > 1 for p in points[geometry]),
             n_trained=sum(
-                p.trained and p.database == name and p.n_components > 1 for p in points[geometry]
+                p.trained and p.test_set == name and p.n_components > 1 for p in points[geometry]
             ),
             n_failed=len(failed.keys() & ids) if geometry == "relaxed" else 0,
             new_mixing_mae_mev=None if trained and name == "training" else error,
@@ -163,14 +163,14 @@ def benchmark(
             reference=f"end points of the primitive cell, {geometry}",
         )
         for geometry, error in (("fixed", fixed), ("relaxed", relaxed))
-        for name, ids in databases.items()
+        for name, ids in test_sets.items()
     ]
     return BenchmarkDoc(
         name=TITLES[role],
         identity=f"{role} benchmark",
         engine="toy",
         offsets_from="training frames" if trained else "end points",
-        databases={"held-out": "4e" * 32, "training": "7a" * 32},
+        test_sets={"held-out": "4e" * 32, "training": "7a" * 32},
         seed=9 if trained else None,
         role=role,
         model=model,
@@ -465,7 +465,7 @@ def campaign_documents() -> list[Document]:
         **common("da7a0000-0000-4000-8000-000000000000", labels=[x.uuid for x in used]),
     )
     ends = [good[i] for i in range(len(ELEMENTS))]
-    held_out = DatabaseDoc(
+    held_out = TestSetDoc(
         name="held-out",
         expressions=[sets.expression],
         alloy=alloy,
@@ -509,7 +509,7 @@ def campaign_documents() -> list[Document]:
         "train": ErrorSummary(n_frames=100, energy_mev=0.4, forces_mev=9, stress=0.0009),
         "validation": ErrorSummary(n_frames=6, energy_mev=0.75, forces_mev=12.5, stress=0.001),
     }
-    tuned = FineTuneDoc(
+    tuned = TrainingDoc(
         name=TITLES["fine-tuned"],
         identity="fine-tuned model",
         parent=FOUNDATION,
@@ -547,15 +547,15 @@ def campaign_documents() -> list[Document]:
             fixed=AFTER_FIXED,
             failed={},
             **common(
-                "be4c0001-0000-4000-8000-000000000000", dataset=dataset.uuid, finetune=tuned.uuid
+                "be4c0001-0000-4000-8000-000000000000", dataset=dataset.uuid, training=tuned.uuid
             ),
         ),
     ]
     sampled = montecarlo(
-        **common("3c000000-0000-4000-8000-000000000000", finetune=tuned.uuid, dataset=dataset.uuid)
+        **common("3c000000-0000-4000-8000-000000000000", training=tuned.uuid, dataset=dataset.uuid)
     )
     thermo = thermodynamics(
-        **common("7e440000-0000-4000-8000-000000000000", finetune=tuned.uuid, dataset=dataset.uuid)
+        **common("7e440000-0000-4000-8000-000000000000", training=tuned.uuid, dataset=dataset.uuid)
     )
     return [file, sets, *labels, dataset, held_out, tuned, *benches, sampled, thermo]
 

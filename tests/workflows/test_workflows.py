@@ -26,13 +26,13 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import SecretStr
 
-from hea_flows.alloy.frames import read_frames, write_frames
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.sets import parse
-from hea_flows.engines.labels import Labelled, label_document
-from hea_flows.engines.registry import family
-from hea_flows.results.archive import write_archive
-from hea_flows.results.query import documents
+from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.sets.sets import parse
+from hea_flows.potentials.base import family
+from hea_flows.reference.base import Labelled, label_document
+from hea_flows.results.export.archive import write_archive
+from hea_flows.results.store.query import documents
+from hea_flows.runtime.frames import read_frames, write_frames
 from hea_flows.schemas import AlloySpec, LabelDoc, ModelSpec, StructureEntry, StructuresDoc
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
@@ -69,7 +69,7 @@ benchmark: {relaxed: false}
 models:
   - {name: as it is}
   - {name: Binaries, set: 1(1)+2(2), seeds: [3, 1]}
-databases:
+test_sets:
   Ternaries: 3(3)
   All: 1(1)+2(2)+3(3)
 """
@@ -138,7 +138,7 @@ def folder(labels: tuple[Path, list[LabelDoc]]) -> Path:
 
 @pytest.fixture(scope="module")
 def machine_variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Forget the settings and databases of the user, here and in the scripts."""
+    """Forget the settings and test sets of the user, here and in the scripts."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for variable in list(os.environ):
@@ -153,17 +153,17 @@ def machine_variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
 
 
 @pytest.fixture(scope="module")
-def database(mongo: LocalMongod, machine_variables: dict[str, str]) -> Iterator[Connection]:
-    """Connect to a new database, which is dropped after the module."""
+def test_set(mongo: LocalMongod, machine_variables: dict[str, str]) -> Iterator[Connection]:
+    """Connect to a new test set, which is dropped after the module."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     connection = Connection("environment", name, SecretStr(mongo.uri))
     yield connection
-    connection.database().client.drop_database(name)
+    connection.database().client.drop_test_set(name)
 
 
 @pytest.fixture(scope="module")
 def script(machine_variables: dict[str, str], folder: Path) -> Run:
-    """Run a script without a database, beside the archive; return what it printed."""
+    """Run a script without a test set, beside the archive; return what it printed."""
 
     def run(command: str, **environment: str) -> str:
         name, *arguments = shlex.split(command)
@@ -183,9 +183,9 @@ def script(machine_variables: dict[str, str], folder: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def stored(database: Connection, script: Run) -> Run:
-    """Run a script with the database."""
-    variables = database.environment()
+def stored(test_set: Connection, script: Run) -> Run:
+    """Run a script with the test set."""
+    variables = test_set.environment()
 
     def run(command: str) -> str:
         return script(command, **variables)
@@ -200,8 +200,8 @@ def campaign(stored: Run) -> str:
 
 
 @pytest.fixture
-def store(database: Connection, campaign: str) -> Iterator[Any]:
-    with database.job_store() as store:
+def store(test_set: Connection, campaign: str) -> Iterator[Any]:
+    with test_set.job_store() as store:
         yield store
 
 
@@ -268,7 +268,7 @@ def test_fine_tune(script: Run, folder: Path, store: Any) -> None:
     raw = (folder / "own.pt").read_bytes()
     assert f"sha256 {hashlib.sha256(raw).hexdigest()}" in printed
     # The campaign trained on the same split with the same settings.
-    [tuned] = read(store, "finetune")
+    [tuned] = read(store, "training")
     curve = numbers(r"validation ([\d.]+) meV/atom", printed)
     assert curve == pytest.approx([e.validation_energy_mev for e in tuned.curve], abs=0.02)
     assert list(tuned.errors) == ["train", "validation"]  # too few frames to test on as well
@@ -322,11 +322,11 @@ def test_campaign(campaign: str, store: Any, folder: Path) -> None:
     assert printed == [maes(before)[0], maes(after)[0]]
     [report] = read(store, "report")
     assert (folder / "tiny-report.html").read_bytes() == report.html.read()
-    [tuned] = read(store, "finetune")
+    [tuned] = read(store, "training")
     assert hashlib.sha256(tuned.model_file.read()).hexdigest() == tuned.model.sha256
 
 
-def test_campaign_without_a_database(script: Run, folder: Path) -> None:
+def test_campaign_without_a_test_set(script: Run, folder: Path) -> None:
     printed = script("campaign labels-only.yaml --local")
     assert numbers(r"labels: (\d+)", printed) == [9]
     assert numbers(r"frames: (\d+)", printed) == [18]
@@ -340,16 +340,16 @@ def test_study(stored: Run, store: Any) -> None:
     table = {tuple(row[:3]): row[3:] for row in rows}
     # Three ternaries of equal concentrations, and three binaries that may have been trained on.
     all_of = SHIFT * (3 * 2 / 3 + 3 / 2) / 6
-    for database, n, mae in (("Ternaries", 3, SHIFT * 2 / 3), ("All", 6, all_of)):
-        geometry, *counts, every, new = table["as it is", "-", database]
+    for test_set, n, mae in (("Ternaries", 3, SHIFT * 2 / 3), ("All", 6, all_of)):
+        geometry, *counts, every, new = table["as it is", "-", test_set]
         assert (geometry, counts) == ("fixed", [str(n), "0", "0"])
         assert [float(every), float(new)] == pytest.approx([mae, mae], abs=0.05)
     found = documents(store, "benchmark", "tiny-study", role="fine-tuned")
     assert {d.seed for d in found} == {1, 3}
     for d in found:
         for t in d.tables:
-            known = 3 if t.database == "All" else 0
-            assert table["Binaries", str(d.seed), t.database] == [
+            known = 3 if t.test_set == "All" else 0
+            assert table["Binaries", str(d.seed), t.test_set] == [
                 *("fixed", str(3 + known), str(known), "0"),
                 *(f"{t.mixing_mae_mev:.3f}", f"{t.new_mixing_mae_mev:.3f}"),
             ]

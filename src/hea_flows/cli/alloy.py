@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hea_flows.alloy.ordering import Ordering
+    from hea_flows.alloy.lattice import Ordering
 
 sets = typer.Typer(help="Sets of structures.", no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def list_sets() -> None:
 @sets.command()
 def prototypes() -> None:
     """List the hosts."""
-    from hea_flows.alloy.prototypes import PROTOTYPES
+    from hea_flows.alloy.lattice import PROTOTYPES
 
     for name, prototype in PROTOTYPES.items():
         kind = "layer" if prototype.layer else "bulk"
@@ -57,7 +57,7 @@ def show(
     ] = None,
 ) -> None:
     """Count the structures of a set, by components and size and by element combination."""
-    from hea_flows.alloy.prototypes import Alloy
+    from hea_flows.alloy.lattice import Alloy
     from hea_flows.alloy.sets import load_named_sets, parse, set_summary
 
     alloy = Alloy(tuple(e.strip() for e in elements.split(",")), prototype, anion or None)
@@ -78,7 +78,7 @@ def show(
 
 
 def _write(path: Path, orderings: list[Ordering]) -> None:
-    from hea_flows.alloy.frames import write_frames
+    from hea_flows.runtime.frames import write_frames
 
     frames = []
     for ordering in orderings:

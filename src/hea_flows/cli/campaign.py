@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hea_flows.runtime.atomic_files import atomic_write
+
 if TYPE_CHECKING:
     from hea_flows.services.connection import Connection
     from hea_flows.services.progress import Progress
@@ -124,11 +126,11 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
 
 def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from hea_flows.cli.output import console
-    from hea_flows.results.growth import growth_table, growth_verdict
-    from hea_flows.results.order_tables import order_tables
-    from hea_flows.results.query import documents
-    from hea_flows.results.report import ReportInputs
-    from hea_flows.results.tables import benchmark_table, summary_table
+    from hea_flows.results.report.growth import growth_table, growth_verdict
+    from hea_flows.results.report.inputs import ReportInputs
+    from hea_flows.results.report.order_tables import order_tables
+    from hea_flows.results.report.tables import benchmark_table, summary_table
+    from hea_flows.results.store.query import documents
     from hea_flows.schemas import ReportDoc
 
     store = connection.job_store()
@@ -136,7 +138,7 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
     report = documents(store, "report", name, load=True)[-1]
     assert isinstance(report, ReportDoc)
     path = (path or Path(f"{name}-report.html")).absolute()
-    path.write_bytes(report.html.read())
+    atomic_write(path, report.html.read())
     # Of the report's own sources: an earlier run of the same name is not of this one.
     uuids = {uuid for group in report.sources.values() for uuid in group}
     inputs = ReportInputs.from_documents(

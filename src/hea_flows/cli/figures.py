@@ -25,14 +25,14 @@ def figures(
 ) -> None:
     """Draw the panels of the paper's figures as figure-1a.svg, figure-1b.svg, ...
 
-    Several campaigns give several models and databases to one figure. A panel that is asked for
+    Several campaigns give several models and test sets to one figure. A panel that is asked for
     and cannot be drawn is an error; of all panels, those that cannot be drawn are named.
     """
     from hea_flows.cli.results import open_store
     from hea_flows.results.paper.files import FORMATS, write_figure
     from hea_flows.results.paper.panels import PANELS, draw_panel
-    from hea_flows.results.query import KINDS, documents
-    from hea_flows.results.report import ReportInputs
+    from hea_flows.results.report.inputs import ReportInputs
+    from hea_flows.results.store.query import KINDS, documents
 
     forms, asked = _items(form, FORMATS, "format"), _items(which, tuple(PANELS), "panel")
     if not forms:

@@ -34,9 +34,9 @@ def hull(
     """Show the convex hull of labelled mixing energies over composition."""
     from hea_flows.cli.output import console
     from hea_flows.cli.results import open_store
-    from hea_flows.results.hull import binary_hulls, hull_table, labelled_hull
     from hea_flows.results.paper.files import FORMATS, write_figure
-    from hea_flows.results.query import documents
+    from hea_flows.results.report.hull import binary_hulls, hull_table, labelled_hull
+    from hea_flows.results.store.query import documents
     from hea_flows.schemas import LabelDoc, StructuresDoc
 
     form = output.suffix.removeprefix(".") if output else FORMATS[0]

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hea_flows.engines.cost import LabelCost
-    from hea_flows.jobs.estimate import SetEstimate
+    from hea_flows.jobs.labelling.estimate import SetEstimate
+    from hea_flows.reference.cost import LabelCost
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def estimate(
     from hea_flows.cli.campaign import _find_config
     from hea_flows.cli.output import console
     from hea_flows.config import load_campaign
-    from hea_flows.jobs import estimate as estimates
+    from hea_flows.jobs.labelling import estimate as estimates
     from hea_flows.settings import get_settings
 
     campaign, _ = load_campaign(_find_config(config))
@@ -73,7 +73,7 @@ def _cells(one: SetEstimate, workers: int) -> list[str]:
 
 
 def _hours(costs: Sequence[LabelCost] | None, workers: int) -> list[str]:
-    from hea_flows.jobs.estimate import hours
+    from hea_flows.jobs.labelling.estimate import hours
 
     return ["–", "–"] if costs is None else [f"{hours(costs, n):.1f}" for n in (1, workers)]
 

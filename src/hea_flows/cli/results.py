@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hea_flows.runtime.atomic_files import atomic_write
+
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
 
@@ -44,9 +46,9 @@ def query(
 ) -> None:
     """Show the documents of a kind; big fields stay in the data store."""
     from hea_flows.cli.output import console
-    from hea_flows.results.query import documents, light
-    from hea_flows.results.report import ReportInputs
-    from hea_flows.results.tables import benchmark_table
+    from hea_flows.results.report.inputs import ReportInputs
+    from hea_flows.results.report.tables import benchmark_table
+    from hea_flows.results.store.query import documents, light
 
     found = documents(open_store(), kind, campaign)
     if full:
@@ -71,8 +73,8 @@ def show(
 ) -> None:
     """Show one document, or everything it was made from."""
     from hea_flows.cli.output import console
-    from hea_flows.results.provenance import render_tree, walk
-    from hea_flows.results.query import by_uuid, light
+    from hea_flows.results.store.provenance import render_tree, walk
+    from hea_flows.results.store.query import by_uuid, light
 
     store = open_store()
     screen = console()
@@ -92,7 +94,7 @@ def report(
     document = _newest("report", campaign)
     assert isinstance(document, ReportDoc)
     path = output or Path(f"{campaign}-report.html")
-    path.write_bytes(document.html.read())
+    atomic_write(path, document.html.read())
     typer.echo(f"report: {path.absolute()}")
 
 
@@ -115,9 +117,9 @@ def export_frames(
     splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
     the campaign still runs.
     """
-    from hea_flows.results.archive import write_archive
-    from hea_flows.results.export import export_dataset
-    from hea_flows.results.query import documents
+    from hea_flows.results.export.archive import write_archive
+    from hea_flows.results.export.dataset import export_dataset
+    from hea_flows.results.store.query import documents
     from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
     store = open_store()
@@ -161,11 +163,11 @@ def export_model(
     output: Annotated[Path, typer.Argument(help="Checkpoint file to write.")], campaign: Name
 ) -> None:
     """Write the newest fine-tuned model of a campaign, its checksum verified."""
-    from hea_flows.schemas import FineTuneDoc
+    from hea_flows.schemas import TrainingDoc
 
-    document = _newest("finetune", campaign)
-    assert isinstance(document, FineTuneDoc)
-    output.write_bytes(document.model_file.read())
+    document = _newest("training", campaign)
+    assert isinstance(document, TrainingDoc)
+    atomic_write(output, document.model_file.read())
     typer.echo(f"{document.model.label}: {output}, sha256 {document.model_file.sha256}")
 
 
@@ -174,17 +176,17 @@ def export_chains(
     output: Annotated[Path, typer.Argument(help="Folder of the files.")], campaign: Name
 ) -> None:
     """Write the newest Monte Carlo chains of a campaign, one mchammer DataContainer each."""
-    from hea_flows.results import data_containers
+    from hea_flows.results.export.chains import export_chains as write_chains
     from hea_flows.schemas import MonteCarloDoc
 
     document = _newest("montecarlo", campaign)
     assert isinstance(document, MonteCarloDoc)
-    files = data_containers.export_chains(document, output)
+    files = write_chains(document, output)
     typer.echo(f"{len(files)} chains of {document.settings.steps} steps: {output}")
 
 
 def _newest(kind: str, campaign: str) -> DatasetDoc | Any:  # noqa: ANN401
-    from hea_flows.results.query import documents
+    from hea_flows.results.store.query import documents
 
     store = open_store()
     found = documents(store, kind, campaign, load=True)

@@ -6,7 +6,6 @@ from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
 from hea_flows.config.plan import GrowthPlan, Plan, Training, plan
 from hea_flows.config.sections import (
     BenchmarkSpec,
-    DatabaseSpec,
     DatasetSpec,
     GrowthSpec,
     LabelSpec,
@@ -15,6 +14,7 @@ from hea_flows.config.sections import (
     MonteCarloSpec,
     SetSpec,
     StartSpec,
+    TestSetSpec,
     ThermodynamicsSpec,
     VibrationsSpec,
     model_from_text,
@@ -23,7 +23,6 @@ from hea_flows.config.sections import (
 __all__ = [
     "BenchmarkSpec",
     "Campaign",
-    "DatabaseSpec",
     "DatasetSpec",
     "GrowthPlan",
     "GrowthSpec",
@@ -34,6 +33,7 @@ __all__ = [
     "Plan",
     "SetSpec",
     "StartSpec",
+    "TestSetSpec",
     "ThermodynamicsSpec",
     "Training",
     "VibrationsSpec",

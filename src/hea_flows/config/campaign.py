@@ -13,13 +13,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from hea_flows.alloy.sets import parse
 from hea_flows.config.sections import (
     BenchmarkSpec,
-    DatabaseSpec,
     DatasetSpec,
     GrowthSpec,
     LabelSpec,
     ModelEntry,
     MonteCarloSpec,
     SetSpec,
+    TestSetSpec,
     ThermodynamicsSpec,
     model_from_text,
 )
@@ -29,7 +29,7 @@ from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSett
 class Campaign(Record):
     """A campaign file.
 
-    `structures` with `model` is one model and what it is compared with; `models` with `databases`
+    `structures` with `model` is one model and what it is compared with; `models` with `test_sets`
     a study of several.
     """
 
@@ -39,7 +39,7 @@ class Campaign(Record):
     alloy: AlloySpec
     structures: list[SetSpec] = Field(default_factory=list)
     labels: LabelSpec = Field(default_factory=LabelSpec)
-    databases: dict[str, DatabaseSpec] = Field(
+    test_sets: dict[str, TestSetSpec] = Field(
         default_factory=dict, description="Name to the set that models are compared with."
     )
     dataset: DatasetSpec = Field(default_factory=DatasetSpec)
@@ -62,8 +62,8 @@ class Campaign(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not (self.structures or self.databases or self.models):
-            msg = "nothing to do: give structures, or models and databases"
+        if not (self.structures or self.test_sets or self.models):
+            msg = "nothing to do: give structures, or models and test sets"
             raise ValueError(msg)
         if self.thermodynamics is not None:
             self._check_sqs(self.thermodynamics)
@@ -76,11 +76,11 @@ class Campaign(Record):
                 "example chgnet:0.3.0, and structures to train on"
             )
             raise ValueError(msg)
-        if self.structures and (taken := {"training", "held-out"} & set(self.databases)):
-            msg = f"databases: {min(taken)!r} is what structures are called; rename it"
+        if self.structures and (taken := {"training", "held-out"} & set(self.test_sets)):
+            msg = f"test_sets: {min(taken)!r} is what structures are called; rename it"
             raise ValueError(msg)
-        if self.models and not self.databases:
-            msg = "models need databases to be compared with, for example Database 2: database-2"
+        if self.models and not self.test_sets:
+            msg = "models need test sets to be compared with, for example Database 2: database-2"
             raise ValueError(msg)
         if self.grow is not None:
             self._check_growth(self.grow)
@@ -113,17 +113,17 @@ class Campaign(Record):
         if self.model is None:
             msg = "grow needs a model to train, for example model: chgnet:0.3.0"
             raise ValueError(msg)
-        if grow.database not in self.databases:
+        if grow.test_set not in self.test_sets:
             msg = (
-                f"grow: no database {grow.database!r}; this campaign's databases: "
-                f"{', '.join(self.databases) or 'none'}"
+                f"grow: no test set {grow.test_set!r}; this campaign's test sets: "
+                f"{', '.join(self.test_sets) or 'none'}"
             )
             raise ValueError(msg)
-        relaxes = self.benchmark.relaxed and self.databases[grow.database].relaxed
+        relaxes = self.benchmark.relaxed and self.test_sets[grow.test_set].relaxed
         if grow.geometry == "relaxed" and not relaxes:
             msg = (
-                f"grow: models do not relax {grow.database!r}; write geometry: fixed, or let the "
-                "benchmark and the database be relaxed"
+                f"grow: models do not relax {grow.test_set!r}; write geometry: fixed, or let the "
+                "benchmark and the test set be relaxed"
             )
             raise ValueError(msg)
 
@@ -132,7 +132,7 @@ class Campaign(Record):
         if parent is None:
             msg = f"model {entry.name!r} has no parent: give its model, or one for the campaign"
             raise ValueError(msg)
-        if entry.set is None and not parent.is_foundation:
+        if entry.set is None and not parent.pretrained:
             msg = (
                 f"model {entry.name!r} has no set and {parent.family} alone is untrained; give one"
             )
@@ -164,7 +164,7 @@ class Campaign(Record):
         return [
             *(s.set for s in self.structures),
             *(m.set for m in self.models if m.set is not None),
-            *(d.set for d in self.databases.values()),
+            *(d.set for d in self.test_sets.values()),
             *(self.grow.sets if self.grow else ()),
             *([self.sqs[0]] if self.sqs else ()),
         ]
@@ -222,7 +222,7 @@ def _beside(folder: Path, campaign: Campaign) -> None:
         campaign.labels,
         *(s.labels for s in campaign.structures),
         *(m.labels for m in campaign.models),
-        *(d.labels for d in campaign.databases.values()),
+        *(d.labels for d in campaign.test_sets.values()),
         campaign.grow and campaign.grow.labels,
         campaign.sqs and campaign.sqs[1],
     ]

@@ -19,7 +19,7 @@ class LabelledSet:
     expression, labels
         The set and its labels.
     uses
-        Names of the models that are trained on it and of the databases it is in.
+        Names of the models that are trained on it and of the test sets it is in.
     ids
         Structures, in the order of the set.
     end_points
@@ -45,7 +45,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One database; sets are positions in `Plan.sets`."""
+    """One test set; sets are positions in `Plan.sets`."""
 
     name: str
     sets: tuple[int, ...]
@@ -65,14 +65,14 @@ class GrowthPlan:
         The first one's position among the sets.
     beside
         Other sets that are labelled in the same way and share structures with one of these.
-    database
-        The database that decides.
+    test_set
+        The test set that decides.
     """
 
     sets: list[LabelledSet]
     first: int
     beside: tuple[int, ...]
-    database: int
+    test_set: int
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Plan:
         Models to train, one per seed.
     foundations
         Models that are compared as they are, by name.
-    databases
+    test_sets
         What every model is compared with.
     growth
         A training set that grows.
@@ -98,7 +98,7 @@ class Plan:
     sets: list[LabelledSet] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     foundations: dict[str, ModelSpec] = field(default_factory=dict)
-    databases: list[Comparison] = field(default_factory=list)
+    test_sets: list[Comparison] = field(default_factory=list)
     growth: GrowthPlan | None = None
     sqs: int | None = None
 
@@ -144,7 +144,7 @@ def plan(campaign: Campaign) -> Plan:
     ------
     ValueError
         If a training set that grows cannot: its first set has no end points, a set adds nothing,
-        or the database that decides holds nothing but training structures.
+        or the test set that decides holds nothing but training structures.
     """
     work = _Planner(campaign)
     own: dict[str, list[int]] = {"held-out": [], "training": []}
@@ -157,10 +157,10 @@ def plan(campaign: Campaign) -> Plan:
     if campaign.grow is not None:
         work.labelled(campaign.grow.sets[0], campaign.grow.labels, "grow, step 1")
     if work.plan.trainings or work.plan.foundations:
-        work.plan.databases += [Comparison(k, tuple(v), relaxed=True) for k, v in own.items() if v]
-    for name, database in campaign.databases.items():
-        at = work.labelled(database.set, database.labels, name)
-        work.plan.databases.append(Comparison(name, (at,), database.relaxed))
+        work.plan.test_sets += [Comparison(k, tuple(v), relaxed=True) for k, v in own.items() if v]
+    for name, test_set in campaign.test_sets.items():
+        at = work.labelled(test_set.set, test_set.labels, name)
+        work.plan.test_sets.append(Comparison(name, (at,), test_set.relaxed))
     if campaign.grow is not None:
         work.growth(campaign.grow)
     if campaign.sqs is not None:
@@ -193,7 +193,7 @@ class _Planner:
         """Add a campaign's own model, of the campaign's name, and its foundation beside it."""
         campaign = self.campaign
         self.plan.trainings.append(Training(campaign.name, sets, model, campaign.training))
-        if model.is_foundation:
+        if model.pretrained:
             self.plan.foundations[model.label] = model
 
     def entry(self, entry: ModelEntry) -> None:
@@ -211,7 +211,7 @@ class _Planner:
         ]
 
     def growth(self, spec: GrowthSpec) -> None:
-        """Add a training set that grows; its first set and its database are there already."""
+        """Add a training set that grows; its first set and its test set are there already."""
         labels = spec.labels or self.campaign.labels
         sets = [self.built(s, labels, f"grow, step {k}") for k, s in enumerate(spec.sets, 1)]
         if not sets[0].end_points:
@@ -226,13 +226,13 @@ class _Planner:
                 msg = f"grow: {one.expression} adds no structure to the sets before it"
                 raise ValueError(msg)
             every |= set(one.ids)
-        names = [d.name for d in self.plan.databases]
-        at = len(names) - 1 - names[::-1].index(spec.database)  # those of `databases` come last
-        [held] = self.plan.databases[at].sets
+        names = [d.name for d in self.plan.test_sets]
+        at = len(names) - 1 - names[::-1].index(spec.test_set)  # those of `test_sets` come last
+        [held] = self.plan.test_sets[at].sets
         if set(self.plan.sets[held].ids) <= every:
             msg = (
-                f"grow: every structure of {spec.database!r} is in the training sets, so that it "
-                "tells no error; choose a database of other structures"
+                f"grow: every structure of {spec.test_set!r} is in the training sets, so that it "
+                "tells no error; choose a test set of other structures"
             )
             raise ValueError(msg)
         first = self.labelled(spec.sets[0], spec.labels, "grow, step 1")

@@ -8,9 +8,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from hea_flows.alloy.ordering import IntMatrix
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.alloy.random_structures import composition_counts, supercell_matrix
+from hea_flows.alloy.lattice import Alloy, IntMatrix
+from hea_flows.alloy.sets import composition_counts, supercell_matrix
 from hea_flows.schemas import ExchangeLadder, ModelSpec, Record, SamplingSettings
 
 Mode = Literal["fixed lattice", "relaxed"]
@@ -46,7 +45,7 @@ class SetSpec(Record):
     labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
 
 
-class DatabaseSpec(Record):
+class TestSetSpec(Record):
     """A set that every model of a campaign is compared with."""
 
     set: str = Field(description="Set expression, or a set's name.")
@@ -96,11 +95,11 @@ class GrowthSpec(Record):
     """Training sets that are tried in their order until they do not help any more.
 
     Each step trains on its set and all before it. It is compared with the step before on the
-    structures of one database that neither was trained on.
+    structures of one test set that neither was trained on.
     """
 
     sets: list[str] = Field(description="Set expressions, in the order they are tried.")
-    database: str = Field(description="Name of the campaign's database that decides.")
+    test_set: str = Field(description="Name of the campaign's test set that decides.")
     seeds: list[int] = Field(
         default_factory=lambda: [0, 1], description="A model per seed at each step."
     )

@@ -1,0 +1,1 @@
+"""Wiring of jobs: what follows what; no arithmetic."""

@@ -7,24 +7,24 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.alloy.vibrations import require_phonopy
+from hea_flows.alloy.thermodynamics import require_phonopy
 from hea_flows.config import Campaign, Plan, plan, text_sha256
-from hea_flows.engines import methods
-from hea_flows.engines.registry import family
 from hea_flows.flows.growth import GrowthMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.sampling import SamplingMaker
-from hea_flows.jobs.benchmark import BenchmarkMaker
 from hea_flows.jobs.campaign import CampaignFileMaker
-from hea_flows.jobs.committee import CommitteeMaker
-from hea_flows.jobs.database import DatabaseMaker
-from hea_flows.jobs.dataset import DatasetMaker
-from hea_flows.jobs.finetune import FineTuneMaker
-from hea_flows.jobs.montecarlo import MonteCarloMaker
+from hea_flows.jobs.learning.benchmark import BenchmarkMaker
+from hea_flows.jobs.learning.committee import CommitteeMaker
+from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.jobs.learning.test_set import TestSetMaker
+from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.routing import CPU, despite_missing, never_waiting, or_fails, route
-from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
+from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
+from hea_flows.potentials.base import family
+from hea_flows.potentials.training import methods
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 
@@ -42,7 +42,7 @@ class CampaignMaker(Maker):
         One Maker per set of structures, in the order of `hea_flows.config.Plan.sets`.
     dataset
         Collects the labels that a model is trained on.
-    databases
+    test_sets
         Collect the labels that models are compared with.
     learning
         One Maker per model; none stops after the labels.
@@ -64,13 +64,13 @@ class CampaignMaker(Maker):
     campaign_file: CampaignFileMaker = field(default_factory=CampaignFileMaker)
     labelling: list[LabellingMaker] = field(default_factory=list)
     dataset: DatasetMaker = field(default_factory=DatasetMaker)
-    databases: list[DatabaseMaker] = field(default_factory=list)
+    test_sets: list[TestSetMaker] = field(default_factory=list)
     learning: list[LearningMaker] = field(default_factory=list)
     foundations: list[BenchmarkMaker] = field(default_factory=list)
     committee: CommitteeMaker = field(default_factory=CommitteeMaker)
     growth: GrowthMaker | None = None
     sampling: SamplingMaker | None = None
-    sqs: DatabaseMaker = field(default_factory=lambda: DatabaseMaker(database="SQS", relaxed=False))
+    sqs: TestSetMaker = field(default_factory=lambda: TestSetMaker(test_set="SQS", relaxed=False))
     report: ReportMaker = field(default_factory=ReportMaker)
 
     @classmethod
@@ -109,7 +109,7 @@ class CampaignMaker(Maker):
                 campaign.grow,
                 labels=campaign.labels,
                 dataset=dataset,
-                finetune=_finetune(campaign.model, campaign.training, reuse=reuse),
+                train=_train_maker(campaign.model, campaign.training, reuse=reuse),
                 benchmark=benchmark,
                 seed=seed,
             )
@@ -131,10 +131,10 @@ class CampaignMaker(Maker):
             name=campaign.name,
             labelling=labelling,
             dataset=dataset,
-            databases=[DatabaseMaker(database=d.name, relaxed=d.relaxed) for d in work.databases],
+            test_sets=[TestSetMaker(test_set=d.name, relaxed=d.relaxed) for d in work.test_sets],
             learning=[
                 LearningMaker(
-                    finetune=_finetune(t.model, t.settings, title=t.name, reuse=reuse),
+                    train=_train_maker(t.model, t.settings, title=t.name, reuse=reuse),
                     benchmark=benchmark,
                 )
                 for t in work.trainings
@@ -158,24 +158,24 @@ class CampaignMaker(Maker):
         file: Any = route(self.campaign_file.make(campaign.name, text), CPU)
         made = _Made(plan(campaign), campaign, [file])
         made.label(self.labelling, file.output)
-        databases = made.databases(self.databases)
-        learned = made.learn(self.learning, self.dataset, databases)
-        compared = made.compare(self.foundations, databases)
+        test_sets = made.test_sets(self.test_sets)
+        learned = made.learn(self.learning, self.dataset, test_sets)
+        compared = made.compare(self.foundations, test_sets)
         found: dict[str, Any] = {
             "models": made.models(learned, compared),
             "datasets": made.datasets(self.dataset),
-            "databases": databases,
-            "finetunes": [x["finetune"] for x in learned],
+            "test_sets": test_sets,
+            "trainings": [x["training"] for x in learned],
             "benchmarks": [x["benchmark"] for x in learned if x["benchmark"]] + compared,
             "committees": made.judge(self.committee, learned),
         }
         if self.growth is not None:
-            found["grown"] = made.grow(self.growth, file.output, databases)
+            found["grown"] = made.grow(self.growth, file.output, test_sets)
         if self.sampling is not None:
-            family_name = self.learning[0].finetune.model.family
+            family_name = self.learning[0].train.model.family
             cells, labels = made.quasirandom(self.sqs)
             sampling = self.sampling.make(
-                learned[0]["finetune"],
+                learned[0]["training"],
                 found["datasets"][0],
                 campaign.alloy,
                 category=family_name,
@@ -184,7 +184,7 @@ class CampaignMaker(Maker):
                 reference=labels,
             )
             made.parts.append(never_waiting(sampling))
-            found["databases"] = [*databases, *([labels] if labels else [])]
+            found["test_sets"] = [*test_sets, *([labels] if labels else [])]
             found |= sampling.output
         report: Any = self.report.make(file.output, made.structures, made.labels, **found)
         despite_missing(report)
@@ -226,16 +226,16 @@ class _Made:
         self.parts.append(job)
         return job
 
-    def databases(self, makers: list[DatabaseMaker]) -> list[Any]:
+    def test_sets(self, makers: list[TestSetMaker]) -> list[Any]:
         """Collect what models are compared with."""
         found = []
-        for spec, maker in zip(self.plan.databases, makers, strict=True):
+        for spec, maker in zip(self.plan.test_sets, makers, strict=True):
             job = self._collect(maker, spec.sets, end_points=True)
             job.append_name(f" {spec.name}", dynamic=False)
             found.append(job.output)
         return found
 
-    def quasirandom(self, maker: DatabaseMaker) -> tuple[Any, Any]:
+    def quasirandom(self, maker: TestSetMaker) -> tuple[Any, Any]:
         """Return the SQS and their labels; None and None where they are not labelled."""
         if self.plan.sqs is None:
             return None, None
@@ -256,12 +256,12 @@ class _Made:
         return list(self._datasets.values())
 
     def learn(
-        self, makers: list[LearningMaker], dataset: DatasetMaker, databases: list[Any]
+        self, makers: list[LearningMaker], dataset: DatasetMaker, test_sets: list[Any]
     ) -> list[Any]:
         """Train and compare every model."""
         found = []
         for spec, maker in zip(self.plan.trainings, makers, strict=True):
-            flow: Any = maker.make(self.dataset(dataset, spec.sets), databases)
+            flow: Any = maker.make(self.dataset(dataset, spec.sets), test_sets)
             self.parts.append(flow)
             found.append(flow.output)
         return found
@@ -273,18 +273,18 @@ class _Made:
             named.setdefault(spec.name, []).append(output["benchmark"])
         found = []
         for name, benchmarks in named.items():
-            if len(benchmarks) > 1 and self.plan.databases:
+            if len(benchmarks) > 1 and self.plan.test_sets:
                 job: Any = maker.make(benchmarks)
                 job.append_name(f" {name}", dynamic=False)
                 self.parts.append(despite_missing(job))
                 found.append(job.output)
         return found
 
-    def compare(self, makers: list[BenchmarkMaker], databases: list[Any]) -> list[Any]:
+    def compare(self, makers: list[BenchmarkMaker], test_sets: list[Any]) -> list[Any]:
         """Compare foundations as they are."""
         found = []
         for (name, model), maker in zip(self.plan.foundations.items(), makers, strict=True):
-            job: Any = maker.make(databases, foundation=model)
+            job: Any = maker.make(test_sets, foundation=model)
             job.append_name(f" {name}", dynamic=False)
             self.parts.append(or_fails(job, model.family))
             found.append(job.output)
@@ -296,11 +296,11 @@ class _Made:
         found = dict(zip(self.plan.foundations, ([x.uuid] for x in compared), strict=True))
         for spec, output in zip(self.plan.trainings, learned, strict=True):
             seed = f", seed {spec.settings.seed}" if names.count(spec.name) > 1 else ""
-            jobs = [output["finetune"], output["benchmark"]]
+            jobs = [output["training"], output["benchmark"]]
             found[f"{spec.name}{seed}"] = [x.uuid for x in jobs if x is not None]
         return found
 
-    def grow(self, maker: GrowthMaker, source: Any, databases: list[Any]) -> Any:  # noqa: ANN401
+    def grow(self, maker: GrowthMaker, source: Any, test_sets: list[Any]) -> Any:  # noqa: ANN401
         """Let a training set grow; return everything that its steps make, by role."""
         spec = self.plan.growth
         assert spec is not None  # a Maker of a campaign with such a section
@@ -309,21 +309,21 @@ class _Made:
             source,
             self.structures[spec.first],
             self.labels[spec.first],
-            databases[spec.database],
+            test_sets[spec.test_set],
             [(self.structures[i], self.labels[i]) for i in spec.beside],
         )
         self.parts.append(flow)
         return flow.output
 
 
-def _finetune(
+def _train_maker(
     model: ModelSpec, settings: TrainingSettings, *, title: str = "", reuse: bool
-) -> FineTuneMaker:
+) -> TrainMaker:
     """Return the Maker of a training after making sure that its method is one of the family's."""
     model = _checked(model)
-    methods.check(family(model.family), model if model.is_foundation else None, settings)
+    methods.check(family(model.family), model if model.pretrained else None, settings)
     settings = methods.resolve(settings)
-    return FineTuneMaker(model=model, training=settings, title=title, reuse=reuse)
+    return TrainMaker(model=model, training=settings, title=title, reuse=reuse)
 
 
 def _checked(model: ModelSpec) -> ModelSpec:

@@ -12,11 +12,11 @@ from hea_flows.alloy.sets import set_name
 from hea_flows.config import GrowthSpec, LabelSpec
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
-from hea_flows.jobs.benchmark import BenchmarkMaker
-from hea_flows.jobs.dataset import DatasetMaker
-from hea_flows.jobs.finetune import FineTuneMaker
-from hea_flows.jobs.growth import DecisionMaker, grown_documents
+from hea_flows.jobs.growth import GrowthDecisionMaker, grown_documents
 from hea_flows.jobs.identity import stored_documents
+from hea_flows.jobs.learning.benchmark import BenchmarkMaker
+from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.jobs.routing import CPU, despite_missing, or_fails, route
 from hea_flows.schemas import (
     AlloySpec,
@@ -28,7 +28,7 @@ from hea_flows.schemas import (
 
 @dataclass
 class GrowthStepMaker(Maker):
-    """Label a set, train on it and all before it, and compare the models with a database.
+    """Label a set, train on it and all before it, and compare the models with a test set.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class GrowthStepMaker(Maker):
         """Return the flow of a step after the first, which is made while the campaign runs.
 
         Such a flow may refer to none but its own jobs, so that some of them stand for what is in
-        the store. Its output is what `hea_flows.jobs.growth.DecisionMaker.follow` takes.
+        the store. Its output is what `hea_flows.jobs.growth.GrowthDecisionMaker.follow` takes.
 
         Parameters
         ----------
@@ -65,9 +65,9 @@ class GrowthStepMaker(Maker):
         beside = [labels for _, labels in inputs.beside]
         sets = _stand_in("sets", [s.structures for s in steps])
         labels = _stand_in("labels", [*beside, *(s.labels for s in steps)])
-        database = _stand_in("database", [inputs.database])
+        test_set = _stand_in("test_set", [inputs.test_set])
         previous = _stand_in("benchmarks", steps[-1].benchmarks)
-        jobs: list[Any] = [sets[0], labels[0], database[0], previous[0]]
+        jobs: list[Any] = [sets[0], labels[0], test_set[0], previous[0]]
         earlier = list(sets[1])
         if inputs.beside:
             others = _stand_in("other sets", [structures for structures, _ in inputs.beside])
@@ -78,7 +78,7 @@ class GrowthStepMaker(Maker):
         structures = [*sets[1], labelled.output["structures"]]
         every = [*labels[1], labelled.output["labels"]]
         learned: Any = self.learn(
-            expression, len(steps) + 1, inputs.alloy, structures, every, database[1][0]
+            expression, len(steps) + 1, inputs.alloy, structures, every, test_set[1][0]
         )
         return Flow(
             [*jobs, labelled, learned],
@@ -94,7 +94,7 @@ class GrowthStepMaker(Maker):
         alloy: AlloySpec,
         structures: Sequence[Any],
         labels: Sequence[Any],
-        database: Any,  # noqa: ANN401
+        test_set: Any,  # noqa: ANN401
     ) -> Flow:
         """Return the flow from labels to errors; its output holds dataset, models, benchmarks."""
         dataset: Any = self.dataset.make(alloy, list(labels), list(structures))
@@ -103,15 +103,15 @@ class GrowthStepMaker(Maker):
         title = f"step {number}: {'+ ' if number > 1 else ''}{set_name(expression)}"
         learned = []
         for maker in self.learning:
-            named = replace(maker, finetune=replace(maker.finetune, title=title))
-            flow: Any = named.make(dataset.output, [database])
+            named = replace(maker, train=replace(maker.train, title=title))
+            flow: Any = named.make(dataset.output, [test_set])
             jobs.append(flow)
             learned.append(flow.output)
         return Flow(
             jobs,
             output={
                 "dataset": dataset.output,
-                "finetunes": [x["finetune"] for x in learned],
+                "trainings": [x["training"] for x in learned],
                 "benchmarks": [x["benchmark"] for x in learned],
             },
             name=f"{self.name} {number}",
@@ -131,8 +131,10 @@ class GrowthMaker(Maker):
     """
 
     name: str = "growth"
-    decision: DecisionMaker = field(
-        default_factory=lambda: DecisionMaker(step=GrowthStepMaker(learning=[LearningMaker()]))
+    decision: GrowthDecisionMaker = field(
+        default_factory=lambda: GrowthDecisionMaker(
+            step=GrowthStepMaker(learning=[LearningMaker()])
+        )
     )
 
     @classmethod
@@ -142,26 +144,24 @@ class GrowthMaker(Maker):
         *,
         labels: LabelSpec,
         dataset: DatasetMaker,
-        finetune: FineTuneMaker,
+        train: TrainMaker,
         benchmark: BenchmarkMaker,
         seed: int,
     ) -> GrowthMaker:
         """Return the Maker that a section of a campaign file describes."""
         learning = [
             LearningMaker(
-                finetune=replace(
-                    finetune, training=finetune.training.model_copy(update={"seed": s})
-                ),
+                train=replace(train, training=train.training.model_copy(update={"seed": s})),
                 benchmark=benchmark,
             )
             for s in growth.seeds
         ]
         step = GrowthStepMaker(
-            labelling=LabellingMaker.from_spec(growth.labels or labels, seed, reuse=finetune.reuse),
+            labelling=LabellingMaker.from_spec(growth.labels or labels, seed, reuse=train.reuse),
             dataset=dataset,
             learning=learning,
         )
-        return cls(decision=DecisionMaker(growth=growth, step=step, seed=seed))
+        return cls(decision=GrowthDecisionMaker(growth=growth, step=step, seed=seed))
 
     def make(
         self,
@@ -169,7 +169,7 @@ class GrowthMaker(Maker):
         source: Any,  # noqa: ANN401
         structures: Any,  # noqa: ANN401
         labels: Any,  # noqa: ANN401
-        database: Any,  # noqa: ANN401
+        test_set: Any,  # noqa: ANN401
         beside: Sequence[tuple[Any, Any]] = (),
     ) -> Flow:
         """Return the flow of the first step; the decision after it adds the others.
@@ -180,20 +180,20 @@ class GrowthMaker(Maker):
         ----------
         alloy
             The host.
-        source, structures, labels, database
-            References to the campaign file, the first set, its list of labels and the database.
+        source, structures, labels, test_set
+            References to the campaign file, the first set, its list of labels and the test set.
         beside
             Structures and labels of other sets that are labelled in the same way.
         """
         inputs = GrowthInputs(
             alloy=alloy,
             campaign_file=source.uuid,
-            database=database.uuid,
+            test_set=test_set.uuid,
             beside=[(a.uuid, b.uuid) for a, b in beside],
         )
         every = [*(b for _, b in beside), labels]
         expression = self.decision.growth.sets[0]
-        first: Any = self.decision.step.learn(expression, 1, alloy, [structures], every, database)
+        first: Any = self.decision.step.learn(expression, 1, alloy, [structures], every, test_set)
         made = first.output | {"structures": [structures], "labels": every}
         decided = self.decision.follow(made, inputs)
         everything: Any = or_fails(grown_documents(decided.output), CPU)

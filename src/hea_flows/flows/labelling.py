@@ -8,9 +8,9 @@ from typing import Any
 from jobflow import Flow, Maker
 
 from hea_flows.config import LabelSpec
-from hea_flows.jobs.labels import LabelsMaker, fan_out
+from hea_flows.jobs.labelling.labels import LabelsMaker, fan_out
+from hea_flows.jobs.labelling.structures import StructuresMaker
 from hea_flows.jobs.routing import CPU, route
-from hea_flows.jobs.structures import StructuresMaker
 from hea_flows.schemas import AlloySpec, Document, StructuresDoc
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.config import Campaign
-from hea_flows.engines.walltime import seconds_left
 from hea_flows.flows.campaign import CampaignMaker, campaign_metadata
+from hea_flows.runtime.walltime import seconds_left
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import FailedJob, Progress, campaign_progress
 from hea_flows.services.recovery import recover_lost

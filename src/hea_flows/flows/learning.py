@@ -7,15 +7,15 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.jobs.benchmark import BenchmarkMaker
-from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows.jobs.learning.benchmark import BenchmarkMaker
+from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.jobs.routing import or_fails
-from hea_flows.schemas import DatabaseDoc, DatasetDoc
+from hea_flows.schemas import DatasetDoc, TestSetDoc
 
 
 @dataclass
 class LearningMaker(Maker):
-    """Train a model and compare it with databases.
+    """Train a model and compare it with test sets.
 
     Parameters
     ----------
@@ -28,24 +28,24 @@ class LearningMaker(Maker):
     """
 
     name: str = "learning"
-    finetune: FineTuneMaker = field(default_factory=FineTuneMaker)
+    train: TrainMaker = field(default_factory=TrainMaker)
     benchmark: BenchmarkMaker = field(default_factory=BenchmarkMaker)
 
-    def make(self, dataset: DatasetDoc, databases: list[DatabaseDoc]) -> Flow:
+    def make(self, dataset: DatasetDoc, test_sets: list[TestSetDoc]) -> Flow:
         """Return the flow; its output holds the fine-tuning and the benchmark document."""
-        trained: Any = self.finetune.make(dataset)
+        trained: Any = self.train.make(dataset)
         jobs = [trained]
         compared: Any = None
-        if databases:
-            compared = self.benchmark.make(databases, finetune=trained.output, dataset=dataset)
+        if test_sets:
+            compared = self.benchmark.make(test_sets, training=trained.output, dataset=dataset)
             jobs.append(compared)
-        called = self.finetune.title
+        called = self.train.title
         for one in jobs:
             if called:
                 one.append_name(f" {called}", dynamic=False)
-            or_fails(one, self.finetune.model.family)
+            or_fails(one, self.train.model.family)
         return Flow(
             jobs,
-            output={"finetune": trained.output, "benchmark": compared and compared.output},
+            output={"training": trained.output, "benchmark": compared and compared.output},
             name=self.name,
         )

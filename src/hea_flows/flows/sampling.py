@@ -7,16 +7,16 @@ from typing import Any
 
 from jobflow import Flow, Maker
 
-from hea_flows.jobs.montecarlo import MonteCarloMaker
 from hea_flows.jobs.routing import route
-from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
+from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
 from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,
-    DatabaseDoc,
     DatasetDoc,
-    FineTuneDoc,
     StructuresDoc,
+    TestSetDoc,
+    TrainingDoc,
 )
 
 
@@ -40,13 +40,13 @@ class SamplingMaker(Maker):
 
     def make(
         self,
-        finetune: FineTuneDoc,
+        training: TrainingDoc,
         dataset: DatasetDoc,
         alloy: AlloySpec,
         category: str,
         benchmark: BenchmarkDoc | None = None,
         cells: StructuresDoc | None = None,
-        reference: DatabaseDoc | None = None,
+        reference: TestSetDoc | None = None,
     ) -> Flow:
         """Return the flow; its output holds the Monte Carlo and the thermodynamics document.
 
@@ -61,10 +61,10 @@ class SamplingMaker(Maker):
         """
         made: dict[str, Any] = {}
         if self.monte_carlo is not None:
-            made["montecarlo"] = self.monte_carlo.make(finetune, dataset, alloy)
+            made["montecarlo"] = self.monte_carlo.make(training, dataset, alloy)
         if self.thermodynamics is not None:
             made["thermodynamics"] = self.thermodynamics.make(
-                finetune, dataset, alloy, benchmark, cells, reference
+                training, dataset, alloy, benchmark, cells, reference
             )
         for job in made.values():
             route(job, category)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jobflow import Maker, job
 
 from hea_flows.config import text_sha256
+from hea_flows.provenance import provenance
 from hea_flows.schemas import CampaignDoc
-from hea_flows.stamp import stamp
 
 
 @dataclass
@@ -20,4 +20,4 @@ class CampaignFileMaker(Maker):
     @job(output_schema=CampaignDoc)
     def make(self, name: str, text: str) -> CampaignDoc:
         """Return the document of a campaign's name and text."""
-        return CampaignDoc(**stamp(), name=name, config=text, config_sha256=text_sha256(text))
+        return CampaignDoc(**provenance(), name=name, config=text, config_sha256=text_sha256(text))

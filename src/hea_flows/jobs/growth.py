@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from jobflow import CURRENT_JOB, Flow, Maker, OutputReference, Response, job
 
-from hea_flows.alloy.growth import decide, recommended, step_error
+from hea_flows.alloy.errors import decide, recommended, step_error
 from hea_flows.config import GrowthSpec
-from hea_flows.jobs.growth_cost import hours_of, next_point
+from hea_flows.jobs.labelling.next_cost import hours_of, next_point
 from hea_flows.jobs.routing import despite_missing
+from hea_flows.provenance import provenance
 from hea_flows.schemas import (
     BenchmarkDoc,
     GrowthDoc,
@@ -23,14 +24,13 @@ from hea_flows.schemas import (
     StructuresDoc,
 )
 from hea_flows.schemas.growth import Stopped
-from hea_flows.stamp import stamp
 
 #: What a Maker without a campaign holds, as every field of a Maker has a default.
-_DEFAULT = GrowthSpec(sets=["1(1)+2(2)", "3(3)"], database="held-out")
+_DEFAULT = GrowthSpec(sets=["1(1)+2(2)", "3(3)"], test_set="held-out")
 
 
 @dataclass
-class DecisionMaker(Maker):
+class GrowthDecisionMaker(Maker):
     """Compare a step with the one before it; stop, or add the jobs of the next one.
 
     Every decision of a growth is the same job, run again: its document tells how far the growth
@@ -41,7 +41,7 @@ class DecisionMaker(Maker):
     name
         Job name.
     growth
-        The sets, the database, what counts as an improvement.
+        The sets, the test set, what counts as an improvement.
     step
         The Maker of a step (`hea_flows.flows.growth.GrowthStepMaker`).
     seed
@@ -73,7 +73,7 @@ class DecisionMaker(Maker):
             structures=made["structures"][-1].uuid,
             labels=made["labels"][-1].uuid,
             dataset=made["dataset"].uuid,
-            finetunes=[x.uuid for x in made["finetunes"]],
+            trainings=[x.uuid for x in made["trainings"]],
             benchmarks=[x.uuid for x in made["benchmarks"]],
         )
         bare = replace(self, name=type(self).name)  # jobflow adds to it what it added to this job's
@@ -126,7 +126,7 @@ class DecisionMaker(Maker):
         Raises
         ------
         ValueError
-            If a model of the step is missing, or no structure of the database is left that neither
+            If a model of the step is missing, or no structure of the test set is left that neither
             step was trained on.
         """
         self._check_complete(len(steps) + 1, benchmarks)
@@ -189,13 +189,13 @@ class DecisionMaker(Maker):
                 {
                     p.structure_id: p.model_mixing_mev - p.reference_mixing_mev
                     for p in points
-                    if p.database == self.growth.database and p.n_components > 1 and not p.trained
+                    if p.test_set == self.growth.test_set and p.n_components > 1 and not p.trained
                 }
             )
         if not all(found):
             msg = (
-                f"growth: {self.growth.database!r} has no structure, {self.growth.geometry}, that "
-                "the model was not trained on; choose a database of other structures"
+                f"growth: {self.growth.test_set!r} has no structure, {self.growth.geometry}, that "
+                "the model was not trained on; choose a test set of other structures"
             )
             raise ValueError(msg)
         return found
@@ -226,17 +226,17 @@ class DecisionMaker(Maker):
             )
         made = [step.sources for step in steps]
         return GrowthDoc(
-            **stamp()
+            **provenance()
             | {
                 "sources": {
                     "benchmarks": [uuid for one in made for uuid in one.benchmarks],
                     "datasets": [one.dataset for one in made],
                     "structures": [one.structures for one in made],
-                    "database": [inputs.database],
+                    "test_set": [inputs.test_set],
                     "campaign": [inputs.campaign_file],
                 }
             },
-            name=self.growth.database,
+            name=self.growth.test_set,
             geometry=self.growth.geometry,
             seeds=self.growth.seeds,
             tolerance_mev=self.growth.tolerance,
@@ -270,6 +270,6 @@ def grown_documents(growth: GrowthDoc) -> dict[str, list[Any]]:
         "structures": references([one.structures for one in made]),
         "labels": references([one.labels for one in made]),
         "datasets": references([one.dataset for one in made]),
-        "finetunes": references([uuid for one in made for uuid in one.finetunes]),
+        "trainings": references([uuid for one in made for uuid in one.trainings]),
         "benchmarks": references([uuid for one in made for uuid in one.benchmarks]),
     }

@@ -7,26 +7,26 @@ from typing import Any
 
 from jobflow import CURRENT_JOB, Maker, job
 
-from hea_flows.results.page import build_page
-from hea_flows.results.report import ReportInputs, summary
+from hea_flows.provenance import provenance
+from hea_flows.results.report.inputs import ReportInputs, summary
+from hea_flows.results.report.page import build_page
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
     CommitteeDoc,
-    DatabaseDoc,
     DatasetDoc,
-    FineTuneDoc,
     LabelDoc,
     MonteCarloDoc,
     ReportDoc,
     StoredFile,
     StructuresDoc,
+    TestSetDoc,
     ThermodynamicsDoc,
+    TrainingDoc,
 )
 from hea_flows.services.connection import find_connection
 from hea_flows.services.errors import DatabaseUnreachableError
 from hea_flows.services.progress import FailedJob, campaign_progress
-from hea_flows.stamp import stamp
 
 _UNKNOWN = "its job failed; `hea-flows status` tells why"
 
@@ -44,8 +44,8 @@ class ReportMaker(Maker):
         structures: list[StructuresDoc],
         labels: list[list[LabelDoc | None]],
         datasets: list[DatasetDoc | None] | None = None,
-        databases: list[DatabaseDoc | None] | None = None,
-        finetunes: list[FineTuneDoc | None] | None = None,
+        test_sets: list[TestSetDoc | None] | None = None,
+        trainings: list[TrainingDoc | None] | None = None,
         benchmarks: list[BenchmarkDoc | None] | None = None,
         committees: list[CommitteeDoc | None] | None = None,
         montecarlo: MonteCarloDoc | None = None,
@@ -63,8 +63,8 @@ class ReportMaker(Maker):
             "structures": list(structures),
             "labels": [label for group in labels for label in group or ()],
             "datasets": list(datasets or []),
-            "databases": list(databases or []),
-            "finetunes": list(finetunes or []),
+            "test_sets": list(test_sets or []),
+            "trainings": list(trainings or []),
             "benchmarks": list(benchmarks or []),
             "committees": list(committees or []),
             "montecarlo": [montecarlo],
@@ -81,7 +81,7 @@ class ReportMaker(Maker):
         )
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
-            **stamp(campaign=campaign, **made),
+            **provenance(campaign=campaign, **made),
             title=campaign.name,
             summary=summary(inputs),
             missing=missing,

@@ -1,0 +1,1 @@
+"""Reading back: queries, report, figures, export."""

@@ -100,14 +100,14 @@ class FrameRef(Record):
     step: int
 
 
-class DatabaseDoc(Document):
+class TestSetDoc(Document):
     """Structures that models are compared with: first and last labelled frame of each.
 
     The end points that mixing energies count from are among the trajectories, whether they are
     members or not.
     """
 
-    kind: Literal["database"] = "database"
+    kind: Literal["test_set"] = "test_set"
     name: str
     expressions: list[str] = Field(description="The sets it holds.")
     alloy: AlloySpec
@@ -165,10 +165,10 @@ class DatasetDoc(Document):
         ]
 
 
-class FineTuneDoc(Document):
+class TrainingDoc(Document):
     """A trained model, the path it took and what it was trained on."""
 
-    kind: Literal["finetune"] = "finetune"
+    kind: Literal["training"] = "training"
     name: str = Field(description="The campaign's name of the model.")
     identity: str = Field(description="Hash of frames, splits, parent and settings.")
     parent: ModelSpec | None = Field(description="None: trained from scratch.")
@@ -187,12 +187,12 @@ class FineTuneDoc(Document):
 
 
 class ParityPoint(Record):
-    """One structure of a database; energies in eV/unit, mixing energies in meV/unit."""
+    """One structure of a test set; energies in eV/unit, mixing energies in meV/unit."""
 
     structure_id: str
     formula: str
     n_components: int
-    database: str
+    test_set: str
     trained: bool = Field(description="Whether the model was trained on this structure.")
     reference_energy: float
     model_energy: float
@@ -201,12 +201,12 @@ class ParityPoint(Record):
 
 
 class BenchmarkTable(Record):
-    """Errors on one database: MAE of total (after offsets) and mixing energy, meV/unit.
+    """Errors on one test set: MAE of total (after offsets) and mixing energy, meV/unit.
 
     End points, whose mixing energy is zero by definition, are not counted.
     """
 
-    database: str
+    test_set: str
     geometry: Literal["fixed", "relaxed"]
     n: int
     n_trained: int = Field(description="How many of them the model was trained on.")
@@ -227,21 +227,21 @@ class BenchmarkTable(Record):
 
 
 class BenchmarkDoc(Document):
-    """A model against the reference, on databases."""
+    """A model against the reference, on test sets."""
 
     kind: Literal["benchmark"] = "benchmark"
     name: str = Field(description="The campaign's name of the model.")
-    identity: str = Field(description="Hash of model, databases, offsets and settings.")
+    identity: str = Field(description="Hash of model, test sets, offsets and settings.")
     model: ModelSpec
     role: Literal["foundation", "fine-tuned", "from scratch"]
     seed: int | None = Field(None, description="Of the training.")
-    engine: str = Field(description="What labelled the databases.")
+    engine: str = Field(description="What labelled the test sets.")
     settings_id: str
     offsets: dict[str, float]
     offsets_from: Literal["training frames", "end points"] = Field(
         description="What the offsets in total energies were fitted on."
     )
-    databases: dict[str, str] = Field(description="Name to checksum.")
+    test_sets: dict[str, str] = Field(description="Name to checksum.")
     tables: list[BenchmarkTable]
     fixed: list[ParityPoint]
     relaxed: list[ParityPoint]
@@ -250,9 +250,9 @@ class BenchmarkDoc(Document):
 
 
 class CommitteeTable(Record):
-    """A committee on one database: mixing energies, meV/unit; None where it cannot be told."""
+    """A committee on one test set: mixing energies, meV/unit; None where it cannot be told."""
 
-    database: str
+    test_set: str
     geometry: Literal["fixed", "relaxed"]
     n: int
     n_dropped: int = Field(description="Structures without the values of two members.")
@@ -279,7 +279,7 @@ class CommitteeDoc(Document):
     kind: Literal["committee"] = "committee"
     name: str = Field(description="The campaign's name of the model.")
     seeds: list[int]
-    engine: str = Field(description="What labelled the databases.")
+    engine: str = Field(description="What labelled the test sets.")
     settings_id: str
     alarm_mev: float = Field(description="Error that counts as large (meV/unit).")
     tables: list[CommitteeTable]

@@ -18,7 +18,7 @@ class GrowthInputs(Record):
 
     alloy: AlloySpec
     campaign_file: str
-    database: str
+    test_set: str
     beside: list[tuple[str, str]] = Field(
         default_factory=list,
         description="Structures and labels of sets that are labelled in the same way.",
@@ -31,7 +31,7 @@ class GrowthSources(Record):
     structures: str
     labels: str = Field(description="The job that holds the list of labels.")
     dataset: str
-    finetunes: list[str] = Field(description="One per seed.")
+    trainings: list[str] = Field(description="One per seed.")
     benchmarks: list[str] = Field(description="One per seed.")
 
 
@@ -83,7 +83,7 @@ class GrowthDoc(Document):
     """Training sets that grew until the error stopped falling by more than its own error."""
 
     kind: Literal["growth"] = "growth"
-    name: str = Field(description="The database that decided.")
+    name: str = Field(description="The test set that decided.")
     geometry: Literal["fixed", "relaxed"]
     seeds: list[int] = Field(description="Of the trainings of each step.")
     tolerance_mev: float

@@ -12,14 +12,14 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import Field, model_validator
 
-from hea_flows.alloy.ordering import Ordering
-from hea_flows.alloy.prototypes import Alloy
+from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.schemas.methods import AllWeights, Method, Offsets
 from hea_flows.schemas.record import Record
 
 
 class AlloySpec(Record):
-    """An alloy as a campaign file gives it; see `hea_flows.alloy.prototypes.Alloy`."""
+    """An alloy as a campaign file gives it; see `hea_flows.alloy.lattice.prototypes.Alloy`."""
 
     elements: tuple[str, ...] = Field(description="Elements that share the alloyed sublattice.")
     prototype: str = Field("2H-MX2", description="Host; `hea-flows sets prototypes` lists them.")
@@ -109,9 +109,7 @@ class StoredFile(Record):
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{self.sha256[:16]}-{self.name}"
         if not path.exists() or path.read_bytes() != raw:
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(raw)
-            partial.replace(path)
+            atomic_write(path, raw)
         return path
 
 
@@ -197,7 +195,7 @@ class ModelSpec(Record):
         return self
 
     @property
-    def is_foundation(self) -> bool:
+    def pretrained(self) -> bool:
         """True for a trained model, named or in a file; False for a family to train afresh."""
         return bool(self.name or self.path)
 
@@ -218,7 +216,7 @@ class LossWeights(Record):
 class TrainingSettings(Record):
     """How a model is trained; the same for every family.
 
-    What is None follows from the number of training frames, see `hea_flows.engines.schedule`.
+    What is None follows from the number of training frames, see `potentials.training.schedule`.
     """
 
     epochs: int | None = Field(None, ge=1, description="Default: about 4000 steps, 20 to 200.")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from hea_flows.alloy.order_parameters import pair_labels
+from hea_flows.alloy.lattice import pair_labels
 from hea_flows.schemas.documents import Document
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import AlloySpec, ModelSpec, StoredFile
@@ -52,7 +52,7 @@ Temperatures = Annotated[
 
 
 class SamplingSettings(Record):
-    """How decorations are sampled; see `hea_flows.alloy.sampler.SamplerSettings`."""
+    """How decorations are sampled; see `hea_flows.alloy.sampling.sampler.SamplerSettings`."""
 
     temperatures: Temperatures
     runs: int = Field(4, ge=1, description="Independent chains per temperature.")
@@ -101,7 +101,7 @@ class SamplingSettings(Record):
 
 
 class LadderRecord(Record):
-    """What a pilot run found for `ExchangeLadder`; see `hea_flows.alloy.pilot`."""
+    """What a pilot run found for `ExchangeLadder`; see `hea_flows.alloy.sampling.pilot`."""
 
     temperatures: list[float] = Field(description="Chosen, from the coldest to the hottest (K).")
     evaluations: int = Field(description="Decorations that the model was asked for.")

@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from pymongo.database import Database
 from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
 
+from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.services import mongod
 from hea_flows.services.errors import DatabaseUnreachableError, redact
-from hea_flows.services.private_files import write_private
 from hea_flows.services.user_files import find_user_files, load_job_store
 from hea_flows.settings import PREFIX, Settings, get_settings
 
@@ -160,9 +160,9 @@ class Connection:
             store = {"docs_store": docs, "additional_stores": {"data": data}}
             launchpad = {"host": uri, "name": self.database_name, "uri_mode": True}
             # JSON is YAML.
-            write_private(jobflow_file, json.dumps({"JOB_STORE": store}))
-            write_private(folder / "my_launchpad.yaml", json.dumps(launchpad))
-        write_private(folder / "connection.json", json.dumps(content))
+            atomic_write(jobflow_file, json.dumps({"JOB_STORE": store}), private=True)
+            atomic_write(folder / "my_launchpad.yaml", json.dumps(launchpad), private=True)
+        atomic_write(folder / "connection.json", json.dumps(content), private=True)
         return {
             "JOBFLOW_CONFIG_FILE": str(jobflow_file),
             CONNECTION_FILE: str(folder / "connection.json"),

@@ -171,7 +171,7 @@ def _gpaw_setups() -> Check:
 
 def _vasp() -> Iterator[Check]:
     """Look for VASP and its POTCARs, and ask Materials Project's validation for our inputs."""
-    from hea_flows.engines.vasp_validation import demonstration_objections, missing_potcars
+    from hea_flows.reference.vasp.validation import demonstration_objections, missing_potcars
 
     command = os.path.expandvars(_atomate2_command())
     program = next(iter(shlex.split(command)), "")

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.services.errors import MongodError
 from hea_flows.services.mongod_program import (
     ADDRESS_IN_USE,
@@ -28,7 +29,6 @@ from hea_flows.services.mongod_program import (
     is_free,
     run_mongod,
 )
-from hea_flows.services.private_files import write_private
 from hea_flows.services.processes import boot_id, is_alive
 from hea_flows.settings import get_settings
 
@@ -252,4 +252,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Write a file that only its owner can read, in one step."""
-    write_private(path, json.dumps(content))
+    atomic_write(path, json.dumps(content), private=True)

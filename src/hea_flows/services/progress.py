@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.services.errors import redact
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def say(text: str) -> None:
     """
     print(text, flush=True)  # noqa: T201  the worker's log
     if Path("FW.json").exists():
-        Path(SAID_FILE).write_text(text, encoding="utf-8")
+        atomic_write(Path(SAID_FILE), text)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from hea_flows.engines.walltime import OutOfTimeError, seconds_left
+from hea_flows.runtime.walltime import OutOfTimeError, seconds_left
 from hea_flows.services.connection import Connection
 from hea_flows.services.processes import ProcessMark
 from hea_flows.services.recovery import MARK, TAKEN, recover_lost

@@ -14,9 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from jobflow import Maker, job
 from pymatgen.core import Structure
 
-from hea_flows.alloy.frames import checksum
-from hea_flows.engines.labels import LABEL_DATA, Calculation, Labelled, label_document
-from hea_flows.engines.registry import Prediction, TrainingResult
+from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
+from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, ModelSpec, StructureEntry
 
 PURE = {"Mo": -22.0, "W": -22.5, "Nb": -21.5}

@@ -11,8 +11,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from jobflow import Maker, job
 from pymatgen.core import Structure
 
-from hea_flows.alloy.prototypes import Alloy
-from hea_flows.engines.labels import LABEL_DATA, Calculation, Labelled, label_document
+from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StoredFile, StructureEntry
 
 #: Size of what a code says besides the frames (bytes): VASP's task document, compressed.

@@ -10,8 +10,8 @@ from unittest.mock import patch
 from pair_energies import PairEnergies
 
 from hea_flows.config import MonteCarloSpec
-from hea_flows.jobs import sampling_run
-from hea_flows.jobs.montecarlo import sampled
+from hea_flows.jobs.sampling import run as sampling_run
+from hea_flows.jobs.sampling.montecarlo import sampled
 from hea_flows.schemas import AlloySpec
 
 ALLOY = AlloySpec(elements=("Mo", "Ta", "V"))

@@ -19,10 +19,12 @@ from ase import Atoms
 from jobflow import Flow, JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows.engines import model_files, registry, run_lock
-from hea_flows.engines.model_files import Checkpoint
-from hea_flows.engines.registry import TrainingResult
-from hea_flows.jobs.finetune import FineTuneMaker
+from hea_flows import plugins
+from hea_flows.jobs.learning.train import TrainMaker
+from hea_flows.potentials import checkpoints
+from hea_flows.potentials.base import TrainingResult
+from hea_flows.potentials.checkpoints import Checkpoint
+from hea_flows.runtime import locks
 from hea_flows.schemas import DatasetDoc, ErrorSummary, ModelSpec
 
 FOLDER = Path(sys.argv[1])
@@ -58,7 +60,7 @@ class PatientFamily:
             with epochs.open("a") as lines:
                 lines.write(f"{os.getpid()}\n")
         path = directory / "model.pt"
-        sha256 = model_files.save(path, Checkpoint("patient", {"by": epochs.read_text()}, {}))
+        sha256 = checkpoints.save(path, Checkpoint("patient", {"by": epochs.read_text()}, {}))
         errors = {"train": ErrorSummary(n_frames=1, energy_mev=0, forces_mev=0, stress=0)}
         model = ModelSpec(family="patient", path=str(path), sha256=sha256)
         return TrainingResult(model, settings, N_EPOCHS, [], errors, 1.0)
@@ -66,8 +68,8 @@ class PatientFamily:
 
 def main() -> None:
     """Train, in a store of this process alone."""
-    registry._REGISTERED["model"]["patient"] = registry._Row(PatientFamily)
-    taken = run_lock._taken
+    plugins.FAMILIES.registered["patient"] = plugins.Row(PatientFamily)
+    taken = locks._taken
 
     def noted(handle: int) -> bool:
         found = taken(handle)
@@ -75,9 +77,9 @@ def main() -> None:
             (FOLDER / f"waiting-{os.getpid()}").touch()
         return found
 
-    run_lock._taken, run_lock._POLL = noted, 0.01
+    locks._taken, locks._POLL = noted, 0.01
     data = DatasetDoc.model_validate_json((FOLDER / "dataset.json").read_text())
-    job: Any = FineTuneMaker(model=ModelSpec(family="patient"), title=str(os.getpid())).make(data)
+    job: Any = TrainMaker(model=ModelSpec(family="patient"), title=str(os.getpid())).make(data)
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(Flow([job]), store=store, ensure_success=True, log=False)
     sys.stdout.write(f"{store.get_output(job.uuid)['model']['sha256']}\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobflow import Flow, Response, job
 
-from hea_flows.engines.walltime import OutOfTimeError
+from hea_flows.runtime.walltime import OutOfTimeError
 
 
 @job

@@ -20,22 +20,22 @@ from hea_flows.results.paper.study import (
     over_seeds,
     study_note,
 )
-from hea_flows.results.report import Geometry
-from hea_flows.results.style import PALETTE, new_figure, plain, styled
+from hea_flows.results.report.inputs import Geometry
+from hea_flows.results.report.style import PALETTE, new_figure, plain, styled
 
 _RANGES = "Lines: 95 % bootstrap interval, or least to greatest of several seeds."
 
 
 @styled
 def error_bars(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> Figure:
-    """Draw the errors as bars: a group per model, a colour per database (2a-b, 3a-b, 5a-b).
+    """Draw the errors as bars: a group per model, a colour per test set (2a-b, 3a-b, 5a-b).
 
     Hatched bars hold structures that the model was trained on.
 
     Parameters
     ----------
     studies
-        Models and databases, in the order of the bars.
+        Models and test sets, in the order of the bars.
     geometry, quantity
         Which energies.
 
@@ -45,22 +45,22 @@ def error_bars(studies: Sequence[Study], geometry: Geometry, quantity: Quantity)
         If there are no studies or their references differ in settings.
     """
     note = f"{study_note(studies, geometry)} {_RANGES}"
-    labels, databases = names(studies)
+    labels, test_sets = names(studies)
     if quantity == "total":
         note += " Per-element offsets removed."
-    figure = new_figure(max(6.0, 1.5 + 0.5 * len(labels) * (len(databases) + 1)), 4.0, note)
+    figure = new_figure(max(6.0, 1.5 + 0.5 * len(labels) * (len(test_sets) + 1)), 4.0, note)
     axes = figure.subplots()
-    width = 0.8 / len(databases)
+    width = 0.8 / len(test_sets)
     overlap = False
-    for j, database in enumerate(databases):
+    for j, test_set in enumerate(test_sets):
         for i, label in enumerate(labels):
-            found = _errors(studies, label, database, geometry, quantity)
+            found = _errors(studies, label, test_set, geometry, quantity)
             if not found:
                 continue
             value, low, high = over_seeds(found)
             trained = any(e.n_training for e in found)
             overlap |= trained
-            at = i + (j - (len(databases) - 1) / 2) * width
+            at = i + (j - (len(test_sets) - 1) / 2) * width
             axes.bar(
                 at,
                 value,
@@ -73,7 +73,7 @@ def error_bars(studies: Sequence[Study], geometry: Geometry, quantity: Quantity)
                 error_kw={"lw": 1, "ecolor": "#444444", "capsize": 2},
             )
     handles = [
-        Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(databases)
+        Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(test_sets)
     ]
     if overlap:
         handles.append(
@@ -90,7 +90,7 @@ def error_bars(studies: Sequence[Study], geometry: Geometry, quantity: Quantity)
 def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
     """Draw the mixing-energy error against the models ordered by the size of their training set.
 
-    A panel per database; a line per number of elements and one for the average over all
+    A panel per test set; a line per number of elements and one for the average over all
     structures (4a). Sizes count alloyed structures, frames those of end points too.
 
     Parameters
@@ -107,7 +107,7 @@ def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
         are no studies, or their references differ in settings.
     """
     note = f"{study_note(studies, geometry)} {_RANGES}"
-    labels, databases = names(studies)
+    labels, test_sets = names(studies)
     sizes: dict[str, int] = {}
     for study in studies:
         size = study.n_training_structures()
@@ -119,10 +119,10 @@ def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
             raise ValueError(msg)
     labels = sorted(labels, key=sizes.__getitem__)
     width = max(5.0, 1.5 + 0.7 * len(labels))
-    figure = new_figure(width * len(databases), 4.2, note)
-    panels = figure.subplots(1, len(databases), squeeze=False, sharey=True)[0]
-    for axes, database in zip(panels, databases, strict=True):
-        columns = [_errors(studies, label, database, geometry, "mixing") for label in labels]
+    figure = new_figure(width * len(test_sets), 4.2, note)
+    panels = figure.subplots(1, len(test_sets), squeeze=False, sharey=True)[0]
+    for axes, test_set in zip(panels, test_sets, strict=True):
+        columns = [_errors(studies, label, test_set, geometry, "mixing") for label in labels]
         numbers = sorted({n for column in columns for e in column for n in e.by_components})
         for i, n in enumerate(numbers):
             shown = [[e.by_components[n] for e in c if n in e.by_components] for c in columns]
@@ -135,7 +135,7 @@ def learning_by_size(studies: Sequence[Study], geometry: Geometry) -> Figure:
         axes.errorbar(
             range(len(labels)), mean, yerr=ends, color="black", lw=2, capsize=3, label="average"
         )
-        axes.set(title=plain(database), xlabel="structures / frames of the training set")
+        axes.set(title=plain(test_set), xlabel="structures / frames of the training set")
         axes.set_ylim(bottom=0)
         ticks = [f"{label}\n{sizes[label]} / {_n_frames(studies, label)}" for label in labels]
         _model_ticks(axes, ticks)
@@ -153,7 +153,7 @@ def _n_frames(studies: Sequence[Study], label: str) -> str:
 
 @styled
 def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
-    """Draw the mixing-energy error of every seed, a column per label, a colour per database (4c).
+    """Draw the mixing-energy error of every seed, a column per label, a colour per test set (4c).
 
     Parameters
     ----------
@@ -168,17 +168,17 @@ def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
         If there are no studies or their references differ in settings.
     """
     note = f"{study_note(studies, geometry)} A point per model; bar: mean ± standard deviation."
-    labels, databases = names(studies)
-    figure = new_figure(max(5.0, 1.5 + 0.9 * len(labels) * len(databases)), 4.0, note)
+    labels, test_sets = names(studies)
+    figure = new_figure(max(5.0, 1.5 + 0.9 * len(labels) * len(test_sets)), 4.0, note)
     axes = figure.subplots()
-    width = 0.8 / len(databases)
-    for j, database in enumerate(databases):
+    width = 0.8 / len(test_sets)
+    for j, test_set in enumerate(test_sets):
         colour = PALETTE[j % len(PALETTE)]
         for i, label in enumerate(labels):
-            found = _errors(studies, label, database, geometry, "mixing")
+            found = _errors(studies, label, test_set, geometry, "mixing")
             if not found:
                 continue
-            at = i + (j - (len(databases) - 1) / 2) * width
+            at = i + (j - (len(test_sets) - 1) / 2) * width
             spread = np.linspace(-0.3, 0.3, len(found)) * width if len(found) > 1 else np.zeros(1)
             axes.plot(at + spread, [e.mae for e in found], "o", ms=5, color=colour, alpha=0.8)
             mean = over_seeds(found)[0]
@@ -190,7 +190,7 @@ def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
                 away: Any = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
                 axes.annotate(text, where, color=colour, fontsize=8, **away)
     handles = [
-        Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(databases)
+        Patch(facecolor=PALETTE[j % len(PALETTE)], label=plain(d)) for j, d in enumerate(test_sets)
     ]
     axes.set(ylabel="MAE of the mixing energy (meV/unit)")
     axes.set_ylim(bottom=0)
@@ -201,11 +201,11 @@ def seed_scatter(studies: Sequence[Study], geometry: Geometry) -> Figure:
 
 
 def _errors(
-    studies: Sequence[Study], label: str, database: str, geometry: Geometry, quantity: Quantity
+    studies: Sequence[Study], label: str, test_set: str, geometry: Geometry, quantity: Quantity
 ) -> list[Errors]:
-    """Return the errors of one model on one database, one per seed, in the order of the seeds."""
-    chosen = [s for s in studies if (s.label, s.database) == (label, database)]
-    chosen.sort(key=lambda s: s.finetune.settings.seed if s.finetune else 0)
+    """Return the errors of one model on one test set, one per seed, in the order of the seeds."""
+    chosen = [s for s in studies if (s.label, s.test_set) == (label, test_set)]
+    chosen.sort(key=lambda s: s.training.settings.seed if s.training else 0)
     found = (errors_of(s, geometry, quantity) for s in chosen)
     return [e for e in found if e is not None]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hea_flows.results.style import to_svg
+from hea_flows.results.report.style import to_svg
+from hea_flows.runtime.atomic_files import atomic_write
 
 #: What is left out of a file because it changes with the day or the version.
 _METADATA: dict[str, dict[str, None]] = {
@@ -43,5 +44,5 @@ def write_figure(figure: Figure, folder: Path, name: str, forms: tuple[str, ...]
     files = []
     for form, content in contents.items():
         files.append(folder / f"{name}.{form}")
-        files[-1].write_bytes(content)
+        atomic_write(files[-1], content)
     return files

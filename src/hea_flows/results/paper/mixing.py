@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from hea_flows.alloy.mixing import mixing_energies
-from hea_flows.results.style import (
+from hea_flows.alloy.thermodynamics import mixing_energies
+from hea_flows.results.report.style import (
     REFERENCE,
     element_colours,
     new_figure,

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
-from hea_flows.alloy.ordering import Ordering
+from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import parse, set_name
 from hea_flows.results.paper.errors import error_bars, learning_by_size, seed_scatter
 from hea_flows.results.paper.mixing import binary_mixing, component_violins
 from hea_flows.results.paper.parity import parity_by_model, parity_grid
 from hea_flows.results.paper.structures import cell_views, enumeration_table, sets_table
 from hea_flows.results.paper.study import Quantity, Study
-from hea_flows.results.phase_figures import gibbs_energy, order_parameters, random_energies
-from hea_flows.results.report import Geometry, ReportInputs, headline_thermodynamics
+from hea_flows.results.report.inputs import Geometry, ReportInputs, headline_thermodynamics
+from hea_flows.results.report.phase_figures import gibbs_energy, order_parameters, random_energies
 from hea_flows.schemas import (
     AlloySpec,
     LabelDoc,
@@ -25,15 +25,15 @@ from hea_flows.schemas import (
 
 
 def studies_of(inputs: ReportInputs) -> list[Study]:
-    """Return a study for every benchmark and every database of it, as the campaign names them."""
+    """Return a study for every benchmark and every test set of it, as the campaign names them."""
     datasets = {d.checksum: d for d in inputs.datasets}
-    tunings = {d.model.sha256: d for d in inputs.finetunes}
+    tunings = {d.model.sha256: d for d in inputs.trainings}
     studies = []
     for bench in inputs.benchmarks:
         tuning = tunings.get(bench.model.sha256) if bench.role != "foundation" else None
         dataset = datasets.get(tuning.dataset_checksum) if tuning else None
         studies += [
-            Study(bench.name, bench, name, None, tuning, dataset) for name in bench.databases
+            Study(bench.name, bench, name, None, tuning, dataset) for name in bench.test_sets
         ]
     return studies
 
@@ -86,15 +86,15 @@ def _needed(studies: list[Study], otherwise: str) -> list[Study]:
     return studies
 
 
-def _labels(inputs: ReportInputs, database: str) -> list[LabelDoc]:
-    """Return the labels of a database and all end points; all labels where there is none of it."""
+def _labels(inputs: ReportInputs, test_set: str) -> list[LabelDoc]:
+    """Return the labels of a test set and all end points; all labels where there is none of it."""
     if not inputs.labels:
         msg = "no labels"
         raise ValueError(msg)
-    ids = {k for d in inputs.databases if d.name == database for k in d.members} or {
+    ids = {k for d in inputs.test_sets if d.name == test_set for k in d.members} or {
         e.structure_id
         for d in inputs.structures
-        if set_name(d.expression) == database
+        if set_name(d.expression) == test_set
         for e in d.structures
         if len(e.counts) > 1
     }

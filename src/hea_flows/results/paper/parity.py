@@ -1,4 +1,4 @@
-"""Parity plots: a panel per model (2c-d, 5c), or per kind of model and database (3c)."""
+"""Parity plots: a panel per model (2c-d, 5c), or per kind of model and test set (3c)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from hea_flows.results.paper.study import (
     names,
     study_note,
 )
-from hea_flows.results.report import Geometry
-from hea_flows.results.style import PALETTE, new_figure, plain, say_empty, styled
+from hea_flows.results.report.inputs import Geometry
+from hea_flows.results.report.style import PALETTE, new_figure, plain, say_empty, styled
 
 _UNITS: dict[Quantity, str] = {"total": "eV/unit", "mixing": "meV/unit"}
 _COLUMNS = 4
@@ -52,7 +52,7 @@ class _Cloud:
 
 @styled
 def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> Figure:
-    """Draw model against reference energies, a panel per model, a colour per database (2c-d, 5c).
+    """Draw model against reference energies, a panel per model, a colour per test set (2c-d, 5c).
 
     Panels tell mean absolute error, bias and number of points. Since all total energies look
     alike, an inset shows how their errors are distributed.
@@ -60,7 +60,7 @@ def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quan
     Parameters
     ----------
     studies
-        Models and databases.
+        Models and test sets.
     geometry, quantity
         Which energies.
 
@@ -70,18 +70,18 @@ def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quan
         If there are no studies or their references differ in settings.
     """
     note = _note(studies, geometry, quantity)
-    labels, databases = names(studies)
+    labels, test_sets = names(studies)
     rows = -(-len(labels) // _COLUMNS)
     columns = -(-len(labels) // rows)
     figure = new_figure(max(5.0, 3.1 * columns), 1.2 + 3.1 * rows, note)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes, label in zip(panels.flat, labels, strict=False):
-        groups = [[s for s in studies if (s.label, s.database) == (label, d)] for d in databases]
+        groups = [[s for s in studies if (s.label, s.test_set) == (label, d)] for d in test_sets]
         _panel(axes, groups, geometry, quantity)
         axes.set_title(plain(label))
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
-    _finish(figure, panels, databases, quantity)
+    _finish(figure, panels, test_sets, quantity)
     return figure
 
 
@@ -92,12 +92,12 @@ def parity_grid(
     quantity: Quantity,
     kinds: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw model against reference energies, a row per kind of model, a column per database (3c).
+    """Draw model against reference energies, a row per kind of model, a column per test set (3c).
 
     Parameters
     ----------
     studies
-        Models and databases; a colour per model.
+        Models and test sets; a colour per model.
     geometry, quantity
         Which energies.
     kinds
@@ -110,21 +110,21 @@ def parity_grid(
         If there are no studies or their references differ in settings.
     """
     note = _note(studies, geometry, quantity)
-    labels, databases = names(studies)
+    labels, test_sets = names(studies)
     kind_of = {label: (kinds or {}).get(label, label) for label in labels}
     rows = list(dict.fromkeys(kind_of.values()))
-    figure = new_figure(max(5.0, 3.1 * len(databases)), 1.2 + 3.1 * len(rows), note)
-    panels = figure.subplots(len(rows), len(databases), squeeze=False)
+    figure = new_figure(max(5.0, 3.1 * len(test_sets)), 1.2 + 3.1 * len(rows), note)
+    panels = figure.subplots(len(rows), len(test_sets), squeeze=False)
     for line, kind in zip(panels, rows, strict=True):
-        for axes, database in zip(line, databases, strict=True):
+        for axes, test_set in zip(line, test_sets, strict=True):
             groups = [
-                [s for s in studies if (s.label, s.database) == (label, database)]
+                [s for s in studies if (s.label, s.test_set) == (label, test_set)]
                 if kind_of[label] == kind
                 else []
                 for label in labels
             ]
             _panel(axes, groups, geometry, quantity)
-            axes.set_title(plain(f"{kind}: {database}"))
+            axes.set_title(plain(f"{kind}: {test_set}"))
     _finish(figure, panels, labels, quantity)
     return figure
 

@@ -17,8 +17,8 @@ from matplotlib.patches import Circle
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from hea_flows.alloy.ordering import Ordering
-from hea_flows.results.style import (
+from hea_flows.alloy.lattice import Ordering
+from hea_flows.results.report.style import (
     element_colours,
     new_figure,
     plain,

@@ -1,4 +1,4 @@
-"""One model on one database, and the errors that the paper's figures show of it."""
+"""One model on one test set, and the errors that the paper's figures show of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from hea_flows.alloy.metrics import mae_by_group, mae_interval
-from hea_flows.results.figures import energy_note, points_of
-from hea_flows.results.report import Geometry
-from hea_flows.schemas import BenchmarkDoc, DatasetDoc, FineTuneDoc, ParityPoint
+from hea_flows.alloy.errors import mae_by_group, mae_interval
+from hea_flows.results.report.figures import energy_note, points_of
+from hea_flows.results.report.inputs import Geometry
+from hea_flows.schemas import BenchmarkDoc, DatasetDoc, ParityPoint, TrainingDoc
 
 Quantity = Literal["total", "mixing"]
 
@@ -21,7 +21,7 @@ QUANTITY_WORDS: dict[Quantity, str] = {"total": "total energy", "mixing": "mixin
 
 @dataclass(frozen=True)
 class Study:
-    """A model and the database that a figure shows it on.
+    """A model and the test set that a figure shows it on.
 
     Studies with one label are one model in a figure, trained with several seeds.
 
@@ -31,8 +31,8 @@ class Study:
         Name of the model, for example ``Model 4``.
     benchmark
         Its parity points.
-    database
-        Name of the database; the points are those of the benchmark's database of this name, if it
+    test_set
+        Name of the test set; the points are those of the benchmark's test set of this name, if it
         has one.
     structure_ids
         The only structures that count; None: all.
@@ -44,22 +44,22 @@ class Study:
 
     label: str
     benchmark: BenchmarkDoc
-    database: str = "all structures"
+    test_set: str = "all structures"
     structure_ids: frozenset[str] | None = None
-    finetune: FineTuneDoc | None = None
+    training: TrainingDoc | None = None
     dataset: DatasetDoc | None = None
 
     def __post_init__(self) -> None:
-        if self.finetune is None:
+        if self.training is None:
             return
-        trained, shown = self.finetune.model.sha256, self.benchmark.model.sha256
+        trained, shown = self.training.model.sha256, self.benchmark.model.sha256
         if trained and shown and trained != shown:
             msg = (
                 f"{self.label}: the benchmark is of the model {shown[:8]}, the training made "
                 f"{trained[:8]}; give the benchmark of that model"
             )
             raise ValueError(msg)
-        made_of = self.finetune.dataset_checksum
+        made_of = self.training.dataset_checksum
         if self.dataset is not None and self.dataset.checksum != made_of:
             msg = (
                 f"{self.label}: it was trained on the dataset {made_of[:8]}, given is "
@@ -72,7 +72,7 @@ class Study:
         return self.structure_ids is None or structure_id in self.structure_ids
 
     def points(self, geometry: Geometry) -> list[ParityPoint]:
-        """Return the alloyed structures of the database with finite energies."""
+        """Return the alloyed structures of the test set with finite energies."""
         return [p for p in self._alloyed(geometry) if _finite(p)]
 
     def lost(self, geometry: Geometry) -> int:
@@ -82,7 +82,7 @@ class Study:
             failed = sum(map(self.holds, self.benchmark.failed))
             if self._named:
                 tables = (t for t in self.benchmark.tables if t.geometry == geometry)
-                failed = sum(t.n_failed for t in tables if t.database == self.database)
+                failed = sum(t.n_failed for t in tables if t.test_set == self.test_set)
         return failed + sum(not _finite(p) for p in self._alloyed(geometry))
 
     def n_training_structures(self) -> int:
@@ -102,12 +102,12 @@ class Study:
     def _alloyed(self, geometry: Geometry) -> list[ParityPoint]:
         points = points_of(self.benchmark, geometry)
         if self._named:
-            points = [p for p in points if p.database == self.database]
+            points = [p for p in points if p.test_set == self.test_set]
         return [p for p in points if p.n_components > 1 and self.holds(p.structure_id)]
 
     @property
     def _named(self) -> bool:
-        return self.database in self.benchmark.databases
+        return self.test_set in self.benchmark.test_sets
 
 
 def _finite(p: ParityPoint) -> bool:
@@ -188,9 +188,9 @@ def over_seeds(values: Sequence[Errors]) -> tuple[float, float, float]:
 
 
 def names(studies: Iterable[Study]) -> tuple[list[str], list[str]]:
-    """Return the labels of the models and the databases, each once, in the order given."""
+    """Return the labels of the models and the test sets, each once, in the order given."""
     pool = list(studies)
-    return list(dict.fromkeys(s.label for s in pool)), list(dict.fromkeys(s.database for s in pool))
+    return list(dict.fromkeys(s.label for s in pool)), list(dict.fromkeys(s.test_set for s in pool))
 
 
 def study_note(studies: Sequence[Study], geometry: Geometry) -> str:
@@ -208,7 +208,7 @@ def study_note(studies: Sequence[Study], geometry: Geometry) -> str:
         msg = f"references of different settings are not compared; found {', '.join(found)}"
         raise ValueError(msg)
     note = energy_note([s.benchmark for s in studies], geometry) + f" Reference labels: {found[0]}."
-    named = {(s.benchmark.uuid, s.database): s for s in studies}
+    named = {(s.benchmark.uuid, s.test_set): s for s in studies}
     if lost := sum(s.lost(geometry) for s in named.values()):
         note += f" Without an energy, and in no error: {lost} (failed relaxations)."
     return note

@@ -1,0 +1,63 @@
+"""Cluster spaces and cluster vectors of orderings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from icet import ClusterSpace
+from numpy.typing import NDArray
+
+from hea_flows.alloy.lattice import Alloy, Ordering, check_elements
+
+
+def neighbour_distance(alloy: Alloy) -> float:
+    """Return the distance of nearest alloyed sites (Å) at the first element's lattice constant."""
+    cell = alloy.primitive().cell.array
+    shifts = np.array([s for s in np.ndindex(3, 3, 3) if s != (1, 1, 1)]) - 1
+    if alloy.host.layer:
+        shifts = shifts[shifts[:, 2] == 0]
+    return float(np.linalg.norm(shifts @ cell, axis=1).min())
+
+
+def cluster_space(
+    alloy: Alloy, cutoffs: Sequence[float], elements: Sequence[str] | None = None
+) -> ClusterSpace:
+    """Return the cluster space of an alloy.
+
+    Parameters
+    ----------
+    alloy
+        The host.
+    cutoffs
+        Largest diameters (Å) of pairs, triplets, …, at the first element's lattice constant.
+    elements
+        Elements on the sublattice, at least two; default all of the alloy.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two elements, or a cutoff that reaches the next image of a layer.
+    """
+    chosen = check_elements(alloy, alloy.elements if elements is None else elements)
+    if len(chosen) < 2:
+        msg = f"a cluster space needs two elements or more, got {list(chosen)}"
+        raise ValueError(msg)
+    primitive = alloy.primitive()
+    height = float(primitive.cell[2, 2])
+    if alloy.host.layer and max(cutoffs) >= height:
+        msg = f"cutoffs {list(cutoffs)} Å reach the next layer; stay below {height:.1f} Å"
+        raise ValueError(msg)
+    primitive.pbc = True  # icet asks for it; the vacuum is wider than every cutoff
+    symbols = [list(chosen), *([alloy.anion] for _ in alloy.host.anion_sites)]
+    return ClusterSpace(primitive, list(cutoffs), symbols)
+
+
+def cluster_vectors(space: ClusterSpace, orderings: Sequence[Ordering]) -> NDArray[np.float64]:
+    """Return the cluster vectors of orderings, shape (number of orderings, parameters)."""
+    rows = []
+    for ordering in orderings:
+        atoms = ordering.to_atoms(a=ordering.alloy.lattice_constant(ordering.alloy.elements[0]))
+        atoms.pbc = True
+        rows.append(space.get_cluster_vector(atoms))
+    return np.array(rows, dtype=np.float64).reshape(len(orderings), len(space))

@@ -1,0 +1,186 @@
+"""Energies of decorations: what Monte Carlo samples, as functions of the decoration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator as AseCalculator
+from ase.data import atomic_numbers
+from numpy.typing import ArrayLike, NDArray
+
+from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, relax
+
+Mode = Literal["fixed lattice", "relaxed"]
+
+
+class EnergyModel(Protocol):
+    """Energy of a cell as a function of its decoration alone."""
+
+    def energy(self, species_by_site: Sequence[str]) -> float:
+        """Return the energy of the cell (eV) for the elements in `lattice_points` order."""
+        ...
+
+
+class DecorationEnergies(Protocol):
+    """Energies of many decorations of one supercell at once.
+
+    ``name`` says at what geometry decorations are evaluated.
+    """
+
+    name: str
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell), shape (B,).
+
+        Parameters
+        ----------
+        codes
+            Positions in the alloy's elements of the species on each site, in `lattice_points`
+            order, shape (B, n_sites).
+        """
+        ...
+
+
+class HeldDecoration(Protocol):
+    """One decoration, and energies of changes to it that cost less than all of it."""
+
+    @property
+    def energy(self) -> float:
+        """Energy of the held decoration (eV per cell)."""
+        ...
+
+    def hold(self, codes: NDArray[np.int64]) -> float:
+        """Hold a decoration, codes (n_sites,), and return its energy (eV per cell)."""
+        ...
+
+    def change(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> float:
+        """Return what new species on some sites would change (eV per cell)."""
+        ...
+
+    def accept(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+        """Hold the decoration with new species on some sites."""
+        ...
+
+
+class LocalDecorationEnergies(DecorationEnergies, Protocol):
+    """Energies of decorations that also offers local changes."""
+
+    def local(self) -> HeldDecoration:
+        """Return a decoration to hold."""
+        ...
+
+
+def checked_energies(
+    model: DecorationEnergies, codes: NDArray[np.int64], elements: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the energies (eV per cell) of decorations, shape (B,); infinite ones are allowed.
+
+    Raises
+    ------
+    ArithmeticError
+        If one is not a number, or minus infinity.
+    """
+    energies = np.asarray(model.energies(codes), dtype=float)
+    odd = np.isnan(energies) | (energies == -np.inf)
+    if odd.any():
+        species = "".join(elements[c] for c in codes[int(odd.argmax())])
+        msg = f"the model's energy of decoration {species} is {energies[odd][0]} eV"
+        raise ArithmeticError(msg)
+    return energies
+
+
+def integer_rows(supercell: ArrayLike) -> IntMatrix:
+    """Return an integer matrix as tuples of its rows."""
+    return tuple(tuple(int(x) for x in row) for row in np.asarray(supercell))  # type: ignore[return-value]
+
+
+class AseEnergyModel:
+    """Energies of decorations from an ASE calculator.
+
+    Parameters
+    ----------
+    alloy
+        The host.
+    supercell
+        Integer matrix, rows are supercell vectors in the primitive basis, shape (3, 3).
+    lattice_constant
+        Lattice constant of the reference geometry (Å), the same for every decoration.
+    calculator
+        A calculator to use throughout, or a function that returns a new one per decoration, for
+        codes that keep density or symmetry between calls.
+    mode
+        ``"fixed lattice"``: every decoration at the reference geometry as it is. ``"relaxed"``:
+        every decoration relaxed from it, atoms and the periodic directions of the cell.
+    fmax, max_steps
+        Convergence of the relaxations (eV/Å), and the most moves each may take.
+    reference
+        Reference geometry in place of the ideal one; atoms in the order of `Ordering.to_atoms`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown mode, or a reference whose atoms or anions do not fit the supercell.
+    """
+
+    def __init__(
+        self,
+        alloy: Alloy,
+        supercell: ArrayLike,
+        lattice_constant: float,
+        calculator: AseCalculator | Callable[[], AseCalculator],
+        *,
+        mode: Mode,
+        fmax: float = 0.02,
+        max_steps: int = 200,
+        reference: Atoms | None = None,
+    ) -> None:
+        if mode not in ("fixed lattice", "relaxed"):
+            msg = f"mode is 'fixed lattice' or 'relaxed', got {mode!r}"
+            raise ValueError(msg)
+        self.alloy, self.supercell, self.mode = alloy, integer_rows(supercell), mode
+        self.fmax, self.max_steps = fmax, max_steps
+        self._calculator = calculator
+        n = abs(round(np.linalg.det(np.array(self.supercell))))
+        ideal = Ordering(alloy, self.supercell, (alloy.elements[0],) * n).to_atoms(lattice_constant)
+        self.reference = (ideal if reference is None else reference).copy()
+        self.reference.calc = None
+        self._alloyed = np.arange(n) * alloy.atoms_per_unit
+        fixed = np.setdiff1d(np.arange(len(ideal)), self._alloyed)
+        if (
+            len(self.reference) != len(ideal)
+            or (self.reference.numbers[fixed] != ideal.numbers[fixed]).any()
+        ):
+            msg = (
+                f"reference {self.reference.get_chemical_formula()} does not fit: "
+                f"{n} units expected, each an alloyed atom and then its anions"
+            )
+            raise ValueError(msg)
+        self.name = mode if reference is not None else f"{mode}, a = {lattice_constant:g} Å"
+
+    def energy(self, species_by_site: Sequence[str]) -> float:
+        """Return the energy of one decoration (eV per cell).
+
+        Raises
+        ------
+        RuntimeError
+            If a relaxation does not converge: its energy would depend on where it stopped.
+        """
+        atoms = self.reference.copy()
+        atoms.numbers[self._alloyed] = [atomic_numbers[s] for s in species_by_site]
+        calculator = self._calculator
+        atoms.calc = calculator if isinstance(calculator, AseCalculator) else calculator()
+        if self.mode == "relaxed" and not relax(atoms, fmax=self.fmax, max_steps=self.max_steps):
+            msg = (
+                f"{atoms.get_chemical_formula()} ({''.join(species_by_site)}) did not relax to "
+                f"fmax {self.fmax} eV/Å in {self.max_steps} moves; raise max_steps or fmax"
+            )
+            raise RuntimeError(msg)
+        return float(atoms.get_potential_energy())
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell) of decorations; see `DecorationEnergies`."""
+        elements = np.array(self.alloy.elements)
+        return np.array([self.energy(row.tolist()) for row in elements[codes]], dtype=np.float64)

@@ -1,0 +1,196 @@
+"""A ladder of temperatures for a model and a cell, from a pilot run of a cluster expansion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from ase.units import kB
+from numpy.typing import ArrayLike, NDArray
+
+from hea_flows.alloy.clusters import Clusters, Surrogate, Tables, cluster_space, fit
+from hea_flows.alloy.lattice import Alloy
+from hea_flows.alloy.sampling.chains import SamplerSettings, filling
+from hea_flows.alloy.sampling.energy_models import DecorationEnergies, checked_energies
+from hea_flows.alloy.sampling.ladder import ladder
+
+#: A ladder of more temperatures is an error.
+LONGEST_LADDER = 64
+#: Pilot temperatures, a geometric series; times that the expansion is refitted to decorations from
+#: them; repeated anneals.
+PILOTS, REFITS, REPEATS = 16, 2, 4
+#: Samples of an anneal at each temperature, one swap trial per site apart, where decorations are
+#: drawn and where energies are averaged; the share of them that is left out.
+_DRAWN, _AVERAGED, _LEFT_OUT = 100, 2000, 0.2
+#: Smaller spreads of the energy (eV per unit) are rounding.
+_ROUNDING = 1e-7
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A ladder, and what it was chosen from.
+
+    Parameters
+    ----------
+    temperatures
+        The ladder, rising (K).
+    energies
+        Mean (eV/unit) and variance (eV²/unit²) of the energy by pilot temperature (K).
+    spread
+        Standard deviation of the model about the expansion at one temperature (eV/unit), part of
+        these variances.
+    evaluations, forbidden
+        Energies that the model was asked for, and how many of them were infinite.
+    """
+
+    temperatures: tuple[float, ...]
+    energies: dict[float, tuple[float, float]]
+    spread: float
+    evaluations: int
+    forbidden: int
+
+
+def run_pilot(
+    model: DecorationEnergies,
+    alloy: Alloy,
+    supercell: ArrayLike,
+    counts: Mapping[str, int],
+    lowest: float,
+    highest: float,
+    acceptance: float,
+    rng: np.random.Generator,
+    *,
+    training: int = SamplerSettings.training,
+    cutoffs: tuple[float, ...] = SamplerSettings.cutoffs,
+) -> Pilot:
+    """Choose temperatures between which replicas of a model are exchanged at about one rate.
+
+    A cluster expansion is fitted to random decorations, then refitted to decorations of its own at
+    the pilot temperatures, which the model evaluates. Long anneals of it give the mean e and the
+    variance v of the energy. What it leaves out is taken as independent of it and Gaussian, of
+    variance s² for the energy per unit at one temperature: v + s² and e − β N s², for N units (the
+    random-energy model; B. Derrida, Phys. Rev. B 24, 2613 (1981)). s² is measured on the
+    decorations of the last refit, before it. `ladder` does the rest.
+
+    Parameters
+    ----------
+    model
+        Energies of decorations; infinite ones are left out.
+    alloy, supercell, counts
+        The host, its supercell, shape (3, 3), and the sites per element.
+    lowest, highest
+        Ends of the ladder (K).
+    acceptance
+        Least acceptance wanted between neighbours, between 0 and 1.
+    rng
+        Decides everything that is random.
+    training, cutoffs
+        Random decorations, and clusters of the expansion, as of `SamplerSettings`.
+
+    Raises
+    ------
+    ValueError
+        If the ladder becomes longer than `LONGEST_LADDER`, or an argument is out of range.
+    ArithmeticError
+        If the model returns an energy that is not a number.
+    """
+    a = alloy.lattice_constant(alloy.elements[0])
+    space = cluster_space(alloy, [c * a for c in cutoffs])
+    clusters = Clusters.of(space, alloy, supercell)
+    n = clusters.n_sites
+    start = filling(alloy, counts, n)
+    if not 0 < lowest < highest < np.inf:
+        msg = f"a ladder rises from above 0 K, got {lowest} to {highest} K"
+        raise ValueError(msg)
+    temperatures = np.geomspace(lowest, highest, PILOTS)
+    temperatures[[0, -1]] = lowest, highest
+    betas = 1 / (kB * temperatures)
+
+    codes = np.array([rng.permutation(start) for _ in range(training)])
+    energies = checked_energies(model, codes, alloy.elements) / n
+    expansion, spread = _refitted(clusters, codes, energies), 0.0
+    for _ in range(REFITS):
+        _, drawn = anneal(expansion.tables, start, betas, _DRAWN, rng)
+        more = drawn.reshape(-1, n)
+        found = checked_energies(model, more, alloy.elements) / n
+        residuals = found - clusters.vectors(more) @ expansion.parameters
+        spread = _spread(residuals.reshape(PILOTS, REPEATS))
+        codes, energies = np.concatenate([codes, more]), np.concatenate([energies, found])
+        expansion = _refitted(clusters, codes, energies)
+
+    series, _ = anneal(expansion.tables, start, betas, _AVERAGED, rng)
+    kept = series[:, :, round(_LEFT_OUT * _AVERAGED) :].reshape(PILOTS, -1) / n
+    means = kept.mean(axis=1) - betas * n * spread**2
+    variances = _never_frozen(kept.var(axis=1) + spread**2, kept.shape[1])
+    measured = {
+        float(t): (float(e), float(v))
+        for t, e, v in zip(temperatures, means, variances, strict=True)
+    }
+    rungs = [round(t, 3) for t in ladder(measured, n, lowest, highest, acceptance)]
+    if len(rungs) > LONGEST_LADDER:
+        msg = (
+            f"to exchange at a rate of {acceptance:g} between {lowest:g} and {highest:g} K, this "
+            f"cell of {n} units needs {len(rungs)} temperatures, more than {LONGEST_LADDER}: lower "
+            "the acceptance, start from a higher temperature, take a smaller supercell, or give "
+            "the number of temperatures, {from: …, to: …, n: …}"
+        )
+        raise ValueError(msg)
+    forbidden = int(np.isinf(energies).sum())
+    return Pilot((lowest, *rungs[1:-1], highest), measured, spread, len(energies), forbidden)
+
+
+def anneal(
+    tables: Tables,
+    start: NDArray[np.int64],
+    betas: NDArray[np.float64],
+    samples: int,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Cool an expansion from the last to the first inverse temperature, `REPEATS` times.
+
+    Returns
+    -------
+    series, decorations
+        Energies (eV per cell), shape (T, `REPEATS`, `samples`), and the last decoration of each
+        temperature, shape (T, `REPEATS`, n_sites).
+    """
+    series = np.empty((len(betas), REPEATS, samples))
+    decorations = np.empty((len(betas), REPEATS, len(start)), dtype=np.int64)
+    for repeat in range(REPEATS):
+        codes = rng.permutation(start)
+        energy = tables.energy(codes)
+        for level in reversed(range(len(betas))):
+            for sample in range(samples):
+                change, _ = tables.run(codes, len(codes), float(betas[level]), rng)
+                energy += change
+                series[level, repeat, sample] = energy
+            decorations[level, repeat] = codes
+    return series, decorations
+
+
+def _refitted(
+    clusters: Clusters, codes: NDArray[np.int64], energies: NDArray[np.float64]
+) -> Surrogate:
+    known = np.isfinite(energies)
+    return fit(clusters, clusters.vectors(codes[known]), energies[known])
+
+
+def _spread(residuals: NDArray[np.float64]) -> float:
+    """Return the standard deviation of residuals (T, R) about their means, infinite ones aside."""
+    groups = [row[np.isfinite(row)] for row in residuals]
+    freedom = sum(max(len(group) - 1, 0) for group in groups)
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
+    return float(np.sqrt(squares / freedom)) if freedom else 0.0
+
+
+def _never_frozen(variances: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
+    """Return variances (T,) above 0, coldest first.
+
+    Where no excited state was seen in so many samples, their share is below 1/samples of what it
+    is at the next temperature, and so is the variance.
+    """
+    found = np.maximum(variances, _ROUNDING**2)
+    for level in reversed(range(len(found) - 1)):
+        found[level] = max(found[level], found[level + 1] / samples)
+    return found

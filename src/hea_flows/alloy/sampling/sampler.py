@@ -1,0 +1,337 @@
+"""Canonical sampling of many chains with an expensive model, exact for that model.
+
+*Nested*: a cluster expansion makes a block of swap trials of its own, and the model accepts or
+refuses the block on what the two energies differ by. The block is a chain of Metropolis steps that
+are reversible for the expansion's distribution, and so is their sequence; accepting it with
+probability min(1, exp(−β[ΔE_model − ΔE_CE])) samples the model's distribution whatever the
+expansion is worth (L. D. Gelb, J. Chem. Phys. 118, 7747 (2003); R. Iftimie et al., J. Chem. Phys.
+113, 4852 (2000)). *Swaps*: one swap per step, the usual Metropolis algorithm.
+
+All temperatures and repeats take a step together, so that the model sees one batch; then
+neighbouring temperatures of a repeat may exchange their decorations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase.units import kB
+from numpy.typing import ArrayLike, NDArray
+
+from hea_flows.alloy.clusters import Clusters, Surrogate, cluster_space, fit, flat
+from hea_flows.alloy.lattice import Alloy, count_matrix, neighbour_pairs
+from hea_flows.alloy.sampling.chains import Chain, SamplerSettings, filling
+from hea_flows.alloy.sampling.energy_models import DecorationEnergies, checked_energies
+
+#: Acceptance that block lengths are adapted to. A block diffuses, so its best acceptance is near
+#: that of a random walk (A. Gelman et al., Bayesian Statistics 5, 599 (1996)).
+TARGET = 0.3
+#: Longest block, in trials per site: by then the expansion has forgotten where it came from.
+LONGEST = 20.0
+#: Most random decorations that are tried for the start of a chain.
+_ATTEMPTS = 20
+
+
+class Sampler:
+    """Chains of several temperatures and repeats that are stepped together.
+
+    Parameters
+    ----------
+    model
+        Energies of decorations; an infinite one forbids its decoration.
+    alloy, supercell
+        The host and its supercell, shape (3, 3).
+    counts
+        Sites per element; two elements or more.
+    settings
+        What is sampled.
+    seed
+        Every chain and the exchanges have generators of their own, spawned from it.
+
+    Raises
+    ------
+    ValueError
+        If `counts` do not fill the supercell, or name an element that the alloy does not have.
+    ArithmeticError
+        If the model returns an energy that is not a number, or finds no decoration to start from.
+    """
+
+    def __init__(
+        self,
+        model: DecorationEnergies,
+        alloy: Alloy,
+        supercell: ArrayLike,
+        counts: Mapping[str, int],
+        settings: SamplerSettings,
+        seed: int,
+    ) -> None:
+        self.model, self.alloy, self.settings = model, alloy, settings
+        a = alloy.lattice_constant(alloy.elements[0])
+        space = cluster_space(alloy, [c * a for c in settings.cutoffs])
+        self.clusters = Clusters.of(space, alloy, supercell)
+        self._filling = filling(alloy, counts, self.clusters.n_sites)
+        self._pairs = {s: neighbour_pairs(alloy, supercell, s) for s in settings.shells}
+        order = np.argsort(settings.temperatures)
+        self.temperatures = np.array(settings.temperatures, dtype=float)[order]
+        self._beta = 1.0 / (kB * self.temperatures)
+        shape: tuple[int, int] = (len(self.temperatures), settings.runs)
+        *chains, self._exchanges, self._random = _generators(seed, shape[0] * shape[1] + 2)
+        self._rngs = dict(zip(np.ndindex(*shape), chains, strict=True))
+        #: The cluster expansion that proposes, one for all temperatures.
+        self.surrogate = flat(self.clusters)
+        self._log_block = np.zeros(shape[0])
+        self._codes = np.zeros((*shape, self.clusters.n_sites), dtype=np.int64)
+        self._initial = self._codes.copy()
+        self._energies = np.full(shape, np.nan)
+        #: Steps done, those of the burn-in included.
+        self.step = 0
+        #: Energies that the model was asked for.
+        self.evaluations = 0
+        #: How many of them were infinite: decorations that no chain may have.
+        self.forbidden = 0
+        self._seen: list[NDArray[np.int64]] = []
+        self._known: list[NDArray[np.float64]] = []
+        self._accepted = np.zeros(shape, dtype=np.int64)
+        self._exchanged = np.zeros((2, *shape), dtype=np.int64)
+        size = len(alloy.elements)
+        self._series = np.empty((settings.steps + 1, *shape))
+        self._bonds = {
+            s: np.empty((settings.steps + 1, *shape, size, size), dtype=np.int32)
+            for s in settings.shells
+        }
+        self._started = False
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return self.settings.burn_in + self.settings.steps
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self._started and self.step == self.total
+
+    @property
+    def n_units(self) -> int:
+        """Formula units of the supercell."""
+        return self.clusters.n_sites
+
+    @property
+    def blocks(self) -> NDArray[np.int64]:
+        """Swap trials per step at each temperature, lowest first."""
+        if self.settings.method == "swaps":
+            return np.ones(len(self.temperatures), dtype=np.int64)
+        return np.rint(np.exp(self._log_block)).astype(np.int64)
+
+    @property
+    def decorations(self) -> NDArray[np.int64]:
+        """Species codes that the chains hold now, (temperatures, runs, n_sites)."""
+        return self._codes.copy()
+
+    def advance(self) -> None:
+        """Take one step with every chain; the first call also evaluates the start."""
+        if not self._started:
+            self._start()
+            return
+        if self.finished:
+            return
+        self._propose_and_decide()
+        self.step += 1
+        if self.step <= self.settings.burn_in:
+            self._learn()
+        if self.settings.exchange:
+            self._exchange()
+        self._record()
+
+    def _start(self) -> None:
+        for _ in range(_ATTEMPTS):
+            lost = ~np.isfinite(self._energies)
+            for place in zip(*np.nonzero(lost), strict=True):
+                self._codes[place] = self._rngs[place].permutation(self._filling)
+            self._energies[lost] = self._evaluate(self._codes[lost])
+            self._remember(self._codes[lost], self._energies[lost])
+            if np.isfinite(self._energies).all():
+                break
+        else:
+            msg = f"no decoration to start from: {_ATTEMPTS} random ones in a row have no energy"
+            raise ArithmeticError(msg)
+        self._initial = self._codes.copy()
+        if self._adaptive:
+            extra = range(self.settings.training)
+            drawn = np.array([self._random.permutation(self._filling) for _ in extra])
+            self._remember(drawn, self._evaluate(drawn))
+            self._refit()
+            self._log_block[:] = np.log(0.3 * self.n_units)
+        self._started = True
+        self._record()
+
+    @property
+    def _adaptive(self) -> bool:
+        return self.settings.method == "nested"
+
+    def _evaluate(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        self.evaluations += len(codes)
+        energies = checked_energies(self.model, codes, self.alloy.elements)
+        self.forbidden += int(np.isinf(energies).sum())
+        return energies
+
+    def _remember(self, codes: NDArray[np.int64], energies: NDArray[np.float64]) -> None:
+        """Keep energies for the next fit."""
+        if self._adaptive:
+            known = np.isfinite(energies)
+            self._seen.append(codes[known])
+            self._known.append(energies[known] / self.n_units)
+
+    def _propose_and_decide(self) -> None:
+        shape, blocks = self._energies.shape, self.blocks
+        proposed = self._codes.copy()
+        expected = np.zeros(shape)
+        for t, r in np.ndindex(shape):
+            expected[t, r], _ = self.surrogate.tables.run(
+                proposed[t, r], int(blocks[t]), float(self._beta[t]), self._rngs[t, r]
+            )
+        moved = (proposed != self._codes).any(axis=2)
+        energies = self._energies.copy()
+        if moved.any():
+            energies[moved] = self._evaluate(proposed[moved])
+        exponent = -self._beta[:, None] * (energies - self._energies - expected)
+        chance = np.exp(np.minimum(exponent, 0.0))
+        drawn = np.array([self._rngs[place].random() for place in np.ndindex(shape)])
+        accept = drawn.reshape(shape) < chance
+        self._codes[accept] = proposed[accept]
+        self._energies = np.where(accept, energies, self._energies)
+        if self.step >= self.settings.burn_in:
+            self._accepted += accept
+        elif self._adaptive:
+            self._remember(proposed[moved], energies[moved])
+            gain = 2.0 / (1.0 + self.step) ** 0.6
+            self._log_block += gain * (chance.mean(axis=1) - TARGET) / TARGET
+            self._log_block = np.clip(self._log_block, 0.0, np.log(LONGEST * self.n_units))
+
+    def _learn(self) -> None:
+        """Refit the expansion at steps 1, 2, 4, 8, … of the burn-in, the last after 3/4 of it."""
+        last = 3 * self.settings.burn_in // 4
+        if (
+            self._adaptive
+            and self.step <= last
+            and (self.step == last or self.step & (self.step - 1) == 0)
+        ):
+            self._refit()
+        if self.step == self.settings.burn_in:
+            self._seen, self._known = [], []
+
+    def _refit(self) -> None:
+        codes, energies = np.concatenate(self._seen), np.concatenate(self._known)
+        self.surrogate = fit(self.clusters, self.clusters.vectors(codes), energies)
+
+    def _exchange(self) -> None:
+        counted = self.step > self.settings.burn_in
+        for low in range(self.step % 2, len(self.temperatures) - 1, 2):
+            slope = self._beta[low] - self._beta[low + 1]
+            for run in range(self.settings.runs):
+                exponent = slope * (self._energies[low, run] - self._energies[low + 1, run])
+                made = self._exchanges.random() < np.exp(min(exponent, 0.0))
+                if made:
+                    pair = [low, low + 1]
+                    self._codes[pair, run] = self._codes[pair[::-1], run]
+                    self._energies[pair, run] = self._energies[pair[::-1], run]
+                if counted:
+                    self._exchanged[:, low, run] += (1, made)
+
+    def _record(self) -> None:
+        row = self.step - self.settings.burn_in
+        if row < 0:
+            return
+        if row == 0:
+            self._initial = self._codes.copy()
+        self._series[row] = self._energies / self.n_units
+        size = len(self.alloy.elements)
+        for shell, pairs in self._pairs.items():
+            for place in np.ndindex(self._energies.shape):
+                self._bonds[shell][(row, *place)] = count_matrix(self._codes[place], pairs, size)
+
+    def chains(self) -> list[Chain]:
+        """Return what was sampled after the burn-in, lowest temperature first."""
+        rows = max(self.step - self.settings.burn_in + 1, 0)
+        elements = np.array(self.alloy.elements)
+        blocks, found = self.blocks, []
+        for t, run in np.ndindex(self._energies.shape):
+            tried, made = self._exchanged[:, t, run]
+            steps = max(rows - 1, 0)
+            found.append(
+                Chain(
+                    temperature=float(self.temperatures[t]),
+                    run=run,
+                    energies=self._series[:rows, t, run].copy(),
+                    counts={s: b[:rows, t, run].astype(np.int64) for s, b in self._bonds.items()},
+                    initial=tuple(elements[self._initial[t, run]].tolist()),
+                    final=tuple(elements[self._codes[t, run]].tolist()),
+                    acceptance=float(self._accepted[t, run] / steps) if steps else float("nan"),
+                    exchange_acceptance=float(made / tried) if tried else None,
+                    block=int(blocks[t]),
+                    trials=int(blocks[t]) * steps,
+                )
+            )
+        return found
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything that `restore` needs, as arrays."""
+        rows = max(self.step - self.settings.burn_in + 1, 0)
+        generators = [*self._rngs.values(), self._exchanges, self._random]
+        state: dict[str, NDArray[Any]] = {
+            "codes": self._codes,
+            "initial": self._initial,
+            "energies": self._energies,
+            "log_block": self._log_block,
+            "parameters": self.surrogate.parameters,
+            "rmse": np.array(self.surrogate.rmse),
+            "accepted": self._accepted,
+            "exchanged": self._exchanged,
+            "numbers": np.array([self.step, self.evaluations, self.forbidden, int(self._started)]),
+            "generators": np.array([json.dumps(g.bit_generator.state) for g in generators]),
+            "series": self._series[:rows],
+            "seen": np.concatenate([np.empty((0, self.n_units), dtype=np.int64), *self._seen]),
+            "known": np.concatenate([np.empty(0), *self._known]),
+        }
+        state |= {f"bonds {s}": b[:rows] for s, b in self._bonds.items()}
+        return {name: array.copy() for name, array in state.items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state of the same sampler; what follows is what followed then.
+
+        Raises
+        ------
+        ValueError
+            If the state is one of other temperatures, repeats or sites.
+        """
+        if state["codes"].shape != self._codes.shape:
+            msg = (
+                f"the state holds chains of shape {state['codes'].shape} (temperatures, runs, "
+                f"sites), this sampler {self._codes.shape}"
+            )
+            raise ValueError(msg)
+        self._codes, self._initial = state["codes"].copy(), state["initial"].copy()
+        self._energies, self._log_block = state["energies"].copy(), state["log_block"].copy()
+        parameters = state["parameters"].copy()
+        self.surrogate = Surrogate(
+            parameters, self.clusters.tables(parameters), float(state["rmse"])
+        )
+        self._accepted, self._exchanged = state["accepted"].copy(), state["exchanged"].copy()
+        numbers = (int(x) for x in state["numbers"])
+        self.step, self.evaluations, self.forbidden, started = numbers
+        self._started = bool(started)
+        generators = [*self._rngs.values(), self._exchanges, self._random]
+        for generator, text in zip(generators, state["generators"].tolist(), strict=True):
+            generator.bit_generator.state = json.loads(text)
+        rows = len(state["series"])
+        self._series[:rows] = state["series"]
+        for shell, bonds in self._bonds.items():
+            bonds[:rows] = state[f"bonds {shell}"]
+        self._seen, self._known = [state["seen"].copy()], [state["known"].copy()]
+
+
+def _generators(seed: int, number: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(number)]

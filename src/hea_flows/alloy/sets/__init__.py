@@ -1,0 +1,23 @@
+"""Sets of structures: their notation, enumeration, random cells, SQS, annealed selection."""
+
+from __future__ import annotations
+
+from hea_flows.alloy.sets.random_structures import (
+    composition_counts,
+    random_orderings,
+    supercell_matrix,
+)
+from hea_flows.alloy.sets.sets import load_named_sets, named_sets_path, parse, set_name, set_summary
+from hea_flows.alloy.sets.sqs import sqs_objective
+
+__all__ = [
+    "composition_counts",
+    "load_named_sets",
+    "named_sets_path",
+    "parse",
+    "random_orderings",
+    "set_name",
+    "set_summary",
+    "sqs_objective",
+    "supercell_matrix",
+]

@@ -1,0 +1,73 @@
+"""All symmetry-distinct decorations of all supercells of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import factorial
+
+from icet.tools import enumerate_structures
+
+from hea_flows.alloy.lattice import Alloy, Ordering, check_elements
+
+#: Refuse an enumeration that would look at more decorations per supercell shape than this.
+MAX_DECORATIONS = 5_000_000
+
+
+def enumerate_orderings(
+    alloy: Alloy, elements: Sequence[str], size: int, *, equimolar: bool = False
+) -> list[Ordering]:
+    """Return all symmetry-distinct decorations of `size` primitive cells.
+
+    Structures whose primitive cell is smaller are left out, so that sets of different sizes never
+    overlap. The order is that of the enumeration and does not change between calls.
+
+    Parameters
+    ----------
+    alloy
+        The host.
+    elements
+        Elements that must all be present, and no others.
+    size
+        Primitive cells per supercell.
+    equimolar
+        Keep equal numbers of every element only.
+
+    Raises
+    ------
+    ValueError
+        If `size` cannot hold the elements (in equal numbers), or is out of reach.
+
+    Notes
+    -----
+    Hart and Forcade, Phys. Rev. B 77, 224115 (2008), as implemented in icet.
+    """
+    chosen = check_elements(alloy, elements)
+    k = len(chosen)
+    if size < k:
+        msg = f"{size} cells cannot hold {k} elements {list(chosen)}; the size must be at least {k}"
+        raise ValueError(msg)
+    if equimolar and size % k:
+        msg = f"{size} cells cannot hold {k} elements in equal numbers; use a multiple of {k}"
+        raise ValueError(msg)
+    number = factorial(size) // factorial(size // k) ** k if equimolar else k**size
+    if number > MAX_DECORATIONS:
+        msg = (
+            f"{k} elements on {size} cells are {number:.0e} decorations, more than can be "
+            f"enumerated ({MAX_DECORATIONS:.0e}); draw random ones instead"
+        )
+        raise ValueError(msg)
+    # Concentrations refer to all atoms of the cell, anions included.
+    share = 1 / (k * alloy.atoms_per_unit)
+    found = enumerate_structures(
+        alloy.primitive(),
+        [size],
+        [list(chosen), *([alloy.anion] for _ in alloy.host.anion_sites)],
+        concentration_restrictions=(
+            dict.fromkeys(chosen, (share - 1e-6, share + 1e-6)) if equimolar else None
+        ),
+    )
+    return [
+        Ordering.from_atoms(alloy, atoms)
+        for atoms in found
+        if set(atoms.get_chemical_symbols()).issuperset(chosen)
+    ]

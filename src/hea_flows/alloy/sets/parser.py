@@ -1,0 +1,307 @@
+"""Reading the notation of structure sets.
+
+Grammar (blanks are free, but put them around a minus that follows a name)::
+
+    set      := term (("+" | "-") term)*        union, difference (by identity)
+    term     := primary ("[" element, ... "]")* as if the alloy had these elements only
+    primary  := N "(" size, ... ")"             all N-component structures of these sizes
+              | "E(" size, ... ["components=2"] ")"                all equimolar structures
+              | "random(" cell, options ")"     n=, components=, x=, equimolar, per=combination,
+                                                primitive, draw=
+              | "sqs(" cell or size, options ")"                   components=, x=, steps=, draw=
+              | "anneal(" set "," 50% or number, options ")"       best-conditioned part;
+                                                                   steps=, draw=
+              | name | "(" set ")"
+    size     := number | number ".." number
+    cell     := 4x4 | 2x2x2
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NoReturn
+
+from hea_flows.alloy.sets.terms import (
+    Annealed,
+    Combined,
+    Drawn,
+    Enumerated,
+    Equimolar,
+    Restricted,
+    SetError,
+    Term,
+)
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<cell>\d+[x×]\d+(?:[x×]\d+)?)|(?P<int>\d+)"
+    r"|(?P<name>[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)|(?P<sign>\.\.|[-+()\[\],=/%]))"
+)
+_FUNCTIONS = ("E", "random", "sqs", "anneal")
+_FLAGS = ("equimolar", "primitive")
+_OPTIONS = {
+    "E": ("components",),
+    "random": ("n", "components", "x", "equimolar", "per", "primitive", "draw"),
+    "sqs": ("components", "x", "steps", "draw"),
+    "anneal": ("steps", "draw"),
+}
+
+
+class Parser:
+    """Recursive descent over the tokens of one expression.
+
+    Parameters
+    ----------
+    text
+        The expression.
+    named
+        Expressions of named sets, keys in lower case.
+    inside
+        Named sets that are being read, outermost first.
+    base
+        Position to report for terms of a named set: that of its name in the outermost text.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        named: Mapping[str, str],
+        inside: tuple[str, ...] = (),
+        base: int | None = None,
+    ) -> None:
+        self.text, self.named, self.inside, self.base = text, named, inside, base
+        self.tokens: list[tuple[str, str, int]] = []
+        start, end = 0, len(text.rstrip())
+        while start < end:
+            match = _TOKEN.match(text, start)
+            if match is None:
+                at = len(text) - len(text[start:].lstrip())
+                self.fail(f"{text[at]!r} has no meaning here", at)
+            kind = str(match.lastgroup)
+            self.tokens.append((kind, match[kind], match.start(kind)))
+            start = match.end()
+        self.tokens.append(("end", "the end", end))
+        self.index = 0
+
+    def fail(self, reason: str, at: int | None = None) -> NoReturn:
+        """Raise the one-line error at a position, by default that of the next token."""
+        at = self.tokens[self.index][2] if at is None else at
+        where = f" of set {self.inside[-1]!r}" if self.inside else ""
+        msg = f"set expression {self.text!r}{where}, position {at + 1}: {reason}"
+        raise SetError(msg)
+
+    def place(self, start: int) -> int:
+        """Return the position that a term starting at an offset reports."""
+        return start + 1 if self.base is None else self.base
+
+    def peek(self, *values: str) -> bool:
+        """Tell whether the next token is one of these."""
+        return self.tokens[self.index][1] in values and self.tokens[self.index][0] != "end"
+
+    def take(self, kind: str, expected: str) -> str:
+        """Consume a token of a kind, or (kind ``sign``) exactly `expected`."""
+        found, value, _ = self.tokens[self.index]
+        if found != kind or (kind == "sign" and value != expected):
+            self.fail(f"expected {expected}, found {value}")
+        self.index += 1
+        return value
+
+    def parse(self) -> Term:
+        """Return the tree of the whole text."""
+        term = self.sum()
+        if self.tokens[self.index][0] != "end":
+            self.fail(f"expected +, - or the end, found {self.tokens[self.index][1]}")
+        return term
+
+    def sum(self) -> Term:
+        """Read terms joined by + and -."""
+        term = self.restricted()
+        while self.peek("+", "-"):
+            sign = self.take("sign", self.tokens[self.index][1])
+            term = Combined(term, sign, self.restricted(), term.at)
+        return term
+
+    def restricted(self) -> Term:
+        """Read a primary and its element lists."""
+        term = self.primary()
+        while self.peek("["):
+            start = self.tokens[self.index][2]
+            self.take("sign", "[")
+            elements = [self.take("name", "an element")]
+            while self.peek(","):
+                self.take("sign", ",")
+                elements.append(self.take("name", "an element"))
+            self.take("sign", "]")
+            if len(set(elements)) != len(elements):
+                self.fail(f"an element is named twice in [{','.join(elements)}]", start)
+            term = Restricted(term, tuple(sorted(elements)), self.place(start))
+        return term
+
+    def primary(self) -> Term:
+        """Read one set: counts, a function, a name or a bracket."""
+        kind, value, start = self.tokens[self.index]
+        if self.peek("("):
+            self.take("sign", "(")
+            term = self.sum()
+            self.take("sign", ")")
+            return term
+        if kind == "int":
+            self.index += 1
+            if int(value) < 1:
+                self.fail("the number of components starts at 1", start)
+            self.take("sign", "(")
+            sizes = self.sizes(int(value))
+            self.take("sign", ")")
+            return Enumerated(int(value), sizes, self.place(start))
+        if kind != "name":
+            accepted = f"{'(…), '.join(_FUNCTIONS)}(…)"
+            self.fail(f"expected N(sizes), {accepted}, a name or '(', found {value}")
+        self.index += 1
+        if not self.peek("("):
+            return self.named_set(value, start)
+        if value not in _FUNCTIONS:
+            hint = "; put blanks around a minus that follows a name" if "-" in value else ""
+            accepted = ", ".join(_FUNCTIONS)
+            self.fail(f"{value!r} is no function; accepted: {accepted}{hint}", start)
+        self.take("sign", "(")
+        term = self.function(value, start)
+        self.take("sign", ")")
+        return term
+
+    def named_set(self, name: str, start: int) -> Term:
+        """Return the tree of a named set."""
+        key = name.lower()
+        if key in self.inside:
+            self.fail(f"set {name!r} refers to itself", start)
+        if key not in self.named:
+            close = difflib.get_close_matches(key, self.named, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else "see configs/sets.yaml"
+            self.fail(f"no set is called {name!r}; {hint}", start)
+        inside = (*self.inside, key)
+        return Parser(self.named[key], self.named, inside, self.place(start)).parse()
+
+    def function(self, name: str, start: int) -> Term:
+        """Return the term of one function, its name and bracket being read."""
+        at = self.place(start)
+        if name == "E":
+            sizes = self.sizes(1)
+            options = self.options(name)
+            return Equimolar(sizes, options.get("components"), at)
+        if name == "anneal":
+            inner = self.sum()
+            self.take("sign", ",")
+            amount = self.positive("a share such as 50% or a number")
+            text = str(amount)
+            if self.peek("%"):
+                text += self.take("sign", "%")
+                if amount > 100:
+                    self.fail(f"a share is at most 100%, got {text}", start)
+            return Annealed(inner, text, **self.options(name), at=at)
+        if name == "sqs" and self.tokens[self.index][0] == "int":
+            cell = str(self.positive("a size"))
+        else:
+            cell = self.take("cell", "a supercell such as 4x4 or 2x2x2").replace("×", "x")
+            if "0" in cell.split("x"):
+                self.fail(f"supercell {cell} holds nothing; repetitions start at 1", start)
+        given = self.options(name)
+        if "x" in given and given.get("components") != (2, 2):
+            self.fail("x= is the concentration in a binary: add components=2", start)
+        if "x" in given and "equimolar" in given:
+            self.fail("give either x= or equimolar", start)
+        return Drawn(
+            name,
+            cell,
+            n=given.get("n", 1),
+            components=given.get("components"),
+            fractions=given.get("x", ()),
+            equimolar="equimolar" in given,
+            per_combination="per" in given,
+            primitive="primitive" in given,
+            draw=given.get("draw", 0),
+            steps=given.get("steps", 0),
+            at=at,
+        )
+
+    def options(self, function: str) -> dict[str, Any]:
+        """Read ``, option=value`` and ``, flag`` up to the closing bracket."""
+        given: dict[str, Any] = {}
+        while self.peek(","):
+            self.take("sign", ",")
+            start = self.tokens[self.index][2]
+            accepted = ", ".join(o if o in _FLAGS else f"{o}=" for o in _OPTIONS[function])
+            key = self.take("name", f"an option ({accepted})")
+            if key not in _OPTIONS[function]:
+                self.fail(f"{function} has no option {key!r}; accepted: {accepted}", start)
+            if key in given:
+                self.fail(f"option {key!r} is given twice", start)
+            if key not in _FLAGS:
+                self.take("sign", "=")
+            given[key] = True if key in _FLAGS else self.value(key)
+        return given
+
+    def value(self, key: str) -> Any:  # noqa: ANN401  (each option has its own type)
+        """Read the value of one option."""
+        if key == "per":
+            word = self.take("name", "combination")
+            if word != "combination":
+                self.fail(f"per= accepts combination, found {word}")
+            return word
+        if key == "components":
+            low = self.positive("a number of components")
+            return low, self.upper(low)
+        if key == "x":
+            return self.fractions()
+        return self.positive(f"a number for {key}=")
+
+    def upper(self, low: int) -> int:
+        """Read ``..high`` if it is there; otherwise return `low`."""
+        if not self.peek(".."):
+            return low
+        self.take("sign", "..")
+        start = self.tokens[self.index][2]
+        high = self.positive("a number")
+        if high < low:
+            self.fail(f"the range {low}..{high} runs backwards", start)
+        return high
+
+    def fractions(self) -> tuple[Fraction, ...]:
+        """Read ``1/6`` or ``1/6..5/6``, in steps of one over the common denominator."""
+        start = self.tokens[self.index][2]
+        ends = [self.fraction()]
+        if self.peek(".."):
+            self.take("sign", "..")
+            ends.append(self.fraction())
+        step = Fraction(1, max(end.denominator for end in ends))
+        low, high = ends[0], ends[-1]
+        if not 0 < low <= high < 1 or (high - low) % step:
+            self.fail("x= runs upwards between 0 and 1, such as 1/6..5/6", start)
+        return tuple(low + i * step for i in range(int((high - low) / step) + 1))
+
+    def fraction(self) -> Fraction:
+        """Read ``1/6``."""
+        numerator = self.positive("a fraction such as 1/6")
+        self.take("sign", "/")
+        return Fraction(numerator, self.positive("a denominator"))
+
+    def positive(self, expected: str) -> int:
+        """Read a whole number from 1."""
+        start = self.tokens[self.index][2]
+        value = int(self.take("int", expected))
+        if value < 1:
+            self.fail(f"{expected} must be at least 1, got {value}", start)
+        return value
+
+    def sizes(self, least: int) -> tuple[int, ...]:
+        """Read sizes and ranges of sizes, none below `least`; return them sorted."""
+        found: set[int] = set()
+        while True:
+            start = self.tokens[self.index][2]
+            low = self.positive("a size")
+            if low < least:
+                self.fail(f"{low} cells cannot hold {least} components", start)
+            found.update(range(low, self.upper(low) + 1))
+            if not (self.peek(",") and self.tokens[self.index + 1][0] == "int"):
+                return tuple(sorted(found))
+            self.take("sign", ",")

@@ -1,0 +1,238 @@
+"""Random decorations: supercells, compositions and configurations, from an explicit generator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hea_flows.alloy.lattice import (
+    Alloy,
+    IntMatrix,
+    Ordering,
+    check_elements,
+    coset_index,
+    hermite_normal_form,
+    lattice_points,
+    multinomial,
+)
+
+#: A supercell: ``"4x4"``, repetitions (4, 4), or an integer matrix of shape (3, 3).
+Supercell = str | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.int64]
+
+
+def supercell_matrix(alloy: Alloy, supercell: Supercell) -> IntMatrix:
+    """Return the integer matrix of a supercell given as text, as repetitions or as a matrix.
+
+    A layer takes two repetitions (or three, the last being 1), a bulk host three.
+
+    Raises
+    ------
+    ValueError
+        If the number of repetitions does not fit the host, or one is below 1.
+    """
+    if isinstance(supercell, str):
+        if not re.fullmatch(r"\d+(x\d+){1,2}", supercell):
+            msg = f"supercell {supercell!r} is not understood; write 4x4, or 2x2x2 for a bulk host"
+            raise ValueError(msg)
+        supercell = [int(n) for n in supercell.split("x")]
+    array = np.asarray(supercell)
+    if not np.issubdtype(array.dtype, np.integer):
+        msg = f"a supercell is made of integers, got {array.tolist()}"
+        raise ValueError(msg)
+    layer = alloy.host.layer
+    given = array.tolist()
+    if array.shape == (2,) and layer:
+        array = np.append(array, 1)
+    if array.shape == (3,):
+        array = np.diag(np.maximum(array, 0))
+    fits = array.shape == (3, 3) and round(np.linalg.det(array)) != 0
+    if fits and layer:
+        fits = not (array[2, :2].any() or array[:2, 2].any()) and abs(array[2, 2]) == 1
+    if not fits:
+        example = "4x4 or 6x6" if layer else "2x2x2"
+        msg = f"supercell {given} does not fit host {alloy.prototype}; give e.g. {example}"
+        raise ValueError(msg)
+    return tuple(tuple(int(x) for x in row) for row in array)  # type: ignore[return-value]
+
+
+def _nearest_counts(exact: NDArray[np.float64], n_sites: int) -> NDArray[np.int64]:
+    """Return the whole numbers, each at least 1 and `n_sites` in all, nearest to `exact`."""
+    counts = np.maximum(np.floor(exact).astype(np.int64), 1)
+    while counts.sum() != n_sites:
+        gap = exact - counts
+        if counts.sum() < n_sites:
+            counts[np.argmax(gap)] += 1
+        else:
+            counts[np.argmin(np.where(counts > 1, gap, np.inf))] -= 1
+    return counts
+
+
+def composition_counts(
+    elements: Sequence[str],
+    n_sites: int,
+    composition: Mapping[str, float] | str = "equimolar",
+    *,
+    rounding: bool = False,
+) -> dict[str, int]:
+    """Return the sites per element of a composition.
+
+    Parameters
+    ----------
+    elements
+        Elements that must all be present.
+    n_sites
+        Alloyed sites of the supercell.
+    composition
+        ``"equimolar"``, sites per element (sum `n_sites`), or fractions (sum 1).
+    rounding
+        Take the nearest composition (largest remainders) that holds every element, where the
+        fractions give no whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If the composition does not fit the sites or the elements.
+    """
+    k = len(elements)
+    if k > n_sites:
+        msg = f"{n_sites} sites cannot hold {k} elements {list(elements)}"
+        raise ValueError(msg)
+    if isinstance(composition, str):
+        if composition != "equimolar":
+            msg = f"composition {composition!r} is unknown; accepted: equimolar, or a mapping"
+            raise ValueError(msg)
+        composition = dict.fromkeys(elements, 1 / k)
+    if set(composition) != set(elements) or min(composition.values()) <= 0:
+        msg = f"composition {dict(composition)} must give a positive share of each of {elements}"
+        raise ValueError(msg)
+    shares = np.array([float(composition[el]) for el in elements])
+    total = shares.sum()
+    if abs(total - n_sites) < 1e-6:
+        exact = shares
+    elif abs(total - 1) < 1e-6:
+        exact = shares * n_sites
+    else:
+        msg = f"composition {dict(composition)} sums to {total:g}; accepted: 1 or {n_sites} (sites)"
+        raise ValueError(msg)
+    counts = np.rint(exact).astype(np.int64)
+    if np.abs(exact - counts).max() > 1e-6:
+        if not rounding:
+            wanted = ", ".join(f"{el} {x:g}" for el, x in zip(elements, exact, strict=True))
+            msg = f"{n_sites} sites give no whole numbers ({wanted}); change the cell, or round"
+            raise ValueError(msg)
+        counts = _nearest_counts(exact, n_sites)
+    return {el: int(n) for el, n in zip(elements, counts, strict=True)}
+
+
+def random_counts(
+    elements: Sequence[str], n_sites: int, rng: np.random.Generator
+) -> dict[str, int]:
+    """Draw a composition with every element present, uniformly over all such compositions.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer sites than elements.
+    """
+    if n_sites < len(elements):
+        msg = f"{n_sites} sites cannot hold {len(elements)} elements {list(elements)}"
+        raise ValueError(msg)
+    cuts = np.sort(rng.choice(n_sites - 1, size=len(elements) - 1, replace=False)) + 1
+    counts = np.diff([0, *cuts, n_sites])
+    return {el: int(n) for el, n in zip(elements, counts, strict=True)}
+
+
+def random_ordering(
+    alloy: Alloy, supercell: Supercell, counts: Mapping[str, int], rng: np.random.Generator
+) -> Ordering:
+    """Draw a configuration of given sites per element, uniformly over all placements.
+
+    Raises
+    ------
+    ValueError
+        If the counts do not fill the supercell or name elements that are not of the alloy.
+    """
+    check_elements(alloy, list(counts))
+    matrix = supercell_matrix(alloy, supercell)
+    n_sites = abs(round(np.linalg.det(np.array(matrix))))
+    if sum(counts.values()) != n_sites or min(counts.values()) < 0:
+        msg = f"counts {dict(counts)} do not fill the {n_sites} sites of the supercell"
+        raise ValueError(msg)
+    species = np.repeat(list(counts), list(counts.values()))
+    return Ordering(alloy, matrix, tuple(str(s) for s in rng.permutation(species)))
+
+
+def is_repetition(ordering: Ordering) -> bool:
+    """Tell whether an ordering merely repeats a smaller cell."""
+    hnf = hermite_normal_form(np.array(ordering.supercell))
+    points = lattice_points(hnf)
+    species = np.array(ordering.species)
+    return any(
+        bool((species[coset_index(points + shift, hnf)] == species).all()) for shift in points[1:]
+    )
+
+
+def random_orderings(
+    alloy: Alloy,
+    supercell: Supercell,
+    n: int,
+    elements: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    composition: Mapping[str, float] | str | None = None,
+    rounding: bool = False,
+    exclude_repetitions: bool = False,
+    exclude: set[str] | None = None,
+) -> list[Ordering]:
+    """Draw `n` decorations, no two of them equal by symmetry.
+
+    Parameters
+    ----------
+    alloy, supercell, elements
+        Host, cell, and the elements that are all present in every decoration.
+    n
+        How many.
+    rng
+        Source of all randomness.
+    composition
+        As in `composition_counts`; None draws a new random composition for each.
+    rounding
+        As in `composition_counts`.
+    exclude_repetitions
+        Leave out decorations that repeat a smaller cell.
+    exclude
+        Identities that must not be drawn; those drawn are added to it.
+
+    Raises
+    ------
+    ValueError
+        For an impossible composition, or if the cell has too few distinct decorations.
+    """
+    chosen = check_elements(alloy, elements)
+    matrix = supercell_matrix(alloy, supercell)
+    n_sites = abs(round(np.linalg.det(np.array(matrix))))
+    fixed = None
+    if composition is not None:
+        fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)
+    seen = set() if exclude is None else exclude
+    found: list[Ordering] = []
+    for _ in range(max(300, 50 * n)):
+        if len(found) == n:
+            break
+        counts = fixed or random_counts(chosen, n_sites, rng)
+        ordering = random_ordering(alloy, matrix, counts, rng)
+        if ordering.id in seen or (exclude_repetitions and is_repetition(ordering)):
+            continue
+        seen.add(ordering.id)
+        found.append(ordering)
+    if len(found) < n:
+        placements = "" if fixed is None else f" ({multinomial(list(fixed.values()))} placements)"
+        msg = (
+            f"found only {len(found)} new distinct decorations of {n_sites} sites with "
+            f"{', '.join(chosen)}{placements}, asked for {n}; take a larger supercell or fewer"
+        )
+        raise ValueError(msg)
+    return found

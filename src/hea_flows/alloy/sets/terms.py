@@ -1,0 +1,356 @@
+"""The terms of a set expression: what each builds, and its canonical text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+
+from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.alloy.sets.enumeration import enumerate_orderings
+from hea_flows.alloy.sets.random_structures import random_orderings
+from hea_flows.alloy.sets.selection import ANNEALING_STEPS, annealed_subset
+from hea_flows.alloy.sets.sqs import special_quasirandom
+
+
+class SetError(ValueError):
+    """A set expression that cannot be read, or built for the alloy at hand."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a term is built for: host, elements in use (sorted), and the seed."""
+
+    alloy: Alloy
+    elements: tuple[str, ...]
+    seed: int
+
+    def rng(self, text: str) -> np.random.Generator:
+        """Return the generator of one term, which other terms of a sum do not change."""
+        key = f"{text}|{','.join(self.elements)}".encode()
+        words = np.frombuffer(hashlib.sha256(key).digest(), dtype="<u4")
+        return np.random.default_rng([self.seed, *(int(w) for w in words)])
+
+
+class Term(Protocol):
+    """A node of the expression."""
+
+    @property
+    def at(self) -> int:
+        """Position in the text, counted from 1."""
+
+    def text(self) -> str:
+        """Return the canonical text."""
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the orderings, no two with the same id."""
+
+
+def fail(term: Term, reason: object) -> SetError:
+    """Return the one-line error of a term that cannot be built."""
+    return SetError(f"{term.text()} (position {term.at}): {reason}")
+
+
+def unique(orderings: list[Ordering]) -> list[Ordering]:
+    """Return the orderings without later duplicates by id."""
+    return list({o.id: o for o in reversed(orderings)}.values())[::-1]
+
+
+def span(values: tuple[int, int] | None) -> str:
+    """Return the text of a range."""
+    if values is None:
+        return ""
+    low, high = values
+    return f"components={low}" if low == high else f"components={low}..{high}"
+
+
+def join(*parts: str) -> str:
+    """Return the comma-separated parts that are not empty."""
+    return ", ".join(p for p in parts if p)
+
+
+def element_sets(
+    term: Term, context: Context, components: tuple[int, int] | None
+) -> Iterator[list[tuple[str, ...]]]:
+    """Yield the element combinations of each number of components in a range.
+
+    Without a range it is the number of elements in use.
+    """
+    available = len(context.elements)
+    low, high = components or (available, available)
+    if high > available:
+        have = ", ".join(context.elements)
+        raise fail(term, f"asks for {high} components, but only {available} are in use ({have})")
+    for count in range(low, high + 1):
+        yield list(combinations(context.elements, count))
+
+
+@dataclass(frozen=True)
+class Enumerated:
+    """``N(n, …)``: all N-component structures of n primitive cells."""
+
+    components: int
+    sizes: tuple[int, ...]
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        return f"{self.components}({','.join(map(str, self.sizes))})"
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the orderings by combination, then size."""
+        wanted = (self.components, self.components)
+        try:
+            return [
+                ordering
+                for sets in element_sets(self, context, wanted)
+                for elements in sets
+                for size in self.sizes
+                for ordering in enumerate_orderings(context.alloy, elements, size)
+            ]
+        except SetError:
+            raise
+        except ValueError as error:
+            raise fail(self, error) from error
+
+
+@dataclass(frozen=True)
+class Equimolar:
+    """``E(n, …)``: all equimolar structures of n primitive cells with two elements or more."""
+
+    sizes: tuple[int, ...]
+    components: tuple[int, int] | None = None
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        return f"E({join(','.join(map(str, self.sizes)), span(self.components))})"
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the orderings by number of components, combination, then size."""
+        wanted = self.components or (2, max(2, len(context.elements)))
+        if all(size % k for size in self.sizes for k in range(wanted[0], wanted[1] + 1)):
+            raise fail(self, f"no size is a multiple of {wanted[0]}..{wanted[1]} components")
+        try:
+            return [
+                ordering
+                for sets in element_sets(self, context, wanted)
+                for elements in sets
+                for size in self.sizes
+                if size % len(elements) == 0
+                for ordering in enumerate_orderings(context.alloy, elements, size, equimolar=True)
+            ]
+        except SetError:
+            raise
+        except ValueError as error:
+            raise fail(self, error) from error
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """``random(cell, …)``: decorations drawn at random; ``sqs(cell, …)``: quasirandom ones.
+
+    `fractions` are those of the first element (by symbol) of a binary. With neither `fractions`
+    nor `equimolar`, ``random`` draws the composition too, and ``sqs`` is equimolar. `steps` are
+    those of the annealing, 0 for the default.
+    """
+
+    kind: str
+    cell: str
+    n: int = 1
+    components: tuple[int, int] | None = None
+    fractions: tuple[Fraction, ...] = ()
+    equimolar: bool = False
+    per_combination: bool = False
+    primitive: bool = False
+    draw: int = 0
+    steps: int = 0
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        x = ""
+        if self.fractions:
+            ends = dict.fromkeys((self.fractions[0], self.fractions[-1]))
+            x = "x=" + "..".join(str(f) for f in ends)
+        many = self.kind == "random"
+        parts = join(
+            self.cell,
+            f"n={self.n}" if many else "",
+            span(self.components),
+            x,
+            "equimolar" if self.equimolar and many else "",
+            "per=combination" if self.per_combination and many else "",
+            "primitive" if self.primitive else "",
+            f"steps={self.steps}" if self.steps else "",
+            f"draw={self.draw}" if self.draw else "",
+        )
+        return f"{self.kind}({parts})"
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the orderings by number of components, combination, then fraction."""
+        try:
+            if self.kind == "sqs":
+                return list(self._quasirandom(context))
+            return list(self._random(context))
+        except SetError:
+            raise
+        except ValueError as error:
+            raise fail(self, error) from error
+
+    def _compositions(self, elements: tuple[str, ...]) -> list[dict[str, float] | str | None]:
+        """Return the compositions asked for, None for a random one."""
+        if self.fractions:
+            first, second = elements
+            return [{first: float(x), second: float(1 - x)} for x in self.fractions]
+        return ["equimolar" if self.equimolar or self.kind == "sqs" else None]
+
+    def _quasirandom(self, context: Context) -> Iterator[Ordering]:
+        """Yield one SQS per combination and composition, each with its own generator."""
+        cell = int(self.cell) if self.cell.isdigit() else self.cell
+        for sets in element_sets(self, context, self.components):
+            for elements in sets:
+                rng = replace(context, elements=elements).rng(self.text())
+                for x in self._compositions(elements):
+                    yield special_quasirandom(
+                        context.alloy,
+                        cell,
+                        elements,
+                        rng,
+                        composition=x or "equimolar",
+                        n_steps=self.steps or None,
+                    )[0]
+
+    def _random(self, context: Context) -> Iterator[Ordering]:
+        """Yield random decorations, all distinct."""
+        rng = context.rng(self.text())
+        seen: set[str] = set()
+        for sets in element_sets(self, context, self.components):
+            if self.per_combination:
+                chosen = [(elements, self.n) for elements in sets]
+            else:
+                repeats = self.n * len(self._compositions(sets[0]))
+                chosen = [(sets[i], 1) for i in rng.integers(len(sets), size=repeats)]
+            for turn, (elements, n) in enumerate(chosen):
+                compositions = self._compositions(elements)
+                if not self.per_combination:
+                    compositions = [compositions[turn // self.n]]
+                for composition in compositions:
+                    # A combination of which every decoration is taken gives way to another one.
+                    tries = [elements]
+                    if not self.per_combination:
+                        tries += [other for other in sets if other != elements]
+                    yield from self._first(context, tries, n, composition, rng, seen)
+
+    def _first(
+        self,
+        context: Context,
+        tries: list[tuple[str, ...]],
+        n: int,
+        composition: dict[str, float] | str | None,
+        rng: np.random.Generator,
+        seen: set[str],
+    ) -> list[Ordering]:
+        """Return new decorations of the first combination that has enough of them."""
+        first: ValueError | None = None
+        for elements in tries:
+            try:
+                return random_orderings(
+                    context.alloy,
+                    self.cell,
+                    n,
+                    elements,
+                    rng,
+                    composition=composition,
+                    exclude_repetitions=self.primitive,
+                    exclude=seen,
+                )
+            except ValueError as error:
+                first = first or error
+                if self.fractions:  # named for one combination
+                    break
+        assert first is not None
+        raise first
+
+
+@dataclass(frozen=True)
+class Annealed:
+    """``anneal(SET, 50%)``: the best-conditioned part of a set, or ``anneal(SET, 63)``."""
+
+    inner: Term
+    amount: str
+    draw: int = 0
+    steps: int = ANNEALING_STEPS
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        steps = "" if self.steps == ANNEALING_STEPS else f"steps={self.steps}"
+        draw = f"draw={self.draw}" if self.draw else ""
+        return f"anneal({join(self.inner.text(), self.amount, steps, draw)})"
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the chosen orderings, in the order of the full set."""
+        pool = self.inner.build(context)
+        if self.amount.endswith("%"):
+            n = max(1, round(len(pool) * int(self.amount[:-1]) / 100))
+        else:
+            n = int(self.amount)
+        try:
+            chosen, _ = annealed_subset(
+                context.alloy, pool, n, context.rng(self.text()), n_steps=self.steps
+            )
+        except ValueError as error:
+            raise fail(self, error) from error
+        return [pool[i] for i in chosen]
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """``SET[Mo,Ta]``: the set as if the alloy had these elements only."""
+
+    inner: Term
+    elements: tuple[str, ...]
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        inner = self.inner.text()
+        inner = f"({inner})" if isinstance(self.inner, Combined) else inner
+        return f"{inner}[{','.join(self.elements)}]"
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the set built with fewer elements."""
+        if unknown := [el for el in self.elements if el not in context.elements]:
+            have = ", ".join(context.elements)
+            raise fail(self, f"{', '.join(unknown)} not in use here; accepted: {have}")
+        return self.inner.build(replace(context, elements=self.elements))
+
+
+@dataclass(frozen=True)
+class Combined:
+    """``A + B``: union without duplicates; ``A - B``: what of A is not in B. By id."""
+
+    left: Term
+    sign: str
+    right: Term
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        right = self.right.text()
+        right = f"({right})" if isinstance(self.right, Combined) else right
+        return f"{self.left.text()} {self.sign} {right}"
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the union or the difference."""
+        left, right = self.left.build(context), self.right.build(context)
+        if self.sign == "+":
+            return unique(left + right)
+        gone = {o.id for o in right}
+        return [o for o in left if o.id not in gone]

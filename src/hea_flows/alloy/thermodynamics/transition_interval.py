@@ -1,0 +1,124 @@
+"""How sure a decomposition temperature is, given the error of the enthalpies it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hea_flows.alloy.thermodynamics.decomposition import decompositions, set_partitions
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Decomposition temperatures of enthalpies that were drawn within their error.
+
+    Parameters
+    ----------
+    low, median, high
+        Quantiles of the temperature (K) above which the solid solution is stable.
+    share_none
+        Share of the draws in which it is stable at every temperature, so that nothing decomposes;
+        these count as 0 K.
+    below
+        Name of a decomposition to the share of all draws in which it is what forms first on
+        cooling, the largest first.
+    level
+        Probability between `low` and `high`.
+    """
+
+    low: float
+    median: float
+    high: float
+    share_none: float
+    below: dict[str, float]
+    level: float
+
+
+def decomposition_temperature_interval(
+    elements: Sequence[str],
+    enthalpies: Mapping[tuple[str, ...], float] | Mapping[frozenset[str], float],
+    sigma: float,
+    rng: np.random.Generator,
+    n: int = 10_000,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Propagate an error of mixing enthalpies to the decomposition temperature.
+
+    The solid solution (H_0, S_0) is stable above T = max over decompositions d of
+    (H_0 − H_d)/(S_0 − S_d), or always where that is negative. Each phase's enthalpy gets an
+    independent Gaussian error; end members, which define zero, get none. An error that phases
+    share, for example one of the reference method, is not in it, and neither is what ideal mixing
+    leaves out. With two elements T is Gaussian with standard deviation σ/(k_B ln 2).
+
+    Parameters
+    ----------
+    elements
+        The n elements of the equimolar alloy, two or more.
+    enthalpies
+        Mixing enthalpy of each equimolar phase (eV/unit of that phase), as for `decompositions`.
+    sigma
+        Standard deviation of their errors (eV/unit of the phase).
+    rng
+        Source of the draws.
+    n
+        Number of draws.
+    level
+        Probability that the interval holds.
+
+    Raises
+    ------
+    ValueError
+        For one element, a negative σ, no draw, a level outside (0, 1), or enthalpies that
+        `decompositions` refuses.
+    """
+    if len(elements) < 2 or not (sigma >= 0 and isfinite(sigma)) or n < 1 or not 0 < level < 1:
+        msg = (
+            "an interval needs two elements or more, sigma ≥ 0 (eV/unit), n ≥ 1 draws and a level "
+            f"between 0 and 1; got {len(elements)} elements, sigma {sigma}, n {n}, level {level}"
+        )
+        raise ValueError(msg)
+    solution, *others = decompositions(elements, enthalpies)
+    steps = np.array([solution.entropy - d.entropy for d in others])
+    centre = np.array([solution.enthalpy - d.enthalpy for d in others]) / steps
+    slopes = _weights(elements) / steps[:, None]
+    drawn = centre + sigma * rng.standard_normal((n, slopes.shape[1])) @ slopes.T
+    first, temperatures = drawn.argmax(axis=1), np.maximum(drawn.max(axis=1), 0.0)
+    none = temperatures == 0
+    counts = np.bincount(first[~none], minlength=len(others))
+    low, median, high = np.quantile(temperatures, [(1 - level) / 2, 0.5, (1 + level) / 2])
+    return Interval(
+        low=float(low),
+        median=float(median),
+        high=float(high),
+        share_none=float(none.mean()),
+        below={
+            others[i].name: float(counts[i] / n)
+            for i in np.argsort(-counts, kind="stable")
+            if counts[i]
+        },
+        level=level,
+    )
+
+
+def _weights(elements: Sequence[str]) -> NDArray[np.float64]:
+    """Return ∂(H_0 − H_d)/∂H_phase, shape (decompositions without the first, phases)."""
+    whole, *others = set_partitions(elements)
+    phases = {
+        frozenset(phase): None
+        for partition in (whole, *others)
+        for phase in partition
+        if len(phase) > 1
+    }
+    column = {phase: i for i, phase in enumerate(phases)}
+    weights = np.zeros((len(others), len(column)))
+    weights[:, column[frozenset(elements)]] = 1.0
+    for row, partition in zip(weights, others, strict=True):
+        for phase in partition:
+            if len(phase) > 1:
+                row[column[frozenset(phase)]] -= len(phase) / len(elements)
+    return weights

@@ -1,0 +1,83 @@
+"""Stable decompositions where free energies of the phases bend with temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
+
+from hea_flows.alloy.thermodynamics.decomposition import Decomposition
+
+
+def vibrational_transitions(
+    decomps: Sequence[Decomposition],
+    free_energies: Mapping[tuple[str, ...], ArrayLike],
+    temperatures: ArrayLike,
+) -> list[tuple[float, Decomposition]]:
+    """Return the sequence of stable decompositions with rising temperature, by root finding.
+
+    To G = H − T S of a decomposition comes Σ (n_p/n) F_p(T) − Σ F_e(T)/n over its phases p and the
+    end members e. Between given temperatures F is a cubic spline. A decomposition that is stable
+    only between two neighbouring temperatures is not seen: they should be close.
+
+    Parameters
+    ----------
+    decomps
+        The decompositions that compete.
+    free_energies
+        F of each phase and end member (eV/unit of it), by its elements in any order, each shape
+        (temperatures,).
+    temperatures
+        K, rising, four or more.
+
+    Returns
+    -------
+    sequence
+        Pairs (T, decomposition stable above T), the first one at the lowest temperature. A
+        decomposition may come back.
+
+    Raises
+    ------
+    ValueError
+        If nothing competes, a free energy is missing, or shapes disagree.
+    """
+    t = np.asarray(temperatures, dtype=float)
+    if not decomps or t.ndim != 1 or len(t) < 4 or (np.diff(t) <= 0).any():
+        msg = f"decompositions and four rising temperatures or more are needed, got {t.tolist()}"
+        raise ValueError(msg)
+    table = {frozenset(k): np.asarray(v, dtype=float) for k, v in free_energies.items()}
+    needed = {frozenset(p) for d in decomps for p in d.phases}
+    needed |= {frozenset([e]) for phase in needed for e in phase}
+    if missing := sorted("-".join(sorted(p)) for p in needed if p not in table):
+        msg = f"no vibrational free energy of {', '.join(missing)}"
+        raise ValueError(msg)
+    if wrong := [sorted(k) for k, v in table.items() if v.shape != t.shape]:
+        msg = f"free energies of {wrong[0]} need shape {t.shape}, as the temperatures"
+        raise ValueError(msg)
+    curves = [CubicSpline(t, d.gibbs(t) + _mixing(d, table)) for d in decomps]
+    values = np.array([curve(t) for curve in curves])
+    order = sorted(range(len(decomps)), key=lambda i: -decomps[i].entropy)  # of equals, most mixed
+    stable = [order[k] for k in values[order].argmin(axis=0)]
+    sequence = [(float(t[0]), decomps[stable[0]])]
+    for k in np.flatnonzero(np.diff(stable)):
+        low, high = stable[k], stable[k + 1]
+
+        def difference(x: float, low: int = low, high: int = high) -> float:
+            return float(curves[low](x) - curves[high](x))
+
+        at = t[k] if difference(t[k]) == 0 else brentq(difference, t[k], t[k + 1], xtol=1e-9)
+        sequence.append((float(at), decomps[high]))
+    return sequence
+
+
+def _mixing(
+    decomposition: Decomposition, table: Mapping[frozenset[str], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the vibrational free energy against the end members (eV/unit of the whole)."""
+    n = sum(len(p) for p in decomposition.phases)
+    phases = sum(len(p) / n * table[frozenset(p)] for p in decomposition.phases)
+    ends = sum(table[frozenset([e])] / n for p in decomposition.phases for e in p)
+    return np.asarray(phases - ends)

@@ -1,0 +1,1 @@
+"""Structures of a set, their labels, and what labels cost."""

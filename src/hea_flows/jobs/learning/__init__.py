@@ -1,0 +1,1 @@
+"""Datasets, test sets, training, benchmarks and committees."""

@@ -1,0 +1,199 @@
+"""Benchmark: a model's total and mixing energies against the reference's, test set by test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any, Literal
+
+import numpy as np
+from jobflow import JobConfig, Maker, job
+
+from hea_flows.alloy.errors import mae, mae_by_group, mae_interval
+from hea_flows.config import BenchmarkSpec
+from hea_flows.jobs.identity import found_again, identity
+from hea_flows.jobs.learning.evaluation import Evaluation
+from hea_flows.jobs.learning.train import local_model
+from hea_flows.potentials.base import family
+from hea_flows.provenance import provenance
+from hea_flows.schemas import (
+    BenchmarkDoc,
+    BenchmarkTable,
+    DatasetDoc,
+    ErrorSummary,
+    ModelSpec,
+    ParityPoint,
+    TestSetDoc,
+    TrainingDoc,
+)
+
+_END_POINTS = {
+    "fixed": "end points of the primitive cell, at the reference's relaxed geometry",
+    "relaxed": "end points of the primitive cell, each relaxed by its own method",
+}
+
+
+@dataclass
+class BenchmarkMaker(Maker):
+    """Compare a foundation or a trained model with the labels of test sets.
+
+    *Fixed*: the last reference frame of each structure, and the end points at the reference's
+    relaxed geometry. *Relaxed*: structures whose reference relaxation converged, relaxed by the
+    model from the reference's first geometry, and end points relaxed by the model too; all of them
+    together, and those that fail are named with their reason. A structure of several test sets is
+    evaluated once.
+
+    Parameters
+    ----------
+    name
+        Job name.
+    benchmark
+        What is compared.
+    seed
+        Seed of the bootstrap.
+    title
+        The campaign's name of a foundation; a trained model has its own.
+    reuse
+        Whether a benchmark that is in the store already is taken: the same model file, labels and
+        settings.
+    """
+
+    name: str = "benchmark"
+    benchmark: BenchmarkSpec = field(default_factory=BenchmarkSpec)
+    seed: int = 0
+    title: str = ""
+    reuse: bool = True
+
+    @job(output_schema=BenchmarkDoc, config=JobConfig(expose_store=True))
+    def make(
+        self,
+        test_sets: list[TestSetDoc],
+        foundation: ModelSpec | None = None,
+        training: TrainingDoc | None = None,
+        dataset: DatasetDoc | None = None,
+    ) -> BenchmarkDoc:
+        """Benchmark a foundation as it is, or the model of a fine-tuning document.
+
+        Parameters
+        ----------
+        test_sets
+            What it is compared with; all were labelled with the same settings.
+        foundation
+            A model by name or file.
+        finetune, dataset
+            A trained model, and what it was trained on: structures that both hold are told.
+
+        Raises
+        ------
+        ValueError
+            Without a model or test sets, or for test sets of different settings.
+        """
+        if (training is None) == (foundation is None) or not test_sets:
+            msg = "a benchmark needs test sets and a foundation model or a fine-tuning document"
+            raise ValueError(msg)
+        if len({d.settings_id for d in test_sets}) > 1:
+            ids = ", ".join(f"{d.name}: {d.settings_id} ({d.engine})" for d in test_sets)
+            msg = f"test sets of different settings are never compared in one benchmark; got {ids}"
+            raise ValueError(msg)
+        if training is not None:
+            model, title = local_model(training), training.name
+        else:
+            assert foundation is not None
+            model = family(foundation.family).resolve(foundation)
+            title = self.title or model.label
+        trained = set(dataset.n_frames) if dataset else set()
+        key = identity(
+            model=[model.family, model.sha256, model.dtype],
+            offsets=training.offsets if training else None,
+            test_sets=[[d.name, d.members, d.checksum, d.relaxed] for d in test_sets],
+            trained=sorted(trained),
+            benchmark=self.benchmark,
+            seed=self.seed,
+        )
+        sources = provenance("torch", test_sets=test_sets, training=training, dataset=dataset)
+        if self.reuse and (known := found_again(BenchmarkDoc, "benchmark", key)):
+            own = provenance(test_sets=test_sets, training=training, dataset=dataset, reused=known)
+            return known.model_copy(update=own | {"versions": known.versions, "name": title})
+        run = Evaluation(model, test_sets, training.offsets if training else None, trained)
+        fixed = run.fixed()
+        relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
+        role: Literal["foundation", "fine-tuned", "from scratch"] = "foundation"
+        if training is not None:
+            role = "fine-tuned" if training.parent else "from scratch"
+        return BenchmarkDoc(
+            **sources,
+            name=title,
+            identity=key,
+            model=model.model_copy(update={"path": None}) if training else model,
+            role=role,
+            seed=training.settings.seed if training else None,
+            engine=test_sets[0].engine,
+            settings_id=test_sets[0].settings_id,
+            offsets=run.offsets,
+            offsets_from="training frames" if training else "end points",
+            test_sets={d.name: d.checksum for d in test_sets},
+            tables=[
+                table
+                for d in test_sets
+                for table in (
+                    self._table(d, fixed, "fixed", {}, run.new_frames(d)),
+                    self._table(d, relaxed, "relaxed", failed) if d.relaxed else None,
+                )
+                if table is not None
+            ],
+            fixed=fixed,
+            relaxed=relaxed,
+            failed=failed,
+            bootstrap_seed=self.seed,
+        )
+
+    def _table(
+        self,
+        test_set: TestSetDoc,
+        points: list[ParityPoint],
+        geometry: Literal["fixed", "relaxed"],
+        failed: dict[str, str],
+        new_frames: ErrorSummary | None = None,
+    ) -> BenchmarkTable | None:
+        chosen = [p for p in points if p.test_set == test_set.name and p.n_components > 1]
+        n_failed = len(failed.keys() & set(test_set.members))
+        if not chosen and not n_failed:
+            return None
+        common: dict[str, Any] = {
+            "test_set": test_set.name,
+            "geometry": geometry,
+            "n_failed": n_failed,
+            "reference": _END_POINTS[geometry],
+            "new_frames": new_frames,
+        }
+        if not chosen:
+            return BenchmarkTable(
+                **common,
+                n=0,
+                n_trained=0,
+                total_mae_mev=nan,
+                mixing_mae_mev=nan,
+                mixing_mae_interval_mev=(nan, nan),
+                new_mixing_mae_mev=None,
+                by_components={},
+            )
+        model = [p.model_mixing_mev for p in chosen]
+        reference = [p.reference_mixing_mev for p in chosen]
+        interval = mae_interval(model, reference, np.random.default_rng(self.seed))
+        groups = mae_by_group(model, reference, [str(p.n_components) for p in chosen])
+        total = mae([p.model_energy for p in chosen], [p.reference_energy for p in chosen])
+        new = [p for p in chosen if not p.trained]
+        return BenchmarkTable(
+            **common,
+            n=len(chosen),
+            n_trained=len(chosen) - len(new),
+            total_mae_mev=1e3 * total,
+            mixing_mae_mev=interval.mae,
+            mixing_mae_interval_mev=(interval.low, interval.high),
+            new_mixing_mae_mev=mae(
+                [p.model_mixing_mev for p in new], [p.reference_mixing_mev for p in new]
+            )
+            if new
+            else None,
+            by_components={str(k): v for k, v in sorted(groups.items(), key=str)},
+        )

@@ -1,0 +1,96 @@
+"""Committee: models that differ in their seed, and whether their spread predicts the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jobflow import Maker, job
+
+from hea_flows.alloy.errors import Committee, alarm, reliability, scale_factor, spread_and_error
+from hea_flows.provenance import provenance
+from hea_flows.results.report.committees import members_on
+from hea_flows.results.report.inputs import Geometry
+from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, CommitteeTable
+
+
+@dataclass
+class CommitteeMaker(Maker):
+    """Compare the spread of models of several seeds with the error of their mean.
+
+    Parameters
+    ----------
+    name
+        Job name.
+    seed
+        Seed of the bootstraps.
+    alarm_mev
+        Error (meV/unit) that the spread is asked to find.
+    """
+
+    name: str = "committee"
+    seed: int = 0
+    alarm_mev: float = 5.0
+
+    @job(output_schema=CommitteeDoc)
+    def make(self, benchmarks: list[BenchmarkDoc | None]) -> CommitteeDoc:
+        """Judge the committee of benchmarks of one model, one per seed; None where a job failed.
+
+        Raises
+        ------
+        ValueError
+            For fewer than two benchmarks, or benchmarks of different test sets.
+        """
+        members = [b for b in benchmarks if b is not None]
+        if len(members) < 2:
+            msg = f"a committee needs the benchmarks of two seeds at least, got {len(members)}"
+            raise ValueError(msg)
+        first = members[0]
+        if any(b.test_sets != first.test_sets for b in members):
+            msg = f"the models of {first.name} were compared with different test sets"
+            raise ValueError(msg)
+        geometries: tuple[Geometry, ...] = ("fixed", "relaxed")
+        return CommitteeDoc(
+            **provenance(benchmarks=members),
+            name=first.name,
+            seeds=[b.seed for b in members if b.seed is not None],
+            engine=first.engine,
+            settings_id=first.settings_id,
+            alarm_mev=self.alarm_mev,
+            bootstrap_seed=self.seed,
+            tables=[
+                self._table(found, test_set, geometry)
+                for geometry in geometries
+                for test_set in first.test_sets
+                if (found := members_on(members, test_set, geometry)) is not None
+            ],
+        )
+
+    def _table(self, found: Committee, test_set: str, geometry: Geometry) -> CommitteeTable:
+        rng = np.random.default_rng(self.seed)
+        error = np.abs(found.error)
+        wanted = error > self.alarm_mev
+        told: dict[str, Any] = {}
+        if found.spread.all() and len(error) > 2 and np.ptp(found.spread) and np.ptp(error):
+            linked, scale = spread_and_error(found, rng), scale_factor(found, rng)
+            judged = reliability(found)
+            told = {
+                "spearman": linked.spearman,
+                "spearman_interval": linked.spearman_interval,
+                "scale": scale.value,
+                "scale_interval": (scale.low, scale.high),
+                "miscalibration_area": judged.area,
+                "too_sure": judged.excess,
+            }
+            if 0 < wanted.sum() < len(wanted):
+                told["alarm_auc"] = alarm(found.spread, wanted, rng).auc
+        return CommitteeTable(
+            test_set=test_set,
+            geometry=geometry,
+            n=len(error),
+            n_dropped=found.n_dropped,
+            mixing_mae_mev=float(error.mean()),
+            spread_mev=float(np.sqrt((found.spread**2).mean())),
+            **told,
+        )

@@ -1,0 +1,110 @@
+"""Dataset: labels become frames and splits that share one settings id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+from jobflow import Maker, job
+
+from hea_flows.alloy.errors import default_fractions, split_frames
+from hea_flows.config import DatasetSpec
+from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
+from hea_flows.provenance import provenance
+from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructuresDoc
+
+
+@dataclass
+class DatasetMaker(Maker):
+    """Collect labels into one dataset to train on.
+
+    Parameters
+    ----------
+    name
+        Job name.
+    dataset
+        Fractions, and whether frames or whole structures are split.
+    seed
+        Seed of the split.
+    """
+
+    name: str = "dataset"
+    dataset: DatasetSpec = field(default_factory=DatasetSpec)
+    seed: int = 0
+
+    @job(data=["trajectories"], output_schema=DatasetDoc)
+    def make(
+        self,
+        alloy: AlloySpec,
+        labels: list[list[LabelDoc | None]],
+        structures: list[StructuresDoc] | None = None,
+    ) -> DatasetDoc:
+        """Collect label documents, listed by set.
+
+        Parameters
+        ----------
+        alloy
+            The host.
+        labels
+            Labels; None where a job left none.
+        structures
+            The sets to train on; default whatever is labelled.
+
+        Raises
+        ------
+        ValueError
+            If settings are mixed, an end point has no label, nothing can be trained on, or more
+            labels are missing than the campaign allows.
+        """
+        found = collect(labels, structures)
+        excluded, used = found.excluded, found.labels
+        if self.dataset.max_missing is not None and len(excluded) > self.dataset.max_missing:
+            msg = (
+                f"{len(excluded)} structures have no label, dataset.max_missing allows "
+                f"{self.dataset.max_missing}; first: {next(iter(excluded.values()))}"
+            )
+            raise ValueError(msg)
+        if not used:
+            msg = "no structure of the training sets has a label; nothing to train on"
+            raise ValueError(msg)
+        first = require_one_rule(used)
+        n_frames = {key: label.n_frames for key, label in used.items()}
+        fractions = self.dataset.fractions or default_fractions(sum(n_frames.values()))
+        train, test, validation = split_frames(
+            [key for key, n in n_frames.items() for _ in range(n)],
+            np.random.default_rng(self.seed),
+            fractions=fractions,
+            by=self.dataset.split_by,
+        )
+        return DatasetDoc(
+            **provenance(labels=list(used.values()), structures=structures),
+            alloy=alloy,
+            settings_id=first.settings_id,
+            settings=first.settings,
+            seed=self.seed,
+            split_by=self.dataset.split_by,
+            fractions=fractions,
+            n_structures=len(used),
+            n_frames=n_frames,
+            train=train,
+            test=test,
+            validation=validation,
+            end_points=end_points(alloy, used),
+            excluded=excluded,
+            trajectories={k: v.trajectory for k, v in used.items() if v.trajectory is not None},
+            labels={k: v.uuid for k, v in used.items()},
+            structures={k: v.structure for k, v in used.items()},
+            converged={k: v.state == "converged" for k, v in used.items()},
+            checksum=labels_checksum(used),
+        )
+
+
+def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:
+    """Return the frames of one split, with results attached."""
+    frames = {
+        key: t.to_frames(structure_id=key, settings_id=dataset.settings_id)
+        for key, t in dataset.trajectories.items()
+    }
+    refs = dataset.frames
+    return [frames[refs[i].structure_id][refs[i].step] for i in split]

@@ -1,0 +1,215 @@
+"""A sampler that survives: its state on disk, its time limits, what it tells while it runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hea_flows.alloy.sampling import Sampler, effective_samples
+from hea_flows.runtime.atomic_files import atomic_write, clear_partial
+from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
+from hea_flows.schemas import LadderRecord
+
+#: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
+STATE_FILE = "sampling.npz"
+
+_ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 1"
+#: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
+EVERY, RATIO = 30.0, 20.0
+#: Steps from which on a number of effective samples means something.
+_FEW = 8
+
+
+@dataclass
+class SamplingRun:
+    """A sampler and its state in a folder.
+
+    A run that is killed goes on from the last state on disk, and ends with the chains of one that
+    was not: the state holds the generators too, and steps after it are done again alike.
+
+    Parameters
+    ----------
+    sampler
+        Sampler that has not begun.
+    folder
+        Folder of this run.
+    identity
+        What the run depends on; the state of another run is refused.
+    reference
+        Called once, before the first step: energies that averages are compared with. They are
+        part of the state.
+    tell
+        Called with one line about the progress after every write.
+    ladder
+        Where the sampler's temperatures come from, if a pilot run chose them. It is part of the
+        state; see `stored_ladder`.
+    """
+
+    sampler: Sampler
+    folder: Path
+    identity: str
+    reference: Callable[[], NDArray[np.float64]]
+    tell: Callable[[str], None] = print
+    #: Seconds that all steps so far took, those before an interruption included.
+    seconds: float = 0.0
+    ladder: LadderRecord | None = None
+    #: What `reference` returned.
+    references: NDArray[np.float64] | None = None
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+
+    @property
+    def path(self) -> Path:
+        """The file with the state."""
+        return self.folder / STATE_FILE
+
+    def resume(self) -> None:
+        """Go back to the last state on disk, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another run.
+        """
+        clear_partial(self.path)
+        if not self.path.exists():
+            return
+        about = _about(self.path, self.identity)
+        state = read_state(self.path)
+        del state[_ABOUT]
+        self.references = state.pop(_REFERENCES, None)
+        self.sampler.restore(state)
+        self.seconds = float(about["seconds"])
+
+    def advance(self, max_hours: float | None = None) -> bool:
+        """Take steps until the end; return False if `max_hours` were over before.
+
+        Raises
+        ------
+        OutOfTimeError
+            If the batch job ends before another step would; the state is on disk.
+        """
+        if self.ladder is not None and not self.path.exists():
+            self._write()
+        begun = time.monotonic()
+        if self.references is None:
+            self.references = self.reference()
+            self.seconds += time.monotonic() - begun
+            self._write()
+        written, pause = begun, EVERY
+        while not self.sampler.finished:
+            self._check_time()
+            clock = time.monotonic()
+            self.sampler.advance()
+            now = time.monotonic()
+            self._recent.append(now - clock)
+            self.seconds += now - clock
+            over = max_hours is not None and now - begun > 3600 * max_hours
+            if over or now - written > pause or self.sampler.finished:
+                self._write()
+                written = time.monotonic()
+                pause = max(EVERY, RATIO * (written - now))
+            if over:
+                break
+        return self.sampler.finished
+
+    def _check_time(self) -> None:
+        left = seconds_left()
+        usual = statistics.median(self._recent) if self._recent else 0.0
+        if too_late(left, usual):
+            if self._recent:
+                self._write()
+            msg = (
+                f"{left:.0f} s are left and a step takes {usual:.0f} s; the next job goes on after "
+                f"step {self.sampler.step}"
+            )
+            raise OutOfTimeError(msg)
+
+    def _write(self) -> None:
+        about: dict[str, Any] = {
+            "format": _FORMAT,
+            "identity": self.identity,
+            "seconds": self.seconds,
+        }
+        if self.ladder is not None:
+            about["ladder"] = self.ladder.model_dump()
+        more = {_ABOUT: np.array(json.dumps(about))}
+        if self.references is not None:
+            more[_REFERENCES] = self.references
+        write_state(self.path, self.sampler.state() | more)
+        self.tell(self.progress())
+
+    def progress(self) -> str:
+        """Return one line: steps, trials, acceptance, effective samples, time left."""
+        sampler = self.sampler
+        done = f"step {sampler.step} of {sampler.total}"
+        left = (sampler.total - sampler.step) * (statistics.median(self._recent or [0.0]))
+        told = f", {timedelta(seconds=round(left))} left" if left else ""
+        if sampler.step < sampler.settings.burn_in + _FEW:
+            return f"{done}, burn-in{told}"
+        chains = sampler.chains()
+        by_temperature: dict[float, float] = {}
+        for c in chains:
+            known = by_temperature.get(c.temperature, 0.0)
+            by_temperature[c.temperature] = known + effective_samples(c.energies)
+        trials = sum(c.trials for c in chains)
+        acceptance = statistics.fmean(c.acceptance for c in chains)
+        return (
+            f"{done}, {trials} trials, {100 * acceptance:.0f} % of steps accepted, at least "
+            f"{min(by_temperature.values()):.0f} effective samples per temperature{told}"
+        )
+
+
+def stored_ladder(folder: Path, identity: str) -> LadderRecord | None:
+    """Return the ladder of a run whose state is on disk; None if there is no state.
+
+    Raises
+    ------
+    ValueError
+        If it is the state of another run.
+    """
+    path = folder / STATE_FILE
+    found = _about(path, identity).get("ladder") if path.exists() else None
+    return None if found is None else LadderRecord.model_validate(found)
+
+
+def _about(path: Path, identity: str) -> dict[str, Any]:
+    """Read what a state belongs to."""
+    with np.load(path, allow_pickle=False) as arrays:
+        about: dict[str, Any] = json.loads(str(arrays[_ABOUT]))
+    if (about.get("format"), about.get("identity")) != (_FORMAT, identity):
+        msg = f"{path} belongs to a run of another model or settings; remove it first"
+        raise ValueError(msg)
+    return about
+
+
+def write_state(path: Path, state: dict[str, NDArray[Any]]) -> None:
+    """Write arrays at once or not at all.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects.
+    """
+    if objects := sorted(name for name, array in state.items() if array.dtype.hasobject):
+        msg = f"a state holds numbers and texts only; {', '.join(objects)} are Python objects"
+        raise ValueError(msg)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **state)
+    atomic_write(path, buffer.getvalue())
+
+
+def read_state(path: Path) -> dict[str, NDArray[Any]]:
+    """Read what `write_state` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

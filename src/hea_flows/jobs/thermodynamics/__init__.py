@@ -1,0 +1,1 @@
+"""Decomposition free energies, random structures, vibrations and DEED with a trained model."""

@@ -1,0 +1,1 @@
+"""MACE: foundations, fine-tuning methods, models from scratch."""

@@ -1,0 +1,115 @@
+"""Fine-tuning methods of MACE: frozen parts, low-rank additions, two heads with replay.
+
+Each is prepared here and is MACE's own; the trainer knows parameters that learn and frames that
+count. What a run ends with is a plain MACE with one head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hea_flows.potentials.mace import modules
+from hea_flows.schemas import Frozen, LoRA, Replay, TrainingSettings
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from hea_flows.potentials.mace.family import MACEPotential
+
+#: Heads of a training with replay; ``atoms.info["head"]`` names a frame's, as in MACE.
+TARGET, REPLAY = "target", "replay"
+METHODS = frozenset(
+    {"all", "frozen embedding", "frozen interactions", "frozen products", "lora", "replay"}
+)
+#: In the order in which MACE's ``--freeze`` takes them (1, 5, 6).
+_PARTS = {"embedding": "node_embedding", "interactions": "interactions", "products": "products"}
+
+
+def prepare(potential: MACEPotential, settings: TrainingSettings) -> None:
+    """Change a parent so that the trainer trains it by the method of the settings."""
+    method = settings.method
+    if isinstance(method, Frozen):
+        _freeze(potential.module, method)
+    elif isinstance(method, LoRA):
+        _add_low_rank(potential.module, method, settings.seed)
+        potential.plain = _merged
+    elif isinstance(method, Replay):
+        shapes = {name: value.shape for name, value in potential.module.state_dict().items()}
+        module = _two_heads(potential.module, potential.config)
+        potential.module = module.to(dtype=potential.dtype, device=potential.device)
+        potential.heads = (TARGET, REPLAY)
+        potential.plain = partial(_target_head, shapes)
+
+
+def of_replay(frames: Sequence[Atoms]) -> list[Atoms]:
+    """Return copies of frames, with their results, that belong to the replay head."""
+    copies = []
+    for frame in frames:
+        copy = frame.copy()
+        copy.calc = frame.calc
+        copy.info["head"] = REPLAY
+        copies.append(copy)
+    return copies
+
+
+def _freeze(module: Any, method: Frozen) -> None:  # noqa: ANN401
+    for part, attribute in _PARTS.items():
+        getattr(module, attribute).requires_grad_(requires_grad=False)
+        if part == method.through:
+            return
+
+
+def _add_low_rank(module: Any, method: LoRA, seed: int) -> None:  # noqa: ANN401
+    """Wrap the linear layers; the additions are zero until they are trained."""
+    with modules.defaults(torch.float64), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        modules.inject_lora(module, rank=method.rank, alpha=method.alpha)
+
+
+def _merged(module: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the weights of the module without wrappers, the additions added."""
+    state = {
+        name.replace(".base.", "."): value
+        for name, value in module.state_dict().items()
+        if ".lora_" not in name
+    }
+    with torch.no_grad():
+        for name, layer in module.named_modules():
+            if isinstance(layer, modules.LoRAO3Linear):
+                state[f"{name}.weight"] = layer.compute_merged_weight()
+            elif isinstance(layer, modules.LoRADenseLinear | modules.LoRAFCLayer):
+                added = layer.scaling * layer.compute_delta()
+                state[f"{name}.weight"] = layer.base.weight + added
+    return state
+
+
+def _two_heads(module: Any, config: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return the module with its head twice: both say what the one said."""
+
+    def twice(key: str) -> Any:  # noqa: ANN401
+        return np.vstack([np.ravel(config[key])] * 2)
+
+    double = modules.build(
+        config
+        | {"atomic_energies": twice("atomic_energies"), "heads": [TARGET, REPLAY]}
+        | {k: twice(k).ravel() for k in ("atomic_inter_scale", "atomic_inter_shift")}
+    )
+    return modules.load_foundations_elements(
+        double,
+        module.double(),
+        modules.AtomicNumberTable([int(z) for z in config["atomic_numbers"]]),
+        load_readout=True,
+        max_L=max(modules.o3.Irreps(config["hidden_irreps"]).ls),
+    )
+
+
+def _target_head(shapes: dict[str, Any], trained: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the weights of the target head alone, in the shapes of the parent."""
+    with modules.defaults(next(trained.parameters()).dtype):
+        state = modules.remove_pt_head(trained, TARGET).state_dict()
+    return {name: state[name].reshape(shape) for name, shape in shapes.items()}

@@ -1,0 +1,170 @@
+"""NequIP and Allegro: models that nequip's own programs trained, packaged or compiled.
+
+pip cannot install nequip beside mace-torch (e3nn): it has an environment and workers of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from nequip.integrations.ase import NequIPCalculator
+
+from hea_flows.potentials import checkpoints, torch_family
+from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
+
+_COMPILED, _PACKAGED = (".nequip.pth", ".nequip.pt2"), ".nequip.zip"
+
+
+@dataclass(frozen=True)
+class NequIPFamily:
+    """Models of the NequIP framework, NequIP's and Allegro's: to evaluate, not to train.
+
+    Their precision is their own: the ``dtype`` of a `ModelSpec` is not used.
+    """
+
+    name: str = field(default="nequip", init=False)
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        """Return `spec` with the checksum of its file, after comparing it."""
+        return spec.model_copy(update={"sha256": checkpoints.verify(_path(spec), spec.sha256)})
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
+        """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³).
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            Without a checksum, which these files need since they bring code along, or with
+            another one; or if the file is not what its name says.
+        """
+        path = _path(spec)
+        raw = checkpoints.read_bytes(path, spec.sha256)
+        if spec.sha256 is None:
+            msg = (
+                f"{path} may run code: give its sha256 in the model spec if you trust where it "
+                "comes from"
+            )
+            raise ModelFileError(msg)
+        ending = next((e for e in (*_COMPILED, _PACKAGED) if path.name.endswith(e)), None)
+        if ending is None:
+            msg = f"{path} is no NequIP model: its name must end with {', '.join(_COMPILED)} or "
+            raise ModelFileError(msg + _PACKAGED)
+        build: Any = NequIPCalculator
+        saved, compiled = build._from_saved_model, build.from_compiled_model  # noqa: SLF001
+        load = compiled if ending in _COMPILED else saved
+        with tempfile.TemporaryDirectory() as folder:  # what was compared is what is loaded
+            copy = Path(folder) / f"model{ending}"
+            copy.write_bytes(raw)
+            try:
+                with _their_default():
+                    theirs = load(copy, device=device)
+            except Exception as error:  # noqa: BLE001  # whatever code it brings along may raise
+                msg = f"{path} could not be loaded: {checkpoints.first_line(error)}"
+                raise ModelFileError(msg) from None
+        return _Periodic(theirs)
+
+    def evaluate(
+        self,
+        spec: ModelSpec,
+        atoms_list: Sequence[Atoms],
+        *,
+        batch_size: int = 16,
+        device: str = "cpu",
+    ) -> list[Prediction]:
+        """Predict structures, one after the other."""
+        calculator: Any = self.calculator(spec, device)
+        told = []
+        for structure in atoms_list:
+            atoms = structure.copy()
+            atoms.calc = calculator
+            told.append(
+                Prediction(
+                    float(atoms.get_potential_energy()),
+                    np.asarray(atoms.get_forces(), dtype=np.float64),
+                    np.asarray(atoms.get_stress(), dtype=np.float64),
+                )
+            )
+        return told
+
+    def train(
+        self,
+        parent: ModelSpec | None,
+        train: Sequence[Atoms],
+        validation: Sequence[Atoms],
+        test: Sequence[Atoms],
+        settings: TrainingSettings,
+        directory: Path,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        *,
+        device: str = "cpu",
+    ) -> TrainingResult:
+        """Refuse: packaged and compiled models cannot be trained here.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        msg = (
+            "models of the family 'nequip' are trained by nequip-train, not here: export the "
+            "dataset (hea-flows export dataset), train, and give the packaged model's path"
+        )
+        raise ValueError(msg)
+
+
+class _Periodic(Calculator):
+    """NequIP's calculator, for layers as they are elsewhere; see `torch_family.periodic`."""
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
+
+    def __init__(self, theirs: Any) -> None:  # noqa: ANN401
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.theirs = theirs
+        self.cutoff = max(float(t.r_max) for t in theirs.transforms if hasattr(t, "r_max"))
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = (),
+    ) -> None:
+        """Compute everything; called by ASE."""
+        super().calculate(  # type: ignore[no-untyped-call]
+            atoms, list(properties), list(system_changes)
+        )
+        whole = torch_family.periodic(cast("Atoms", self.atoms), self.cutoff)
+        with torch.enable_grad(), _their_default():
+            self.theirs.calculate(whole, ["energy", "forces", "stress"])
+        self.results = {key: self.theirs.results[key] for key in self.implemented_properties}
+        self.results["energy"] = self.results["free_energy"] = float(self.results["energy"])
+
+
+@contextmanager
+def _their_default() -> Iterator[None]:
+    """Let float64 be torch's default, as nequip wants it, for as long as nequip runs only."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _path(spec: ModelSpec) -> Path:
+    if spec.path is None:
+        msg = f"unknown NequIP model {spec.name!r}; accepted: no names, give a path"
+        raise ValueError(msg)
+    return Path(spec.path)

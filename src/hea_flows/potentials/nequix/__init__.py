@@ -1,0 +1,1 @@
+"""Nequix, read into a torch module of our own."""

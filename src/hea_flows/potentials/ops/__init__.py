@@ -1,0 +1,1 @@
+"""Torch operations that several families share."""

@@ -1,0 +1,270 @@
+"""Many small relaxations at once: every structure takes ASE's path, all share the model's calls.
+
+torch-sim 0.3.0, its last version for Python 3.11, has no cell mask (c could not be kept), no BFGS
+and no CHGNet. So the optimizer is ASE's own, one per structure, on forces evaluated together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.optimize import BFGS
+from ase.stress import voigt_6_to_full_3x3_stress
+from ase.utils.abc import Optimizable
+from numpy.typing import NDArray
+from scipy.linalg import expm
+
+from hea_flows.alloy.lattice import cell_filter
+from hea_flows.potentials.base import Prediction, family
+from hea_flows.schemas import ModelSpec
+
+Evaluate = Callable[[Sequence[Atoms]], list[Prediction]]
+
+#: Farthest an atom may move against the others in the unstrained cell (Å), and most the cell may
+#: be stretched or squeezed: beyond, it is another structure, or none.
+MAX_SHIFT = 2.0
+MAX_STRETCH = 1.5
+
+#: What a model or an optimizer raises over one bad structure.
+_FAILURES = (ValueError, ArithmeticError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """How the relaxation of one structure ended.
+
+    Parameters
+    ----------
+    atoms
+        The last geometry that was evaluated, with its energy, forces and stress; the geometry to
+        evaluate, without any, where the evaluation failed.
+    converged
+        Whether forces and cell gradients are below the threshold.
+    steps
+        Moves that were made.
+    reason
+        Why it did not converge; empty if it did.
+    """
+
+    atoms: Atoms
+    converged: bool
+    steps: int
+    reason: str = ""
+
+
+def relax_many(
+    evaluate: Evaluate,
+    atoms_list: Sequence[Atoms],
+    *,
+    fmax: float = 0.02,
+    max_steps: int = 100,
+    on_step: Callable[[int, Atoms], None] | None = None,
+) -> list[Relaxed]:
+    """Relax many structures, each as `hea_flows.alloy.lattice.relaxation.relax` would.
+
+    One call of `evaluate` per move holds every structure that is still moving. A structure that
+    fails (one the model cannot evaluate, numbers that are not finite, atoms that fly apart) ends
+    alone, with its reason.
+
+    Parameters
+    ----------
+    evaluate
+        Predicts structures in their order, for example `evaluator`.
+    atoms_list
+        Start geometries, periodic in x and y (c is kept) or bulk; they stay as they are.
+    fmax
+        Largest force (eV/Å), and largest cell gradient in the same unit, at convergence.
+    max_steps
+        Largest number of moves of each structure.
+    on_step
+        Called with the index and the atoms after each evaluation, the first geometry included.
+
+    Returns
+    -------
+    list of Relaxed
+        In the order of `atoms_list`.
+    """
+    runs = [_Run(index, atoms.copy()) for index, atoms in enumerate(atoms_list)]
+    moving = runs
+    while moving:
+        told = _evaluate_each(evaluate, [run.atoms for run in moving])
+        for run, outcome in zip(moving, told, strict=True):
+            if isinstance(outcome, str):
+                run.end(outcome)
+                continue
+            run.geometry.take(outcome)
+            if on_step is not None:
+                on_step(run.index, run.atoms)
+            run.advance(fmax, max_steps)
+        moving = [run for run in moving if run.result is None]
+    return [run.result for run in runs if run.result is not None]
+
+
+def evaluator(spec: ModelSpec, *, device: str = "cpu", max_atoms: int | None = None) -> Evaluate:
+    """Return a function that predicts structures in batches.
+
+    A family of torch potentials loads its model once; of any other family, `Family.evaluate` is
+    called each time.
+
+    Parameters
+    ----------
+    spec
+        The model.
+    device
+        Where it runs.
+    max_atoms
+        Most atoms in a batch of several structures; it bounds the memory. By default 128 on a
+        CPU, where larger batches leave its caches and are slower, and 2048 elsewhere.
+    """
+    limit = max_atoms or (128 if device == "cpu" else 2048)
+    chosen = family(spec.family)
+    potential = getattr(chosen.calculator(spec, device), "potential", None)
+    if potential is None:
+        return lambda atoms_list: chosen.evaluate(spec, atoms_list, device=device)
+    from hea_flows.potentials.torch_family import evaluate  # loads torch
+
+    def predict(atoms_list: Sequence[Atoms]) -> list[Prediction]:
+        return [
+            prediction
+            for part in _parts(atoms_list, limit)
+            for prediction in evaluate(potential, part, len(part))
+        ]
+
+    return predict
+
+
+def _parts(atoms_list: Sequence[Atoms], max_atoms: int) -> Iterator[list[Atoms]]:
+    """Yield runs of structures of at most so many atoms, or of one structure."""
+    part: list[Atoms] = []
+    for atoms in atoms_list:
+        if part and sum(map(len, part)) + len(atoms) > max_atoms:
+            yield part
+            part = []
+        part.append(atoms)
+    if part:
+        yield part
+
+
+def _evaluate_each(evaluate: Evaluate, atoms_list: Sequence[Atoms]) -> list[Prediction | str]:
+    """Predict structures; those that cannot be predicted are found by halving the batch."""
+    try:
+        return list(evaluate(atoms_list))
+    except _FAILURES as error:
+        if len(atoms_list) == 1:
+            return [str(error)]
+    half = len(atoms_list) // 2
+    return [
+        *_evaluate_each(evaluate, atoms_list[:half]),
+        *_evaluate_each(evaluate, atoms_list[half:]),
+    ]
+
+
+class _Geometry(Optimizable):
+    """What ASE's optimizer sees of one structure: `FrechetCellFilter`, made cheap.
+
+    The coordinates are the positions in the unstrained cell, and the logarithm of the strained
+    cell times the number of atoms. ASE asks for the logarithm back from the cell, and for its
+    nine derivatives one by one; here it is kept, and they are one adjoint derivative.
+    """
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.atoms = atoms
+        self.mask = cell_filter(atoms).mask
+        self.cell = atoms.cell.array.copy()
+        self.start = np.concatenate([atoms.positions, np.zeros((3, 3))])
+        self.x = self.start.copy()
+        self.strained = np.eye(3)
+        self.gradient = np.zeros(self.x.size)
+
+    def ndofs(self) -> int:
+        return self.x.size
+
+    def get_x(self) -> NDArray[np.float64]:
+        return self.x.ravel().copy()
+
+    def get_gradient(self) -> NDArray[np.float64]:
+        return self.gradient
+
+    def get_value(self) -> float:
+        return float(self.atoms.calc.results["energy"])
+
+    def iterimages(self) -> Iterator[Atoms]:
+        yield self.atoms
+
+    def set_x(self, x: NDArray[np.float64]) -> None:
+        new = x.reshape(-1, 3)
+        _check_together(new - self.start)
+        n = len(self.atoms)
+        self.x = new.copy()
+        self.strained = np.eye(3) + (expm(new[n:] / n) - np.eye(3)).T * self.mask
+        self.atoms.set_cell(self.cell @ self.strained)
+        self.atoms.set_positions(new[:n] @ self.strained)
+
+    def take(self, told: Prediction) -> None:
+        """Give the atoms their energy, forces and stress, and compute the gradient."""
+        self.atoms.calc = SinglePointCalculator(
+            self.atoms,
+            energy=told.energy,
+            free_energy=told.energy,
+            forces=told.forces,
+            stress=told.stress,
+        )
+        n = len(self.atoms)
+        virial = voigt_6_to_full_3x3_stress(told.stress) * -self.atoms.cell.volume * self.mask
+        pair = np.zeros((6, 6))  # its exponential holds the derivative along the upper right block
+        pair[:3, :3] = pair[3:, 3:] = self.x[n:].T / n
+        pair[:3, 3:] = virial @ np.linalg.inv(self.strained)
+        forces = [told.forces @ self.strained.T, expm(pair)[:3, 3:] / n]
+        self.gradient = -np.concatenate(forces).ravel()
+
+
+class _Run:
+    """The relaxation of one structure."""
+
+    def __init__(self, index: int, atoms: Atoms) -> None:
+        self.index, self.atoms = index, atoms
+        self.geometry = _Geometry(atoms)
+        self.optimizer = BFGS(self.geometry, alpha=30.0, logfile=None)  # type: ignore[arg-type]
+        self.steps = 0
+        self.result: Relaxed | None = None
+
+    def end(self, reason: str = "") -> None:
+        """Write down how it ended."""
+        self.result = Relaxed(self.atoms, converged=not reason, steps=self.steps, reason=reason)
+
+    def advance(self, fmax: float, max_steps: int) -> None:
+        """Make the next move, or end."""
+        results = self.atoms.calc.results
+        odd = [k for k in ("energy", "forces", "stress") if not np.all(np.isfinite(results[k]))]
+        if odd:
+            value = results[odd[0]] if odd[0] == "energy" else "not finite"
+            self.end(f"{self.atoms.get_chemical_formula()}: the {odd[0]} became {value}")
+        elif self.geometry.converged(self.geometry.gradient, fmax):
+            self.end()
+        elif self.steps >= max_steps:
+            self.end(f"fmax above {fmax} eV/Å after {max_steps} moves")
+        else:
+            try:
+                with np.errstate(all="ignore"):
+                    self.optimizer.step()
+            except (ArithmeticError, np.linalg.LinAlgError) as error:
+                self.end(f"{self.atoms.get_chemical_formula()}: {error}")
+            else:
+                self.steps += 1
+
+
+def _check_together(change: NDArray[np.float64]) -> None:
+    """Refuse a geometry that left its start behind; the last three rows are its cell's."""
+    n = len(change) - 3
+    shift = np.linalg.norm(change[:n] - change[:n].mean(axis=0), axis=1).max()
+    if not shift < MAX_SHIFT:
+        msg = f"it flew apart: an atom moves by {shift:.2f} Å, the limit is {MAX_SHIFT} Å"
+        raise ArithmeticError(msg)
+    stretch = np.exp(np.linalg.norm(change[n:] / n, 2))
+    if not stretch < MAX_STRETCH:
+        msg = f"its cell is strained by a factor of {stretch:.2f}, the limit is {MAX_STRETCH}"
+        raise ArithmeticError(msg)

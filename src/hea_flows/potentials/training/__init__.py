@@ -1,0 +1,1 @@
+"""One trainer for all torch potentials: data, loss, schedule, methods."""

@@ -1,0 +1,107 @@
+"""Which family trains by which method, and the frames of a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from hea_flows.runtime.frames import read_frames
+from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
+
+#: What a family has that lists nothing in an attribute `methods`.
+ONLY_ALL = frozenset({"all"})
+
+
+def check(engine: object, parent: ModelSpec | None, settings: TrainingSettings) -> None:
+    """Refuse a method that a family does not have, or that has no parent to start from.
+
+    Parameters
+    ----------
+    engine
+        A model family; its attribute `methods` lists `label`s of `hea_flows.schemas.methods`.
+    parent
+        What is fine-tuned; None from scratch.
+    settings
+        How it is trained.
+
+    Raises
+    ------
+    ValueError
+        In one line that says what is accepted.
+    """
+    method = settings.method.label
+    methods: Collection[str] = getattr(engine, "methods", ONLY_ALL)
+    name = getattr(engine, "name", type(engine).__name__)
+    if method not in methods:
+        msg = f"{name} has no training method {method!r}; accepted: {', '.join(sorted(methods))}"
+        raise ValueError(msg)
+    if method != "all" and parent is None:
+        msg = f"training method {method!r} needs a parent; from scratch all weights are trained"
+        raise ValueError(msg)
+
+
+def resolve(settings: TrainingSettings) -> TrainingSettings:
+    """Return settings that name the checksum of the replay file, after comparing it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not the promised one.
+    """
+    method = settings.method
+    if not isinstance(method, Replay):
+        return settings
+    sha256 = _verify(method)
+    known = method.model_copy(update={"sha256": sha256})
+    return settings.model_copy(update={"method": known})
+
+
+def recorded(settings: TrainingSettings) -> dict[str, Any]:
+    """Return what of the settings decides how a run ends: no threads, no place of a file."""
+    return settings.model_dump(exclude={"threads": True, "method": {"file"}})
+
+
+def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
+    """Return the frames of a replay, in the order of the file.
+
+    Parameters
+    ----------
+    method
+        File, how many frames, seed.
+    numbers
+        Atomic numbers that the parent knows; frames with others are not drawn.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not the promised one, or holds too few frames.
+    """
+    _verify(method)
+    known = set(numbers)
+    frames = [f for f in read_frames(Path(method.file)) if set(f.numbers.tolist()) <= known]
+    if len(frames) < method.frames:
+        msg = (
+            f"{method.file} holds {len(frames)} frames of elements that the parent knows; "
+            f"{method.frames} were asked for"
+        )
+        raise ValueError(msg)
+    rng = np.random.default_rng(method.seed)
+    chosen = sorted(rng.choice(len(frames), method.frames, replace=False).tolist())
+    return [frames[i] for i in chosen]
+
+
+def _verify(method: Replay) -> str:
+    from hea_flows.potentials import checkpoints  # torch, which a campaign's flow does not need
+
+    if not Path(method.file).is_file():
+        msg = f"no replay file at {method.file}"
+        raise FileNotFoundError(msg)
+    return checkpoints.verify(method.file, method.sha256)

@@ -1,0 +1,49 @@
+"""What every document says of itself: the job that wrote it, its campaign, versions, sources."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from jobflow import CURRENT_JOB
+
+from hea_flows.schemas import Document
+
+_PACKAGES = ("hea-flows", "jobflow", "numpy", "ase", "icet")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python, the packages every document names, and `packages`."""
+    found = {"python": platform.python_version()}
+    for package in (*_PACKAGES, *packages):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance(*packages: str, **sources: Document | Sequence[Document] | None) -> dict[str, Any]:
+    """Return the fields of `Document` that a job fills in.
+
+    Parameters
+    ----------
+    packages
+        Further packages whose versions matter to this result.
+    sources
+        Role to the document, or documents, this one is made from.
+    """
+    job = CURRENT_JOB.job
+    links: dict[str, list[str]] = {}
+    for role, given in sources.items():
+        documents = [given] if isinstance(given, Document) or given is None else given
+        if uuids := [d.uuid for d in documents if d is not None]:
+            links[role] = uuids
+    return {
+        "uuid": job.uuid if job else "",
+        "campaign": job.metadata.get("campaign") if job else None,
+        "versions": versions(*packages),
+        "sources": links,
+    }

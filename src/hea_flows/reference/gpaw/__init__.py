@@ -1,0 +1,1 @@
+"""GPAW, the open-source plane-wave PBE engine."""

@@ -1,0 +1,104 @@
+"""The rule of GPAW labels, and the calculator that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hea_flows.alloy.lattice import KMesh, Ordering, folded_mesh
+from hea_flows.runtime.frames import settings_id
+
+
+@dataclass(frozen=True)
+class GPAWRule:
+    """The rule that makes two GPAW labels comparable; its hash is the settings id.
+
+    Parameters
+    ----------
+    cutoff
+        Plane-wave cutoff (eV).
+    xc
+        Exchange-correlation functional.
+    mesh
+        Γ-centred k-points of the *primitive* cell; supercells fold it.
+    smearing
+        Fermi-Dirac width (eV).
+    moments
+        Start moments (μB); a structure that holds one of these elements is spin-polarised.
+    energy_convergence, density_convergence
+        SCF thresholds (eV and electrons, per valence electron).
+    """
+
+    cutoff: float = 400.0
+    xc: str = "PBE"
+    mesh: tuple[int, int, int] = (12, 12, 1)
+    smearing: float = 0.05
+    moments: Mapping[str, float] = field(default_factory=lambda: {"V": 1.0})
+    energy_convergence: float = 1e-5
+    density_convergence: float = 1e-5
+
+    def __post_init__(self) -> None:
+        """Take the list that JSON makes of a tuple."""
+        object.__setattr__(self, "mesh", tuple(self.mesh))
+
+    def as_rule(self) -> dict[str, Any]:
+        """Return the whole rule, code and setups included.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If GPAW or its setups are not installed.
+        """
+        rule = asdict(self) | {"moments": dict(self.moments), "mesh": list(self.mesh)}
+        return {
+            "code": "gpaw",
+            "version": _version("gpaw"),
+            "setups": f"gpaw-data {_version('gpaw-data')}",
+            "mode": "pw",
+            "energy": "extrapolated to zero smearing",
+            "forces": "of the free energy",
+            "k_points": "primitive mesh folded exactly, else as dense",
+        } | rule
+
+    @property
+    def id(self) -> str:
+        """Settings id, the hash of the rule."""
+        return settings_id(self.as_rule())
+
+    def spin_polarised(self, ordering: Ordering) -> bool:
+        """Return whether a structure is computed with spin."""
+        return any(element in self.moments for element in ordering.components)
+
+    def start_moments(self, ordering: Ordering) -> dict[str, float]:
+        """Return the start moment of each element that has one (μB); none without spin."""
+        return dict(self.moments) if self.spin_polarised(ordering) else {}
+
+    def k_points(self, ordering: Ordering) -> KMesh:
+        """Return the k-points of a structure."""
+        return folded_mesh(self.mesh, ordering.supercell, ordering.alloy.primitive().cell.array)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        msg = f"{package} is not installed; install hea-flows[gpaw] (see docs/gpaw.md)"
+        raise ModuleNotFoundError(msg) from None
+
+
+def calculator(ordering: Ordering, rule: GPAWRule, log: Path) -> Any:  # noqa: ANN401
+    """Return a fresh GPAW calculator for one ordering under a rule."""
+    from gpaw import GPAW, PW, FermiDirac
+
+    return GPAW(
+        mode=PW(rule.cutoff),
+        xc=rule.xc,
+        kpts=rule.k_points(ordering).points,
+        occupations=FermiDirac(rule.smearing),
+        convergence={"energy": rule.energy_convergence, "density": rule.density_convergence},
+        spinpol=rule.spin_polarised(ordering),
+        txt=str(log),
+    )

@@ -1,0 +1,1 @@
+"""VASP, with Materials Project's settings, through atomate2 and custodian."""

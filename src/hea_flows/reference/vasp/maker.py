@@ -1,0 +1,241 @@
+"""VASP through atomate2 and custodian: Materials Project's settings, c fixed, resumable."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os.path import expandvars
+from pathlib import Path
+from typing import Any, Self
+
+from atomate2 import SETTINGS as ATOMATE2
+from atomate2.vasp.jobs.base import BaseVaspMaker
+from atomate2.vasp.jobs.mp import MPGGARelaxMaker
+from jobflow import CURRENT_JOB, Maker, Response, job
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+from pymatgen.io.vasp.inputs import PotcarSingle
+from pymatgen.io.vasp.sets import VaspInputSet
+
+from hea_flows.alloy.lattice import Ordering
+from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
+from hea_flows.reference.scratch import locked
+from hea_flows.reference.vasp.potcars import judged_once
+from hea_flows.reference.vasp.run import Task, label
+from hea_flows.reference.vasp.settings import as_rule, input_set, kpoints, potcar_symbols, rule_id
+from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
+from hea_flows.settings import get_settings
+
+_STATIC = {"NSW": 0, "IBRION": -1}
+_CELL_TAGS = {
+    "LATTICE_CONSTRAINTS": [True, True, False],
+    "IOPTCELL": "1 1 0 1 1 0 0 0 0",
+}
+
+
+def _relax_maker() -> BaseVaspMaker:
+    return MPGGARelaxMaker(name="vasp", input_set_generator=input_set())  # type: ignore[arg-type]
+
+
+@dataclass
+class VaspMaker(Maker):
+    """Label a structure with VASP.
+
+    It is composed of one of atomate2's Makers, so that atomate2's powerups
+    (`update_user_incar_settings`, `update_custodian_handlers`, ...) work on it, on the jobs it
+    makes and on whole flows. What they change in the physics makes another settings id.
+
+    Attempts are kept in the scratch folder of the machine's settings, by settings id and structure:
+    a job that was killed, or asked for again, goes on from the last whole ionic step.
+
+    Parameters
+    ----------
+    name
+        Job name.
+    calculation
+        ``relax`` (atoms and in-plane cell, every ionic step a frame) or ``static``.
+    vasp
+        atomate2's Maker; its input set holds everything but structure, k-points and what keeps c.
+    mesh
+        Γ-centred k-points of the primitive cell; supercells fold it. ``user_kpoints_settings`` of
+        the input set win.
+    passes
+        Relaxations in a row. Each has a basis made for the cell that it starts from, so that the
+        second removes the error of a basis that is fixed while the cell changes.
+    """
+
+    name: str = "vasp"
+    calculation: Calculation = "relax"
+    vasp: BaseVaspMaker = field(default_factory=_relax_maker)
+    mesh: tuple[int, int, int] = (12, 12, 1)
+    passes: int = 2
+
+    def __post_init__(self) -> None:
+        """Take the list that JSON and YAML make of a tuple."""
+        self.mesh = (self.mesh[0], self.mesh[1], self.mesh[2])
+
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        calculation: Calculation = "relax",
+        incar: Mapping[str, Any] | None = None,
+        mesh: tuple[int, int, int] = (12, 12, 1),
+        potcar_functional: str = "PBE",
+        potcars: Mapping[str, str] | None = None,
+        passes: int = 2,
+        run_vasp: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return the Maker that the options of a campaign file describe.
+
+        Parameters
+        ----------
+        calculation, mesh, passes
+            Fields of the Maker.
+        incar, potcar_functional, potcars
+            See `hea_flows.reference.vasp.settings.input_set`.
+        run_vasp
+            Keyword arguments of `atomate2.vasp.run.run_vasp`, for example ``max_errors``.
+        """
+        generator: Any = input_set(
+            incar=incar, potcar_functional=potcar_functional, potcars=potcars
+        )
+        vasp = MPGGARelaxMaker(
+            name="vasp", input_set_generator=generator, run_vasp_kwargs=dict(run_vasp or {})
+        )
+        return cls(calculation=calculation, vasp=vasp, mesh=mesh, passes=passes)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the Maker as every job does, but not the tables of its input set: none changes."""
+        for name in ("config_dict", "_config_dict"):
+            table = vars(self._inputs).get(name)
+            memo[id(table)] = table
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        vars(new).update(copy.deepcopy(vars(self), memo))
+        return new
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the Maker as a job carries it.
+
+        A table that the class of the input set gives to every instance is left out: it would be
+        most of each job, and pymatgen does not read it back.
+        """
+        found: dict[str, Any] = super().as_dict()
+        if hasattr(self._inputs, "CONFIG"):
+            found["vasp"]["input_set_generator"].pop("config_dict", None)
+        return found
+
+    @property
+    def _inputs(self) -> VaspInputSet:
+        inputs: VaspInputSet = self.vasp.input_set_generator
+        return inputs
+
+    def check(self, alloy: AlloySpec) -> None:
+        """Raise `ValueError` if it is not settled which POTCARs to take."""
+        host = alloy.to_alloy()
+        potcar_symbols(self._inputs, [*host.elements, *([host.anion] if host.anion else [])])
+
+    @job(data=LABEL_DATA, output_schema=LabelDoc)
+    def make(
+        self,
+        structure: StructureEntry,
+        alloy: AlloySpec,
+        source: Document | None = None,
+        start: Structure | None = None,
+        prev_dir: str | Path | None = None,
+    ) -> LabelDoc | Response[Any]:
+        """Label one structure; see `hea_flows.reference.base.ReferenceEngine`.
+
+        Parameters
+        ----------
+        structure, alloy, source, start
+            As there.
+        prev_dir
+            Folder of an earlier calculation to start from, as atomate2 takes it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If this machine has no VASP command or a POTCAR is missing: a fault of the machine,
+            which fails the job (to be run again) rather than the label.
+        """
+        ordering = structure.to_ordering(alloy.to_alloy())
+        with judged_once():
+            _require_vasp(self.vasp, self._inputs, ordering)
+        atoms = ordering.to_atoms() if start is None else AseAtomsAdaptor.get_atoms(start)
+        atoms.pbc = ordering.alloy.pbc
+        relaxes = self.calculation == "relax"
+        folder = get_settings().scratch_dir / rule_id(self._inputs, self.mesh)
+        task = Task(
+            maker=self.maker_for(ordering),
+            atoms=atoms,
+            passes=self.passes if relaxes else 0,
+            folder=folder / structure.structure_id / self.calculation,
+            prev_dir=prev_dir,
+            job=CURRENT_JOB.job.uuid if CURRENT_JOB.job else "",
+        )
+
+        def compute() -> Labelled:
+            with locked(task.folder), judged_once():
+                return label(task)
+
+        try:
+            return label_document(
+                compute,
+                structure=structure,
+                alloy=alloy,
+                engine="vasp",
+                rule=as_rule(self._inputs, self.mesh),
+                calculation=self.calculation,
+                source=source,
+                packages=("atomate2", "custodian", "pymatgen-core", "emmet-core"),
+            )
+        except OutOfTimeError:
+            again: Any = self.make(structure, alloy, source, start, prev_dir)
+            current: Any = CURRENT_JOB.job
+            again.config.manager_config = dict(current.config.manager_config)
+            # jobflow would append to a name that has been appended to.
+            again.name_updates, current.name_updates = current.name_updates, []
+            return Response(replace=again)
+
+    def maker_for(self, ordering: Ordering) -> BaseVaspMaker:
+        """Return atomate2's Maker for one ordering: its mesh, and what keeps c or the atoms."""
+        maker = copy.deepcopy(self.vasp)
+        inputs: Any = maker.input_set_generator
+        if not inputs.user_kpoints_settings:
+            inputs.user_kpoints_settings = kpoints(ordering, self.mesh)
+        own: dict[str, Any] = dict(_STATIC) if self.calculation == "static" else {}
+        if ordering.alloy.host.layer:
+            tag = get_settings().vasp_cell_tag
+            own[tag] = _CELL_TAGS[tag]
+        inputs.user_incar_settings = own | dict(inputs.user_incar_settings)
+        return maker
+
+
+def _require_vasp(maker: BaseVaspMaker, inputs: VaspInputSet, ordering: Ordering) -> None:
+    """Raise `FileNotFoundError` if this machine cannot run VASP."""
+    command = expandvars(maker.run_vasp_kwargs.get("vasp_cmd") or ATOMATE2.VASP_CMD)
+    program = next(iter(shlex.split(command)), "")
+    if shutil.which(program) is None:
+        msg = (
+            f"VASP's command {command!r} is not found on this machine; set VASP_CMD in "
+            "~/.atomate2.yaml (or ATOMATE2_VASP_CMD), or give this worker other categories"
+        )
+        raise FileNotFoundError(msg)
+    elements = [*ordering.components, *([ordering.alloy.anion] if ordering.alloy.anion else [])]
+    for element, symbol in potcar_symbols(inputs, elements).items():
+        functional = as_rule(inputs, (1, 1, 1))["potcar_functional"]
+        try:
+            PotcarSingle.from_symbol_and_functional(symbol, functional)
+        except (OSError, ValueError) as error:
+            said = " ".join(str(error).split())
+            msg = (
+                f"no POTCAR {symbol} ({functional}) for {element}: {said} Set PMG_VASP_PSP_DIR "
+                "in ~/.config/.pmgrc.yaml to the folder that `pmg config -p` made"
+            )
+            raise FileNotFoundError(msg) from None

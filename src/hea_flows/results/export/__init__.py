@@ -1,0 +1,1 @@
+"""Datasets, archives and chains as files that other programs read."""

@@ -1,0 +1,93 @@
+"""Stored Monte Carlo chains as mchammer's data containers, which its tools analyse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase.units import kB
+from mchammer import DataContainer
+
+from hea_flows.alloy.lattice import Ordering, correlation_matrix, pair_labels
+from hea_flows.schemas import ChainRecord, ChainSeries, MonteCarloDoc
+
+
+def data_container(doc: MonteCarloDoc, chain: ChainRecord, series: ChainSeries) -> DataContainer:
+    """Return one chain of a document.
+
+    A record per step, at its number of trials since the burn-in: ``potential`` (eV per cell, the
+    model's own energy), ``acceptance_ratio`` (of all steps) and the order parameters, ``CV A-B``
+    for nearest neighbours and ``CV A-B shell 2``, …. The first and last record have the
+    decoration, which ``get("trajectory")`` returns.
+
+    Parameters
+    ----------
+    doc, chain
+        The document, and one of its chains.
+    series
+        The document's `series`, read.
+    """
+    host, row = doc.alloy.to_alloy(), doc.chains.index(chain)
+    first, last = (
+        Ordering(host, doc.supercell, tuple(species)).to_atoms(doc.lattice_constant)
+        for species in (chain.initial_species, chain.final_species)
+    )
+    symbols = first.get_chemical_symbols()
+    parameters = {
+        "n_atoms": len(first),
+        **{f"n_atoms_{s}": symbols.count(s) for s in dict.fromkeys(symbols)},
+        "temperature": chain.temperature,
+        "boltzmann_constant": kB,
+    }
+    metadata = {
+        "ensemble_name": "CanonicalEnsemble",
+        "model": doc.model.label,
+        "mode": doc.mode,
+        "method": doc.settings.method,
+        "run": chain.run,
+        "seed": doc.seed,
+        "averages_from_mctrial": chain.averaged_from * chain.block,
+        "document": doc.uuid,
+    }
+    container = DataContainer(first, parameters, metadata)
+    columns = {"potential": series.energies[row] * doc.n_sites}
+    n = len(doc.alloy.elements)
+    upper = np.triu_indices(n)
+    for shell in doc.settings.shells:
+        values = correlation_matrix(series.matrices(shell, n)[row])[:, upper[0], upper[1]]
+        tail = "" if shell == 1 else f" shell {shell}"
+        for label, column in zip(pair_labels(doc.alloy.elements), values.T, strict=True):
+            columns[f"CV {label}{tail}"] = column
+    steps = len(series.energies[row])
+    for step in range(steps):
+        record: dict[str, float | list[int]] = {k: float(v[step]) for k, v in columns.items()}
+        record["acceptance_ratio"] = chain.acceptance
+        if step in {0, steps - 1}:
+            record["occupations"] = (first if step == 0 else last).numbers.tolist()
+        container.append(step * chain.block, record)
+    return container
+
+
+def export_chains(doc: MonteCarloDoc, folder: Path) -> list[Path]:
+    """Write every chain of a document as ``T400-run0.dc`` and return the files.
+
+    Parameters
+    ----------
+    doc
+        The document, loaded.
+    folder
+        Made if it is not there.
+
+    Raises
+    ------
+    ValueError
+        If the series was not loaded.
+    """
+    series = ChainSeries.from_file(doc.series)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for chain in doc.chains:
+        path = folder / f"T{chain.temperature:g}-run{chain.run}.dc"
+        data_container(doc, chain, series).write(str(path))
+        files.append(path)
+    return files

@@ -1,0 +1,1 @@
+"""The report's page: its inputs, tables and figures."""

@@ -1,0 +1,230 @@
+"""The convex hull of labelled mixing energies: its table, and the figure of its binaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hea_flows.alloy.thermodynamics import Hull, convex_hull, count_matrix, mixing_energies
+from hea_flows.results.report.style import (
+    REFERENCE,
+    TUNED,
+    new_figure,
+    plain,
+    say_empty,
+    styled,
+    subscripts,
+)
+from hea_flows.results.report.tables import Table, number
+from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc
+
+Calculation = Literal["relax", "static"]
+_WORDS: dict[Calculation, str] = {
+    "relax": "relaxed, end members too",
+    "static": "at fixed geometry, end members too",
+}
+
+
+@dataclass(frozen=True)
+class LabelledHull:
+    """Labels of one host, one reference and one kind of calculation, and their hull.
+
+    Parameters
+    ----------
+    labels
+        The entries: usable labels, end members included.
+    elements
+        Elements that have an end member, in the order of the hull's columns.
+    hull
+        Of their mixing energies (eV/unit).
+    left_out
+        Structure id to why a label of this kind is no entry.
+    """
+
+    labels: list[LabelDoc]
+    elements: tuple[str, ...]
+    hull: Hull
+    left_out: dict[str, str]
+
+    @property
+    def reference(self) -> str:
+        """What the energies are."""
+        first = self.labels[0]
+        return (
+            f"{first.engine}, settings {first.settings_id}; {_WORDS[first.calculation]}; mixing "
+            "energies count from the end members of the primitive cell"
+        )
+
+
+def labelled_hull(
+    labels: Sequence[LabelDoc],
+    structures: Sequence[StructuresDoc],
+    *,
+    settings_id: str | None = None,
+    calculation: Calculation = "relax",
+) -> LabelledHull:
+    """Return the hull of labels, newest label of each structure.
+
+    Parameters
+    ----------
+    labels
+        Label documents, oldest first; of one campaign, or of the whole store.
+    structures
+        The sets that they are of, which tell the host.
+    settings_id
+        The settings to take where there are several.
+    calculation
+        Relaxed and static energies are never compared, so it is the one or the other.
+
+    Raises
+    ------
+    ValueError
+        If there is no such label, settings or hosts are mixed, or an end member is missing.
+    """
+    pool = [d for d in labels if d.calculation == calculation and d.energy is not None]
+    found = sorted({f"{d.settings_id} ({d.engine})" for d in pool})
+    if settings_id is not None:
+        pool = [d for d in pool if d.settings_id == settings_id]
+    if not pool:
+        kind = f"{calculation} label" + (f" of settings {settings_id}" if settings_id else "")
+        msg = f"no {kind} with an energy; settings there are: {', '.join(found) or 'none'}"
+        raise ValueError(msg)
+    if len({d.settings_id for d in pool}) > 1:
+        msg = f"labels of different settings never share a hull; found {', '.join(found)}: name one"
+        raise ValueError(msg)
+    _require_one_host(pool, structures)
+    newest = {d.structure.structure_id: d for d in pool}
+    left_out = {k: why for k, d in newest.items() if (why := _unusable(d))}
+    used = [d for k, d in newest.items() if k not in left_out]
+    pure = {d.structure.species[0]: d for d in used if len(d.structure.species) == 1}
+    present = dict.fromkeys(e for d in used for e in d.structure.counts)
+    if missing := [e for e in present if e not in pure]:
+        msg = (
+            f"no usable {calculation} label of the end member of {', '.join(missing)}; mixing "
+            "energies need all of them, label 1(1) too"
+        )
+        raise ValueError(msg)
+    counts = [d.structure.counts for d in used]
+    energies = [_energy(d) for d in used]
+    mixing = mixing_energies(energies, counts, {e: _energy(d) for e, d in pure.items()})
+    order = list(dict.fromkeys([*(e for d in structures for e in d.alloy.elements), *present]))
+    elements = tuple(sorted(present, key=order.index))
+    return LabelledHull(
+        used, elements, convex_hull(count_matrix(counts, elements), mixing), left_out
+    )
+
+
+def _energy(label: LabelDoc) -> float:
+    assert label.energy is not None  # the pool holds no others
+    return label.energy
+
+
+def _unusable(label: LabelDoc) -> str | None:
+    if label.state != "converged":
+        return label.reason or label.state
+    return f"it left its phase: {'; '.join(label.flags)}" if label.flags else None
+
+
+def _require_one_host(pool: Sequence[LabelDoc], structures: Sequence[StructuresDoc]) -> None:
+    """Make sure that all labels are of one prototype and anion; ids differ between hosts."""
+    ids = {d.structure.structure_id for d in pool}
+    hosts = {
+        _host(doc.alloy) for doc in structures if any(e.structure_id in ids for e in doc.structures)
+    }
+    if len(hosts) > 1:
+        names = ", ".join(sorted(hosts))
+        msg = f"labels of different hosts never share a hull; found {names}: name one's campaign"
+        raise ValueError(msg)
+
+
+def _host(alloy: AlloySpec) -> str:
+    return f"{alloy.prototype} with {alloy.anion}" if alloy.anion else alloy.prototype
+
+
+def hull_table(found: LabelledHull, *, all_entries: bool = False) -> Table:
+    """Return the entries on the hull, or all of them, each with what it decomposes to.
+
+    Parameters
+    ----------
+    found
+        The hull.
+    all_entries
+        Also those above it, by their distance.
+    """
+    vertices, above = set(found.hull.vertices), found.hull.above
+    chosen = [i for i in range(len(found.labels)) if all_entries or i in vertices]
+    rows = []
+    for i in sorted(chosen, key=lambda i: (above[i], len(found.labels[i].structure.counts))):
+        entry = found.labels[i].structure
+        rest = "" if i in vertices else _mixture(found, i)
+        rows.append(
+            [
+                subscripts(entry.formula),
+                entry.structure_id,
+                number(1e3 * found.hull.energies[i]),
+                number(1e3 * above[i]),
+                rest,
+            ]
+        )
+    return Table(
+        f"{len(vertices)} of {len(found.labels)} labelled structures are on the convex hull. "
+        f"Energies: {found.reference}."
+        + (
+            f" Left out, not converged or not in their phase: {len(found.left_out)}."
+            if found.left_out
+            else ""
+        ),
+        ["structure", "id", "mixing energy (meV/unit)", "above hull (meV/unit)", "decomposes to"],
+        rows,
+        {0, 1, 4},
+    )
+
+
+def _mixture(found: LabelledHull, i: int) -> str:
+    parts = []
+    for phase in found.hull.decomposition(found.hull.fractions[i]):
+        assert phase.entry is not None  # every end member is an entry
+        formula = subscripts(found.labels[phase.entry].structure.formula)
+        parts.append(f"{phase.amount:.3f} {formula}")
+    return " + ".join(parts)
+
+
+@styled
+def binary_hulls(found: LabelledHull) -> Figure:
+    """Draw mixing energy against composition and the hull of every pair of elements."""
+    counts = [d.structure.counts for d in found.labels]
+    pairs = [p for p in combinations(found.elements, 2) if any(set(c) == set(p) for c in counts)]
+    columns = min(4, len(pairs)) or 1
+    lines = max(1, -(-len(pairs) // columns))
+    figure = new_figure(max(4.5, 2.7 * columns), 0.9 + 2.5 * lines, f"Energies: {found.reference}.")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    if not pairs:
+        say_empty(panels[0, 0], "no binary structures")
+        return figure
+    for axes, pair in zip(panels.flat, pairs, strict=False):
+        _binary(axes, found, pair)
+    for axes in panels.flat[len(pairs) :]:
+        axes.set_axis_off()
+    figure.supylabel("mixing energy (meV/unit)", fontsize=9.5)
+    return figure
+
+
+def _binary(axes: Axes, found: LabelledHull, pair: tuple[str, str]) -> None:
+    own = [i for i, d in enumerate(found.labels) if set(d.structure.counts) <= set(pair)]
+    columns = [found.elements.index(e) for e in pair]
+    x = found.hull.fractions[own][:, columns]
+    energies = found.hull.energies[own]
+    alone = convex_hull(x, energies)
+    corners = sorted(alone.vertices, key=lambda i: float(x[i, 1]))
+    axes.axhline(0, color="#888888", lw=0.8)
+    axes.plot(x[:, 1], 1e3 * energies, "o", ms=4, color=REFERENCE, alpha=0.5, mew=0)
+    axes.plot(x[corners, 1], 1e3 * energies[corners], "-o", ms=5.5, color=TUNED)
+    axes.set(xlim=(-0.04, 1.04), xlabel=plain(f"fraction of {pair[1]}"))
+    axes.set_title(f"{pair[0]}–{pair[1]}", fontsize=9, fontweight="normal", pad=3)
+    axes.set_xticks(np.linspace(0, 1, 3), ["0", "½", "1"])

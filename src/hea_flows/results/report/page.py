@@ -1,0 +1,284 @@
+"""One self-contained HTML page of everything a campaign found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from hea_flows.results.report.figures import learning_curve, mixing_by_composition, parity
+from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
+from hea_flows.results.report.inputs import (
+    Geometry,
+    ReportInputs,
+    headline_geometry,
+    headline_thermodynamics,
+    summary,
+)
+from hea_flows.results.report.order_tables import order_tables, separation_words, shell_name
+from hea_flows.results.report.phase_figures import gibbs_energy, order_parameters, random_energies
+from hea_flows.results.report.phase_tables import thermodynamics_tables
+from hea_flows.results.report.study_pictures import is_study, study_figures
+from hea_flows.results.report.style import anion_tail, data_uri
+from hea_flows.results.report.tables import (
+    Table,
+    benchmark_table,
+    committee_table,
+    number,
+    problem_table,
+    provenance_tables,
+    training_table,
+)
+from hea_flows.schemas import GrowthDoc, MonteCarloDoc
+
+
+@dataclass(frozen=True)
+class Card:
+    """A headline number."""
+
+    title: str
+    value: str
+    unit: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its caption and the words for those who cannot see it."""
+
+    uri: str
+    alt: str
+    caption: str
+
+
+@dataclass
+class Section:
+    """A heading of the page and what stands under it."""
+
+    id: str
+    title: str
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    text: str = ""
+
+
+def reference_name(inputs: ReportInputs) -> str:
+    """Return the functional of the labels, such as ``PBE``; ``reference`` where unknown."""
+    rules = [d.settings for d in inputs.datasets] + [d.settings for d in inputs.labels]
+    names = {str(r[k]) for r in rules for k in ("xc", "functional") if r.get(k)}
+    return names.pop() if len(names) == 1 else "reference"
+
+
+def cards(inputs: ReportInputs) -> list[Card]:
+    """Return the headline numbers as they stand on top of the page."""
+    s = summary(inputs)
+    before, after = s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]
+    factor = s["mixing_factor"]
+    note = f"no held-out {reference_name(inputs)} labels"
+    if s["mixing_geometry"]:
+        counts = sorted({n for n in (s["mixing_n_before"], s["mixing_n_after"]) if n})
+        note = (
+            f"foundation → fine-tuned, on {' and '.join(map(str, counts))} held-out "
+            f"{reference_name(inputs)} labels, {s['mixing_geometry']}"
+        )
+    if factor is not None:
+        change = "smaller" if factor >= 1 else "larger"
+        note += f"; {number(max(factor, 1 / factor), 1)} times {change}"
+    temperature, mode = s["decomposition_temperature_k"], s["thermodynamics_mode"]
+    stable = "no thermodynamics in this campaign"
+    if mode:
+        stable = f"{mode} energies; the solid solution of all elements is stable above it"
+        if temperature is None:
+            stable = f"{mode} energies; the solid solution is stable at no temperature"
+        if s["decomposition_interval_k"]:
+            low, high = s["decomposition_interval_k"]
+            stable += (
+                f"; 95 % interval {number(low, 0)} to {number(high, 0)} K from a mixing-energy "
+                f"error of {number(s['decomposition_sigma_mev'])} meV/unit"
+            )
+    per_unit = "not defined"
+    if s["deed_per_unit"] is not None:
+        per_unit = f"{number(s['deed_per_unit'], 1)} (eV/unit)⁻¹"
+    random = (
+        (
+            f"{per_unit}; random structures {number(s['random_mean_mev'], 1)} ± "
+            f"{number(s['random_sigma_mev'], 1)} meV/unit, {mode}"
+        )
+        if mode
+        else stable
+    )
+    return [
+        Card("Mixing-energy error", f"{number(before, 1)} → {number(after, 1)}", "meV/unit", note),
+        Card("Decomposition temperature", number(temperature, 0), "K", stable),
+        Card("DEED", number(s["deed_per_atom"], 0), "(eV/atom)⁻¹", random),
+        Card(
+            "Labels",
+            number(s["labels"], 0),
+            "structures",
+            f"{number(s['frames'], 0)} labelled frames; {s['not_converged']} structures not "
+            "converged, failed or missing",
+        ),
+    ]
+
+
+def _accuracy(inputs: ReportInputs, geometry: Geometry) -> Iterator[Picture]:
+    tuned, foundation = inputs.benchmark("fine-tuned"), inputs.benchmark("foundation")
+    s = summary(inputs)
+    errors = (
+        f"mixing-energy MAE on held-out labels {number(s['mixing_mae_before_mev'])} meV/unit "
+        f"before and {number(s['mixing_mae_after_mev'])} meV/unit after fine-tuning"
+    )
+    yield Picture(
+        data_uri(parity(foundation, tuned, geometry)),
+        f"Four parity plots, total and mixing energy of both models; {errors}.",
+        "Parity of total energy (top) and mixing energy (bottom), foundation model (left) and "
+        f"fine-tuned model (right), {geometry}. Held-out structures are in no split of the "
+        "dataset; end points are not shown.",
+    )
+    elements = inputs.alloy.elements if inputs.alloy else ()
+    yield Picture(
+        data_uri(mixing_by_composition(tuned, foundation, elements, geometry)),
+        "Mixing energy of binaries against composition, and of all alloyed structures by number "
+        f"of elements, {geometry}.",
+        "Mixing energy against composition of the binaries (a) and by number of alloyed elements "
+        "(b; white dot: median, bar: quartiles, line: 1.5 times their range, diamonds: beyond), "
+        f"{geometry}.",
+    )
+
+
+def _order_picture(doc: MonteCarloDoc, shell: int) -> Picture:
+    coldest, key = doc.averages[0], str(shell)
+    values = coldest.order_parameters[key]
+    strongest = max(values, key=lambda p: abs(values[p]))
+    return Picture(
+        data_uri(order_parameters(doc, shell)),
+        f"Order parameter of every pair against temperature; strongest at {coldest.temperature:g} "
+        f"K: {strongest} {number(values[strongest], 3)}. Snapshots from above.",
+        f"Order parameters of {shell_name(shell)} ({doc.mode} energies), ± standard error over "
+        f"{doc.settings.runs} run(s) per temperature, and the last decoration of a chain at "
+        "chosen temperatures. Each marker is half one element's colour, half the other's. "
+        f"{separation_words(doc)}",
+    )
+
+
+def _growth(document: GrowthDoc) -> Section:
+    said = growth_verdict(document)
+    curve = Picture(
+        data_uri(growth_curve(document)),
+        f"Error against the number of structures trained on, step by step. {said}",
+        "Error of every step with its 95 % interval (dashes: single seeds); the ring marks the "
+        "recommended step.",
+    )
+    title = "How large the training set has to be"
+    return Section("growth", title, [curve], [growth_table(document)], said)
+
+
+def sections(inputs: ReportInputs) -> list[Section]:
+    """Return the page's sections; those without a document are left out."""
+    parts = []
+    geometry = headline_geometry(inputs)
+    if inputs.benchmarks:
+        section = Section("accuracy", "Accuracy of the models", tables=[benchmark_table(inputs)])
+        if inputs.missing:
+            names = "; ".join(inputs.missing)
+            section.text = f"Without a result: {names}. Why is told under Missing and failed."
+        shown: Geometry = geometry or ("relaxed" if inputs.benchmarks[-1].relaxed else "fixed")
+        section.pictures = list(_accuracy(inputs, shown))
+        parts.append(section)
+    if is_study(inputs):
+        study = Section("study", "Comparison of models")
+        study.pictures = [
+            Picture(data_uri(figure), f"{name}: {caption}", caption)
+            for name, caption, figure in study_figures(inputs)
+        ]
+        if inputs.committees:
+            study.tables = [committee_table(inputs)]
+        parts.append(study)
+    if inputs.growth:
+        parts.append(_growth(inputs.growth[-1]))
+    if inputs.trainings:
+        parts.append(
+            Section(
+                "training",
+                "Training",
+                [
+                    Picture(
+                        data_uri(learning_curve(inputs.trainings)),
+                        "Validation errors of energy and forces against the epoch, logarithmic.",
+                        "Learning curves: root mean square errors of the validation frames; the "
+                        "ring marks the epoch that was kept.",
+                    )
+                ],
+                [training_table(inputs)],
+            )
+        )
+    if inputs.montecarlo:
+        pictures = [
+            _order_picture(doc, shell) for doc in inputs.montecarlo for shell in doc.settings.shells
+        ]
+        parts.append(
+            Section("order", "Order and separation", pictures, order_tables(inputs.montecarlo))
+        )
+    if thermo := headline_thermodynamics(inputs):
+        tail = anion_tail(inputs.alloy)
+        parts.append(
+            Section(
+                "thermodynamics",
+                "Thermodynamics",
+                [
+                    Picture(
+                        data_uri(gibbs_energy(thermo, inputs.alloy)),
+                        "Gibbs energy against temperature; stable with rising temperature: "
+                        + ", ".join(f"{name} from {t:.0f} K" for t, name in thermo.transitions)
+                        + ".",
+                        "Gibbs energy of the solid solution and its stable decompositions "
+                        f"({thermo.mode} energies, relative to the end members); dotted lines mark "
+                        "transitions"
+                        + (
+                            ", the band the 95 % interval of the last one."
+                            if thermo.uncertainty
+                            else "."
+                        ),
+                    ),
+                    Picture(
+                        data_uri(random_energies(thermo)),
+                        f"{len(thermo.random_mixing_mev)} random mixing energies, histogram: mean "
+                        f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
+                        f"Mixing energies of random equimolar structures ({thermo.mode} energies, "
+                        "relative to the end members), with mean, one σ (shaded) and the SQS.",
+                    ),
+                ],
+                thermodynamics_tables(thermo, tail),
+            )
+        )
+    trouble = problem_table(inputs)
+    if not trouble.rows:
+        text = "Nothing is missing, failed or left out."
+        parts.append(Section("problems", "Missing and failed", text=text))
+    else:
+        parts.append(Section("problems", "Missing and failed", tables=[trouble]))
+    parts.append(Section("provenance", "Provenance", tables=provenance_tables(inputs)))
+    return parts
+
+
+def build_page(documents: ReportInputs) -> str:
+    """Return the report as HTML: figures inside, no script, nothing loaded from elsewhere."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = files("hea_flows.results.report").joinpath("page.html").read_text(encoding="utf-8")
+    alloy, campaign = documents.alloy, documents.campaign
+    made = max((d.created_at for d in documents.documents), default=None)
+    about = ""
+    if alloy:
+        about = f"({', '.join(alloy.elements)}){anion_tail(alloy)}, {alloy.prototype}"
+    return environment.from_string(template).render(
+        title=campaign.name if campaign else "hea-flows report",
+        about=about,
+        made=f"{made:%Y-%m-%d %H:%M} UTC" if made else "",
+        cards=cards(documents),
+        sections=sections(documents),
+        campaign=campaign,
+    )

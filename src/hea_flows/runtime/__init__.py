@@ -1,0 +1,1 @@
+"""What running on a machine needs: whole files, locks, time limits, frame files."""

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def atomic_write(path: Path, content: bytes | str, *, private: bool = False) -> None:
+    """Write a file whole or not at all, on disk before it gets its name.
+
+    Several processes may write the same file at once: each writes one of its own beside it, and the
+    last one to finish stays. Readers see an old or a new file, never a part of one.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made.
+    content
+        Text is encoded as UTF-8.
+    private
+        Whether only the owner may read it (mode 0600; a new folder has 0700).
+    """
+    path.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        with os.fdopen(os.open(partial, flags, 0o600 if private else 0o666), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def clear_partial(path: Path) -> None:
+    """Remove what writers of a file left beside it when they were killed; none may be at work."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""Labelled frames (`ase.Atoms` with results) and their exact exchange format."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import lzma
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
+
+from hea_flows.runtime.atomic_files import atomic_write
+
+#: What MACE's default names begin with.
+_PREFIX = "REF_"
+_TOTALS = ("energy", "free_energy", "magmom")
+_COLUMNS = ("forces", "magmoms")
+#: Files are compressed by suffix.
+_COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": partial(gzip.compress, mtime=0),
+    ".xz": lzma.compress,
+}
+
+
+def settings_id(rule: dict[str, Any]) -> str:
+    """Return the id of a settings rule: the hash of its canonical JSON, 12 hex digits.
+
+    Labels may share a dataset exactly if their ids are equal. The *rule* is hashed (mesh density,
+    spin rule), never what it gave for one cell.
+    """
+    text = json.dumps(rule, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def write_frames(
+    path: Path, frames: Iterable[Atoms], *, keys: Literal["ase", "mace"] = "ase"
+) -> None:
+    """Write frames as extended XYZ, every number with all its digits.
+
+    `ase.io.write` keeps eight decimals; here a file read again gives identical arrays. A suffix
+    ``.gz`` or ``.xz`` compresses.
+
+    Parameters
+    ----------
+    path
+        File to write, replaced as a whole.
+    frames
+        Structures with energy, free energy, forces, stress and, if spin-polarised, moments.
+    keys
+        Names of the results: ASE's own (``energy``, ``forces``, ``stress``), or those that MACE
+        reads by default (``REF_energy``, ``REF_forces``, ``REF_stress``). With MACE's a layer is
+        written as periodic in all directions, ``REF_pbc`` telling the truth, because MACE replaces
+        a cell vector without periodicity by one of its own: its volume, and so its stress, would
+        not be the labels'.
+    """
+    prefix = _PREFIX if keys == "mace" else ""
+    raw = "".join(_block(frame, prefix) for frame in frames).encode()
+    atomic_write(path, _COMPRESSORS[path.suffix](raw) if path.suffix in _COMPRESSORS else raw)
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """Read extended XYZ frames with their results, under ASE's or MACE's names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read as extended XYZ.
+    """
+    if not path.is_file():
+        msg = f"no frames file at {path}"
+        raise FileNotFoundError(msg)
+    try:
+        frames = ase.io.read(path, index=":", format="extxyz")
+        return [_with_results(frame) for frame in frames]
+    except Exception as error:
+        msg = f"{path} is not a readable extended XYZ file: {error}"
+        raise ValueError(msg) from error
+
+
+def _with_results(frame: Atoms) -> Atoms:
+    """Take what MACE's names hold as the frame's results."""
+    results = {k: frame.info.pop(_PREFIX + k) for k in _TOTALS if _PREFIX + k in frame.info}
+    results |= {k: frame.arrays.pop(_PREFIX + k) for k in _COLUMNS if _PREFIX + k in frame.arrays}
+    if (stress := frame.info.pop(f"{_PREFIX}stress", None)) is not None:
+        full = np.asarray(stress, dtype=float)
+        results["stress"] = full if full.size == 6 else full.ravel()[[0, 4, 8, 5, 2, 1]]
+    if (pbc := frame.info.pop(f"{_PREFIX}pbc", None)) is not None:
+        frame.pbc = pbc
+    if results:
+        frame.calc = SinglePointCalculator(frame, **results)
+    return frame
+
+
+def _block(frame: Atoms, prefix: str) -> str:
+    results = frame.calc.results if frame.calc else {}
+    columns: list[np.ndarray] = [frame.positions]
+    properties = "species:S:1:pos:R:3"
+    for key in _COLUMNS:
+        if key in results:
+            values = np.asarray(results[key], dtype=float).reshape(len(frame), -1)
+            columns.append(values)
+            properties += f":{prefix}{key}:R:{values.shape[1]}"
+    header: dict[str, Any] = {
+        "Lattice": " ".join(repr(float(x)) for x in frame.cell.array.ravel()),
+        "Properties": properties,
+    }
+    plain = str | int | float | bool | np.bool_ | np.integer
+    header |= {k: _info(v) for k, v in frame.info.items() if isinstance(v, plain)}
+    header |= {prefix + k: float(results[k]) for k in _TOTALS if k in results}
+    if "stress" in results:
+        xx, yy, zz, yz, xz, xy = (float(x) for x in results["stress"])
+        stress = (xx, xy, xz, xy, yy, yz, xz, yz, zz)
+        header[f"{prefix}stress"] = " ".join(repr(x) for x in stress)
+    pbc = " ".join("T" if p else "F" for p in frame.pbc)
+    if prefix and not all(frame.pbc):
+        header[f"{prefix}pbc"], pbc = pbc, "T T T"
+    header["pbc"] = pbc
+    table = np.hstack(columns)
+    rows = (
+        f"{symbol} " + " ".join(repr(float(x)) for x in row)
+        for symbol, row in zip(frame.get_chemical_symbols(), table, strict=True)
+    )
+    return f"{len(frame)}\n{key_val_dict_to_str(header)}\n" + "\n".join(rows) + "\n"
+
+
+def _info(value: Any) -> Any:  # noqa: ANN401
+    """Return what ASE reads as the same value: the text 12345e67 as text, for instance."""
+    if isinstance(value, str):
+        read = key_val_str_to_dict(key_val_dict_to_str({"x": value}))["x"]
+        return value if isinstance(read, str) and read == value else f"_JSON {json.dumps(value)}"
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def max_force(frame: Atoms) -> float:
+    """Return the largest force on an atom (eV/Å)."""
+    return float(np.linalg.norm(frame.calc.results["forces"], axis=1).max())
+
+
+def checksum(frames: Sequence[Atoms]) -> str:
+    """Return the sha256 of frames' cells, positions, elements and labels."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(",".join(frame.get_chemical_symbols()).encode())
+        results = frame.calc.results
+        free = results.get("free_energy", results["energy"])
+        labels = (results["energy"], free, results["forces"], results["stress"])
+        for part in (frame.cell.array, frame.positions, *labels):
+            digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
+    return digest.hexdigest()

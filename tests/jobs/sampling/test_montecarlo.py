@@ -1,0 +1,509 @@
+"""Monte Carlo as a job: killed, stopped by limits, found again, and what its document says."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bson
+import numpy as np
+import pytest
+from ase.units import kB
+from jobflow import Flow, JobStore, job, run_locally
+from jobflow.managers.fireworks import flow_to_workflow
+from maggma.stores import MemoryStore
+
+from hea_flows.alloy.lattice.order_parameters import count_matrix, neighbour_pairs, species_codes
+from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.sampling.chains import Chain
+from hea_flows.config import MonteCarloSpec
+from hea_flows.jobs.routing import route
+from hea_flows.jobs.sampling import montecarlo
+from hea_flows.jobs.sampling import run as sampling_run
+from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker, reference_codes
+from hea_flows.jobs.sampling.run import STATE_FILE, read_state, write_state
+from hea_flows.jobs.sampling.summary import (
+    AveragedChain,
+    chain_record,
+    separation_record,
+    temperature_records,
+)
+from hea_flows.provenance import provenance
+from hea_flows.results.store.query import documents
+from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.schemas import (
+    AlloySpec,
+    ChainSeries,
+    DatasetDoc,
+    ModelSpec,
+    MonteCarloDoc,
+    StoredFile,
+    StructureEntry,
+    TrainingDoc,
+    TrainingSettings,
+    Trajectory,
+)
+from hea_flows.services.connection import Connection
+from hea_flows.services.progress import SAID_FILE, campaign_progress, say
+from hea_flows.services.workers import worker_loop
+
+SPEC = AlloySpec(elements=("Mo", "Ta", "V"))
+IMPORTABLE = Path(__file__).parents[1] / "importable"
+SMALL = MonteCarloSpec(
+    supercell="3x3", temperatures=[300, 900], runs=2, steps=8, burn_in=2, random=4
+)
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the module of the process that samples with a cheap energy."""
+    monkeypatch.syspath_prepend(str(IMPORTABLE))
+    return import_module("sampling_process")
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(IMPORTABLE / "sampling_process.py"), str(folder), "0.05"],
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def written(folder: Path) -> int:
+    """Return when the state was last written; 0 if it never was."""
+    try:
+        return (folder / STATE_FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.slow
+def test_killed_chains_end_as_those_of_an_uninterrupted_run(
+    process: ModuleType, tmp_path: Path
+) -> None:
+    """Real processes, SIGKILL at random times from the first step on; every bit is the same."""
+    whole = process.sample(tmp_path / "whole")
+    assert 0.2 < np.mean([c.acceptance for c in whole["chains"]]) < 0.99
+    folder, rng, kills = tmp_path / "killed", np.random.default_rng(4), []
+    while len(kills) < 4:
+        running = start(folder)
+        before = written(folder)
+        while written(folder) == before:
+            assert running.poll() is None
+            time.sleep(0.002)
+        try:
+            running.wait(timeout=float(rng.uniform(0, 0.15)))
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL
+        kills.append(int(read_state(folder / STATE_FILE)["numbers"][0]))
+    assert kills == sorted(kills)
+    assert kills[-1] > kills[0]
+    assert start(folder).wait() == 0
+    assert (folder / "series").read_bytes() == whole["series"].read()
+    again = process.sample(folder)  # and what is finished is only read
+    assert {k: v for k, v in again.items() if k != "seconds"} == {
+        k: v for k, v in whole.items() if k != "seconds"
+    }
+
+
+def test_the_state_of_another_run_is_refused(process: ModuleType, tmp_path: Path) -> None:
+    process.sample(tmp_path)
+    state = read_state(tmp_path / STATE_FILE)
+    state["about"] = np.array(str(state["about"]).replace('"key"', '"other"'))
+    write_state(tmp_path / STATE_FILE, state)
+    with pytest.raises(ValueError, match="belongs to a run of another model or settings"):
+        process.sample(tmp_path)
+    with pytest.raises(ValueError, match="x are Python objects"):
+        write_state(tmp_path / STATE_FILE, {"x": np.array([{}], dtype=object)})
+
+
+def test_a_limit_of_hours_stops_after_a_step_and_the_next_call_goes_on(
+    process: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = process.sample(tmp_path / "whole")
+    parts = 0
+    while (found := process.sample(tmp_path / "parts", max_hours=1e-9)) is None:
+        parts += 1
+    assert parts == 32  # the start, then one step per call; the last one ends the run
+    assert found["series"] == whole["series"]
+    assert found["averages"] == whole["averages"]
+    assert found["evaluations"] == whole["evaluations"]
+    *_, before, last = capsys.readouterr().out.splitlines()
+    trials = sum(c.trials for c in found["chains"])
+    assert last.startswith(f"step 32 of 32, {trials} trials, ")
+    assert "% of steps accepted, at least " in last
+    assert before.startswith("step 31 of 32, ")
+
+
+LADDER = {"from": 300, "to": 1500, "acceptance": 0.7}
+SHORT = {"steps": 8, "burn_in": 4}
+
+
+def test_a_run_that_is_cut_short_keeps_its_ladder_and_evaluates_nothing_twice(
+    process: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the pilot, after it, after the references and in a step."""
+    changes: dict[str, Any] = {"supercell": "3x3", "temperatures": LADDER} | SHORT
+    energies, known = process.PairEnergies.energies, []
+    calls: list[int] = []
+
+    def counting(self: Any, codes: Any) -> Any:
+        calls.append(len(codes))
+        return energies(self, codes)
+
+    monkeypatch.setattr(process.PairEnergies, "energies", counting)
+    whole = process.sample(tmp_path / "whole", **changes)
+    rungs = whole["ladder"].temperatures
+    pilot = np.cumsum(calls).tolist().index(whole["ladder"].evaluations) + 1
+    due = {5, pilot, pilot + 1, pilot + 5}  # the references are one call, the start two
+    assert len(rungs) > 2
+    assert [r.temperature for r in whole["averages"]] == rungs
+
+    def dying(self: Any, codes: Any) -> Any:
+        if len(known) in due:
+            due.remove(len(known))
+            raise KeyboardInterrupt
+        known.append(len(codes))
+        return energies(self, codes)
+
+    monkeypatch.setattr(process.PairEnergies, "energies", dying)
+    found = None
+    while found is None:
+        try:
+            found = process.sample(tmp_path / "killed", max_hours=1e-9, **changes)
+        except KeyboardInterrupt:
+            kept = sampling_run.stored_ladder(tmp_path / "killed", "key")
+            assert kept == (whole["ladder"] if len(known) >= pilot else None)
+    assert not due
+    assert sum(known) == found["evaluations"] == whole["evaluations"]
+    assert {k: v for k, v in found.items() if k != "seconds"} == {
+        k: v for k, v in whole.items() if k != "seconds"
+    }
+    with pytest.raises(ValueError, match="belongs to a run of another model or settings"):
+        sampling_run.stored_ladder(tmp_path / "killed", "other")
+
+
+def test_what_is_asked_of_a_ladder_identifies_the_run(asked: list[int]) -> None:
+    store = memory()
+    spec = MonteCarloSpec.model_validate(SMALL.model_dump() | {"temperatures": LADDER})
+    first = run(store, MonteCarloMaker(monte_carlo=spec))
+    assert first.ladder is not None
+    assert first.ladder.evaluations in np.cumsum(asked)[:-1]
+    assert first.evaluations == sum(asked)
+    assert [r.temperature for r in first.averages] == first.ladder.temperatures
+    assert first.settings.temperatures == spec.temperatures
+    asked.clear()
+    again = run(store, MonteCarloMaker(monte_carlo=spec))
+    assert asked == []
+    assert again.ladder == first.ladder
+    other = spec.model_dump() | {"temperatures": LADDER | {"acceptance": 0.88}}
+    another = run(store, MonteCarloMaker(monte_carlo=MonteCarloSpec.model_validate(other)))
+    assert another.identity != first.identity
+    assert len(another.averages) > len(first.averages)
+    given = spec.model_dump() | {"temperatures": first.ladder.temperatures}
+    same = run(store, MonteCarloMaker(monte_carlo=MonteCarloSpec.model_validate(given)))
+    assert same.identity != first.identity
+    assert same.series == first.series  # the pilot takes nothing of the chains' randomness
+    assert same.ladder is None
+
+
+def test_progress_of_a_running_job_is_read_from_its_folder(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    say("nobody listens")
+    assert not (tmp_path / SAID_FILE).exists()  # not a launch folder
+    (tmp_path / "FW.json").touch()
+    say("step 3 of 9, burn-in")
+    launchpad = connection.launchpad()
+    workflow = flow_to_workflow(Flow([training()]), store=None)  # type: ignore[arg-type]
+    launchpad.add_wf(workflow)
+    launchpad.checkout_fw(_worker(), str(tmp_path))
+    [running] = campaign_progress(launchpad).running
+    assert (running.said, running.step) == ("step 3 of 9, burn-in", "step 3 of 9")
+
+
+def _worker() -> Any:
+    from fireworks import FWorker
+
+    return FWorker()
+
+
+@job(data=["model_file"], output_schema=TrainingDoc)
+def training(content: str = "weights") -> TrainingDoc:
+    file = StoredFile.from_bytes("model.pt", content.encode())
+    return TrainingDoc(
+        **provenance(),
+        name="toy",
+        identity=content,
+        parent=None,
+        model=ModelSpec(family="chgnet", sha256=file.sha256),
+        model_file=file,
+        settings=TrainingSettings(),
+        offsets={},
+        dataset_checksum="",
+        curve=[],
+        best_epoch=1,
+        errors={},
+        seconds=1.0,
+    )
+
+
+@job(data=["trajectories"], output_schema=DatasetDoc)
+def dataset() -> DatasetDoc:
+    host = SPEC.to_alloy()
+    ends = {e: Ordering(host, ((1, 0, 0), (0, 1, 0), (0, 0, 1)), (e,)) for e in host.elements}
+    atoms = {e: o.to_atoms() for e, o in ends.items()}
+    return DatasetDoc(
+        **provenance(),
+        alloy=SPEC,
+        settings_id="toy",
+        settings={},
+        seed=0,
+        split_by="frame",
+        fractions=(0.8, 0.15, 0.05),
+        n_structures=3,
+        n_frames={o.id: 1 for o in ends.values()},
+        train=[0],
+        test=[],
+        validation=[],
+        end_points={e: o.id for e, o in ends.items()},
+        excluded={},
+        trajectories={
+            ends[e].id: Trajectory(
+                symbols=a.get_chemical_symbols(),
+                pbc=(True, True, False),
+                cells=[a.cell.array.tolist()],
+                positions=[a.positions.tolist()],
+                energies=[0.0],
+                free_energies=[0.0],
+                forces=[[[0.0] * 3] * len(a)],
+                stresses=[[0.0] * 6],
+            )
+            for e, a in atoms.items()
+        },
+        labels={},
+        structures={o.id: StructureEntry.from_ordering(o) for o in ends.values()},
+        converged={},
+        checksum="toy",
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    """Let jobs sample with the cheap energy; return how many decorations each call asks for."""
+    monkeypatch.syspath_prepend(str(IMPORTABLE))
+    monkeypatch.setattr(OutOfTimeError, "happened", False)
+    monkeypatch.setenv("HEA_FLOWS_DATA_DIR", str(tmp_path / "data"))
+    calls: list[int] = []
+    from pair_energies import PairEnergies
+
+    class Counted(PairEnergies):
+        def energies(self, codes: Any) -> Any:
+            calls.append(len(codes))
+            return super().energies(codes)
+
+    def energies(model: ModelSpec, alloy: Any, supercell: Any, *_: Any, **__: Any) -> Counted:
+        assert Path(model.path or "").read_bytes().startswith(b"weights")
+        return Counted(alloy, supercell)
+
+    monkeypatch.setattr(montecarlo, "decoration_energies", energies)
+    return calls
+
+
+def run(store: JobStore, maker: MonteCarloMaker, content: str = "weights") -> MonteCarloDoc:
+    tuned, data = training(content), dataset()
+    chains = maker.make(tuned.output, data.output, SPEC)
+    run_locally(Flow([tuned, data, chains]), store=store, ensure_success=True, log=False)
+    return MonteCarloDoc.model_validate(store.get_output(chains.uuid, load=True))
+
+
+def memory() -> JobStore:
+    return JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+
+
+def test_chains_that_are_there_are_not_sampled_again(asked: list[int]) -> None:
+    store = memory()
+    first = run(store, MonteCarloMaker(monte_carlo=SMALL))
+    assert sum(asked) == first.evaluations
+    asked.clear()
+    again = run(store, MonteCarloMaker(monte_carlo=SMALL, name="other"))
+    assert asked == []
+    assert again.sources["reused"] == [first.uuid]
+    assert (again.series, again.chains) == (first.series, first.chains)
+    hours = SMALL.model_copy(update={"max_hours": 1.0})
+    run(store, MonteCarloMaker(monte_carlo=hours))  # how long a job may last decides nothing
+    assert asked == []
+    other_average = SMALL.model_copy(update={"average_from": 0})
+    averaged = run(store, MonteCarloMaker(monte_carlo=other_average))
+    assert asked == []  # another average of the same chains, which lie in the folder
+    assert averaged.series == first.series
+    assert {c.averaged_from for c in averaged.chains} == {1}
+    assert averaged.identity != first.identity
+    for other in (
+        {"maker": MonteCarloMaker(monte_carlo=SMALL, seed=1)},
+        {"maker": MonteCarloMaker(monte_carlo=SMALL.model_copy(update={"steps": 9}))},
+        {"maker": MonteCarloMaker(monte_carlo=SMALL), "content": "weights 2"},
+        {"maker": MonteCarloMaker(monte_carlo=SMALL, reuse=False)},
+    ):
+        asked.clear()
+        assert run(store, **other).identity
+        assert sum(asked) > 0
+
+
+@pytest.mark.parametrize("limit", ["batch job", "hours"])
+def test_a_long_run_is_several_jobs_with_the_same_chains(
+    limit: str, connection: Connection, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through real FireWorks: the job adds itself again until the chains are done."""
+    whole = run(memory(), MonteCarloMaker(monte_carlo=SMALL, reuse=False))
+    spec = SMALL
+    if limit == "hours":
+        spec = SMALL.model_copy(update={"max_hours": 1e-9})
+    else:
+        steps = iter([1e6] * 4 + [0.0] + [1e6] * 3 + [0.0])
+        monkeypatch.setattr(sampling_run, "seconds_left", lambda: next(steps, 1e6))
+    tuned, data = training(), dataset()
+    chains: Any = route(
+        MonteCarloMaker(monte_carlo=spec).make(tuned.output, data.output, SPEC), "toy", _priority=3
+    )
+    chains.update_metadata({"campaign": "x"})
+    connection.activate()
+    workflow = flow_to_workflow(Flow([tuned, data, chains]), store=None)  # type: ignore[arg-type]
+    connection.launchpad().add_wf(workflow)
+    allocations = 0
+    while not campaign_progress(connection.launchpad()).over:
+        worker_loop(connection, max_idle=0, poll=0.05)
+        OutOfTimeError.happened = False  # the next allocation
+        allocations += 1
+    fireworks = connection.launchpad().fireworks
+    assert set(fireworks.distinct("state")) == {"COMPLETED"}
+    own = {"name": {"$regex": "^monte carlo"}}
+    # The start is a step of its own; a worker does not leave because the hours are over.
+    assert (fireworks.count_documents(own), allocations) == {
+        "hours": (1 + SMALL.burn_in + SMALL.steps, 1),
+        "batch job": (3, 3),
+    }[limit]
+    assert fireworks.distinct("spec._category", own) == ["toy"]
+    with connection.job_store() as store:
+        [light] = documents(store, "montecarlo", "x")
+        [found] = documents(store, "montecarlo", "x", load=True)
+    assert isinstance(light, MonteCarloDoc)
+    assert isinstance(found, MonteCarloDoc)
+    assert light.series.content == ""
+    assert found.series == whole.series
+    assert found.chains == whole.chains
+    assert found.averages == whole.averages
+    assert found.evaluations == whole.evaluations
+    assert found.campaign == "x"
+
+
+def chain(temperature: float, run: int, energies: Any, species: list[list[str]]) -> Chain:
+    """Return a chain through given decorations of a 3×3 cell."""
+    pairs = neighbour_pairs(SPEC.to_alloy(), ((3, 0, 0), (0, 3, 0), (0, 0, 1)))
+    codes = [species_codes(s, SPEC.elements) for s in species]
+    counts = np.array([count_matrix(c, pairs, 3) for c in codes])
+    return Chain(
+        temperature,
+        run,
+        np.asarray(energies, dtype=float),
+        {1: counts},
+        tuple(species[0]),
+        tuple(species[-1]),
+        acceptance=0.5,
+        exchange_acceptance=None,
+        block=3,
+        trials=3 * (len(species) - 1),
+    )
+
+
+def test_averages_errors_and_heat_capacity_of_known_chains() -> None:
+    """Two runs that alternate between two states: every number by hand."""
+    rows = ["Mo"] * 3 + ["Ta"] * 3 + ["V"] * 3  # stripes: each site has two like neighbours
+    mixed = ["Mo", "Ta", "V"] * 3
+    n, low, high = 4000, -1.0, -0.9
+    rng = np.random.default_rng(0)
+    draws = rng.random((2, n)) < 0.25
+    chains = [
+        chain(500, r, np.where(draws[r], high, low), [mixed if d else rows for d in draws[r]])
+        for r in (0, 1)
+    ]
+    kept = [AveragedChain.of(c, SPEC.elements, 99, shift=0.96) for c in chains]
+    [record] = temperature_records(kept, np.array([0.05, 0.07]))
+    share = draws[:, 100:].mean()
+    assert record.energy_mev == pytest.approx(1e3 * (low + 0.96 + 0.1 * share), rel=1e-12)
+    by_run = draws[:, 100:].mean(axis=1)
+    scatter = abs(by_run[0] - by_run[1]) / 2
+    expected = 100 * np.sqrt(share * (1 - share) / (2 * (n - 100)))  # independent samples
+    assert record.energy_error_mev == pytest.approx(max(expected, 100 * scatter), rel=0.1)
+    assert record.effective_samples == pytest.approx(2 * (n - 100), rel=0.1)
+    assert record.r_hat < 1.01
+    assert record.converged
+    [short] = temperature_records([replace(k, start=n - 20) for k in kept], np.array([0.05, 0.07]))
+    assert not short.converged  # 40 samples
+    variance = np.mean([0.01 * s * (1 - s) for s in by_run])
+    assert record.heat_capacity == pytest.approx(9 * variance / (kB * 500) ** 2, rel=1e-9)
+    # All of like bonds: stripes of one element have 3 of 27 bonds each; columns the same here.
+    assert record.order_parameters["1"]["V-V"] == pytest.approx(3 / 27 - 1 / 9, abs=1e-12)
+    assert record.order_parameters["1"].keys() == record.order_errors["1"].keys()
+    assert record.warren_cowley["1"]["V-V"] == pytest.approx(1 - 2 * 3 / 27 / 2 * 9, abs=1e-12)
+    first = chain_record(kept[0])
+    assert (first.averaged_from, first.trials, first.block) == (100, 3 * (n - 1), 3)
+    assert first.energy_mev == pytest.approx(1e3 * (low + 0.96 + 0.1 * by_run[0]), rel=1e-12)
+    assert separation_record([record], SPEC.elements, rng).reason == (
+        "five temperatures are needed, there are 1"
+    )
+
+
+def test_free_energy_of_a_flat_energy_is_ideal() -> None:
+    """Where the energy is the same everywhere, F = E − T k_B ln(9!/(3!)³)/9 at any temperature."""
+    species = [["Mo"] * 3 + ["Ta"] * 3 + ["V"] * 3] * 20
+    kept = [
+        AveragedChain.of(chain(t, 0, [-1.0] * 20, species), SPEC.elements, None, 1.02)
+        for t in (200, 800)
+    ]
+    cold, hot = temperature_records(kept, np.full(5, 0.02))
+    entropy = kB * np.log(1680) / 9
+    for record, t in ((cold, 200), (hot, 800)):
+        assert record.free_energy_mev == pytest.approx(20 - 1e3 * t * entropy, rel=1e-9)
+        assert record.ideal_free_energy_mev == pytest.approx(record.free_energy_mev, rel=1e-9)
+        assert record.free_energy_error_mev == 0
+
+
+def test_references_are_pure_then_random_of_the_composition() -> None:
+    codes = reference_codes({"Mo": 4, "Ta": 2}, 50, 3)
+    assert codes.shape == (52, 6)
+    assert codes[:2].tolist() == [[0] * 6, [1] * 6]
+    assert set(codes[2:].sum(axis=1)) == {2}
+    assert len({tuple(c) for c in codes[2:].tolist()}) > 10
+    np.testing.assert_array_equal(codes, reference_codes({"Mo": 4, "Ta": 2}, 50, 3))
+
+
+@pytest.mark.slow
+def test_long_chains_of_many_temperatures_fit_a_document(asked: list[int]) -> None:
+    """Ten temperatures of four runs of 5000 steps: the series lies in the data store."""
+    spec = MonteCarloSpec(
+        supercell="6x6",
+        temperatures={"from": 100, "to": 1500, "n": 10},  # type: ignore[arg-type]
+        preset="paper",
+        random=4,
+        shells=[1, 2],
+    )
+    store = memory()
+    found = run(store, MonteCarloMaker(monte_carlo=spec))
+    stored = store.query_one({"uuid": found.uuid})["output"]
+    assert "blob_uuid" in stored["series"]
+    assert len(bson.encode(stored)) < 300_000
+    assert len(found.series.content) < 16_000_000
+    series = ChainSeries.from_file(found.series)
+    assert series.energies.shape == (40, 5001)
+    assert series.counts[2].shape == (40, 5001, 6)
+    assert {c.averaged_from for c in found.chains} == {2001}
+    assert {c.trials for c in found.chains} == {5000}

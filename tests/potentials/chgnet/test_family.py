@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.morse import MorsePotential
+from ase.calculators.singlepoint import SinglePointCalculator
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("chgnet")
+
+from hea_flows.alloy.lattice.ordering import Ordering  # noqa: E402
+from hea_flows.alloy.lattice.prototypes import Alloy  # noqa: E402
+from hea_flows.potentials import checkpoints  # noqa: E402
+from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
+from hea_flows.potentials.chgnet.family import FOUNDATIONS, CHGNetFamily  # noqa: E402
+from hea_flows.potentials.torch_family import predict  # noqa: E402
+from hea_flows.potentials.training.labels import target, with_energies  # noqa: E402
+from hea_flows.schemas import ModelSpec, TrainingSettings  # noqa: E402
+
+FAMILY = CHGNetFamily()
+SPEC = ModelSpec(family="chgnet", name="0.3.0")
+ALLOY = Alloy(("Mo", "Nb", "V"))
+UNIT = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+SETTINGS = TrainingSettings(epochs=3, batch_size=2, learning_rate=5e-4, seed=1, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def layer(element: str, seed: int, rattle: float = 0.05) -> Atoms:
+    atoms = Ordering(ALLOY, UNIT, (element,)).to_atoms()
+    atoms.set_cell(atoms.cell.array * [[1 + 0.01 * (seed % 3)], [1], [1]], scale_atoms=True)
+    atoms.rattle(rattle, seed=seed)
+    return atoms
+
+
+def frames(n: int, seed: int = 0) -> list[Atoms]:
+    """CHGNet's own labels plus a weak Morse potential: something consistent to learn."""
+    made = [layer("Mo Nb V".split()[k % 3], seed + k) for k in range(n)]  # noqa: SIM905
+    for atoms, told in zip(made, FAMILY.evaluate(SPEC, made), strict=True):
+        extra = atoms.copy()
+        extra.calc = MorsePotential(epsilon=0.02, r0=2.4, rho0=3.0, rcut1=3.5, rcut2=4.5)
+        atoms.calc = SinglePointCalculator(
+            atoms,
+            energy=told.energy + extra.get_potential_energy(),
+            forces=told.forces + extra.get_forces(),
+            stress=told.stress + extra.get_stress(),
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def split() -> tuple[list[Atoms], list[Atoms], list[Atoms]]:
+    return frames(6), frames(2, 20), frames(2, 30)
+
+
+def test_forces_and_stress_are_derivatives_of_the_energy() -> None:
+    calculator = FAMILY.calculator(SPEC.model_copy(update={"dtype": "float64"}))
+    atoms, h = layer("Nb", 3), 1e-4
+    atoms.calc = calculator
+    forces, stress = atoms.get_forces(), atoms.get_stress()
+    for i, k in ((0, 0), (1, 2), (2, 1)):
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[i, k] += sign * h
+            moved.calc = calculator
+            energies.append(moved.get_potential_energy())
+        assert forces[i, k] == pytest.approx(-(energies[0] - energies[1]) / (2 * h), abs=2e-6)
+    for voigt, (a, b) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[a, b] += sign * h / 2
+            strain[b, a] += sign * h / 2
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+            moved.calc = calculator
+            energies.append(moved.get_potential_energy())
+        slope = (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
+        assert stress[voigt] == pytest.approx(slope, abs=1e-7)
+    assert abs(stress).max() > 1e-3
+
+
+def test_it_is_chgnet() -> None:
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    own = CHGNetCalculator(use_device="cpu")
+    structures = [layer("V", 1), bulk("Nb", cubic=True), layer("Mo", 2).repeat((2, 1, 1))]
+    structures[1].rattle(0.1, seed=5)
+    for atoms, told in zip(structures, FAMILY.evaluate(SPEC, structures), strict=True):
+        theirs = atoms.copy()
+        theirs.calc = own
+        assert told.energy == pytest.approx(theirs.get_potential_energy(), abs=3e-5)
+        assert told.forces == pytest.approx(theirs.get_forces(), abs=1e-4)
+        assert told.stress == pytest.approx(theirs.get_stress(), abs=1e-5)
+        assert abs(told.stress).max() > 1e-3
+
+
+def test_a_batch_is_what_one_by_one_gives() -> None:
+    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 2, 1)), layer("Nb", 3), bulk("Nb")]
+    calculator = FAMILY.calculator(SPEC)
+    told = FAMILY.evaluate(SPEC, structures, batch_size=3)
+    for atoms, together in zip(structures, told, strict=True):
+        atoms.calc = calculator
+        assert together.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+        assert together.forces == pytest.approx(atoms.get_forces(), abs=1e-5)
+        assert together.stress == pytest.approx(atoms.get_stress(), abs=1e-5)
+        assert together.forces.shape == (len(atoms), 3)
+
+
+def test_weights_get_the_derivatives_that_chgnets_own_layers_give() -> None:
+    potential = FAMILY.load(SPEC.model_copy(update={"dtype": "float64"}))
+    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 1, 1))]
+    found = []
+    for potential.quick in (False, True):
+        potential.module.zero_grad()
+        batch = potential.collate(potential.prepare(structures))
+        output = predict(potential, batch, create_graph=True)
+        (output.energies.sum() + (output.forces**2).sum() + (output.stresses**2).sum()).backward()
+        named = potential.module.named_parameters()
+        slopes = {name: p.grad.clone() for name, p in named if p.grad is not None}
+        found.append((output.forces.detach(), slopes))
+    (theirs, expected), (ours, slopes) = found
+    assert float((ours - theirs).abs().max()) < 1e-11
+    assert slopes.keys() == expected.keys()
+    for name, slope in expected.items():
+        assert float((slopes[name] - slope).abs().max()) <= 1e-11 * float(slope.abs().max())
+
+
+def test_only_the_energy_costs_no_derivative() -> None:
+    atoms = layer("Nb", 3)
+    atoms.calc = FAMILY.calculator(SPEC)
+    energy = atoms.get_potential_energy()
+    assert set(atoms.calc.results) == {"energy", "free_energy"}
+    assert atoms.get_forces().shape == (3, 3)
+    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+    assert set(atoms.calc.results) == {"energy", "free_energy", "forces", "stress"}
+
+
+def test_a_calculator_follows_swaps_and_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    atoms = layer("Nb", 3).repeat((2, 1, 1))
+    calculator = FAMILY.calculator(SPEC)
+    built: list[int] = []
+    prepare = calculator.potential.prepare
+    monkeypatch.setattr(calculator.potential, "prepare", lambda a: built.append(1) or prepare(a))
+    atoms.calc = calculator
+    for change in ("none", "swap", "move", "strain", "swap"):
+        if change == "swap":
+            atoms.numbers[0] = 42 if atoms.numbers[0] == 41 else 41
+        elif change == "move":
+            atoms.positions[1] += 0.1
+        elif change == "strain":
+            atoms.set_cell(atoms.cell.array * 1.02, scale_atoms=True)
+        told = FAMILY.evaluate(SPEC, [atoms])[0]
+        assert atoms.get_potential_energy() == pytest.approx(told.energy, abs=1e-5)
+        assert atoms.get_forces() == pytest.approx(told.forces, abs=1e-5)
+    assert len(built) == 3  # first, move, strain
+    atoms.positions[1] = np.nan
+    with pytest.raises(Exception):  # noqa: B017
+        atoms.get_potential_energy()
+    atoms.positions[1] = [0.1, 0.2, 11.0]
+    told = FAMILY.evaluate(SPEC, [atoms])[0]
+    assert atoms.get_potential_energy() == pytest.approx(told.energy, abs=1e-4)
+
+
+def test_fine_tuning_learns(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 15})
+    before = FAMILY.evaluate(SPEC, split[0])
+    start = 1000 * np.sqrt(
+        np.mean([((p.energy - target(f).energy) / 3) ** 2 for p, f in zip(before, split[0])])  # noqa: B905
+    )
+    result = FAMILY.train(SPEC, *split, settings, tmp_path)
+    assert start > 100
+    assert result.errors["train"].energy_mev < 10
+    assert result.errors["train"].forces_mev < 40
+    assert result.errors["test"].energy_mev < 15
+    assert result.curve[-1].train_loss < 0.02 * result.curve[0].train_loss
+    meta = checkpoints.load(Path(result.model.path or ""), "chgnet").meta
+    assert meta["parent"]["sha256"] == FOUNDATIONS["0.3.0"][1]
+    # the file, loaded again, says what the trained model said
+    told = FAMILY.evaluate(result.model, split[2], batch_size=2)
+    rmse = 1000 * np.sqrt(
+        np.mean([((p.energy - target(f).energy) / 3) ** 2 for p, f in zip(told, split[2])])  # noqa: B905
+    )
+    assert rmse == pytest.approx(result.errors["test"].energy_mev, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_interrupted_run_ends_bit_identical(
+    split: tuple[list[Atoms], ...], tmp_path: Path, dtype: str
+) -> None:
+    spec = SPEC.model_copy(update={"dtype": dtype})
+    part = (split[0][:3], split[1][:1], [])
+    whole = FAMILY.train(spec, *part, SETTINGS, tmp_path / "whole")
+    stop = int(np.random.default_rng(len(dtype)).integers(1, SETTINGS.epochs))
+
+    def interrupt(epoch: Any) -> None:
+        if epoch.epoch == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FAMILY.train(spec, *part, SETTINGS, tmp_path / "broken", interrupt)
+    resumed = FAMILY.train(spec, *part, SETTINGS, tmp_path / "broken")
+    assert resumed.model.sha256 == whole.model.sha256
+    assert resumed.model.dtype == dtype
+
+
+def test_from_scratch(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
+    small = CHGNetFamily(
+        architecture={"atom_fea_dim": 16, "bond_fea_dim": 16, "angle_fea_dim": 16, "n_conv": 2}
+        | {"atom_conv_hidden_dim": 16, "bond_conv_hidden_dim": 16, "mlp_hidden_dims": (16, 16)}
+        | {"num_radial": 9, "num_angular": 9}
+    )
+    first = {str(f.symbols[0]): f.get_potential_energy() for f in split[0][:3]}  # offsets
+    moved = [
+        with_energies(p, [f.get_potential_energy() - first[str(f.symbols[0])] for f in p])
+        for p in split
+    ]
+    settings = SETTINGS.model_copy(update={"epochs": 10, "learning_rate": 1e-2})
+    one = small.train(None, *moved, settings, tmp_path / "one")
+    two = small.train(None, *moved, settings, tmp_path / "two")
+    assert one.model.sha256 == two.model.sha256
+    assert one.curve[-1].train_loss < 0.25 * one.curve[0].train_loss
+    assert small.load(one.model).module.composition_model is None
+    other = small.fresh(settings.seed + 1).checkpoint().state
+    same = small.fresh(settings.seed).checkpoint().state
+    key = "atom_embedding.embedding.weight"
+    assert torch.equal(same[key], small.fresh(settings.seed).checkpoint().state[key])
+    assert not torch.equal(same[key], other[key])
+
+
+def test_our_file_gives_identical_predictions(tmp_path: Path) -> None:
+    structures = [layer("V", 1), layer("Mo", 2)]
+    path = tmp_path / "m.pt"
+    sha256 = checkpoints.save(path, FAMILY.load(SPEC).checkpoint())
+    copy = ModelSpec(family="chgnet", path=str(path), sha256=sha256)
+    before, after = FAMILY.evaluate(SPEC, structures), FAMILY.evaluate(copy, structures)
+    for a, b in zip(before, after, strict=True):
+        assert a.energy == b.energy
+        assert np.array_equal(a.forces, b.forces)
+        assert np.array_equal(a.stress, b.stress)
+
+
+def test_resolve_and_refusals(tmp_path: Path) -> None:
+    found = FAMILY.resolve(SPEC)
+    assert found == SPEC.model_copy(update={"sha256": FOUNDATIONS["0.3.0"][1]})
+    with pytest.raises(ValueError, match=r"unknown CHGNet model '0\.4'; accepted: 0\.3\.0, 0"):
+        FAMILY.resolve(ModelSpec(family="chgnet", name="0.4"))
+    with pytest.raises(ModelFileError, match=r"CHGNet 0\.3\.0 has the sha256 d14a.*says abcd"):
+        FAMILY.load(SPEC.model_copy(update={"sha256": "abcd"}))
+    path = tmp_path / "other.pt"
+    torch.save({"weights": torch.zeros(3)}, path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert FAMILY.resolve(ModelSpec(family="chgnet", path=str(path))).sha256 == sha256
+    with pytest.raises(ModelFileError, match="neither a CHGNet checkpoint of hea-flows nor"):
+        FAMILY.load(ModelSpec(family="chgnet", path=str(path)))
+    with pytest.raises(ModelFileError, match="ff was promised; not loaded"):
+        FAMILY.load(ModelSpec(family="chgnet", path=str(path), sha256="ff"))
+    with pytest.raises(ValueError, match="CHGNet knows the elements up to Z = 94"):
+        FAMILY.evaluate(SPEC, [bulk("Cm", "fcc", a=5.0)])
+
+
+@pytest.mark.parametrize("name", sorted(FOUNDATIONS))
+def test_every_foundation_of_the_wheel_loads_without_running_code(name: str) -> None:
+    from chgnet.model import CHGNet
+
+    atoms = layer("Mo", 1)
+    told = FAMILY.evaluate(ModelSpec(family="chgnet", name=name), [atoms])[0]
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    structure = AseAtomsAdaptor.get_structure(atoms)
+    own = CHGNet.load(model_name=name, use_device="cpu", verbose=False)
+    assert told.energy == pytest.approx(
+        float(own.predict_structure(structure, task="e")["e"]) * 3, abs=3e-5
+    )
+
+
+@pytest.mark.parametrize("through", ["embedding", "interactions"])
+def test_frozen_parts_stay_bit_identical(
+    split: tuple[list[Atoms], ...], tmp_path: Path, through: str
+) -> None:
+    """Through the interactions: what CHGNet's own example of fine-tuning freezes."""
+    example = ["atom_embedding", "bond_embedding", "angle_embedding"]
+    example += ["bond_basis_expansion", "angle_basis_expansion"]
+    if through == "interactions":
+        example += ["bond_conv_layers", "angle_layers"]
+        example += [f"atom_conv_layers.{i}" for i in range(3)]
+    method = {"kind": "frozen", "through": through}
+    settings = TrainingSettings.model_validate(
+        SETTINGS.model_dump() | {"method": method, "epochs": 1}
+    )
+    result = FAMILY.train(SPEC, *split, settings, tmp_path)
+    before = FAMILY.load(SPEC).module
+    after = checkpoints.load(Path(result.model.path or ""), "chgnet").state
+    changed = {n for n, p in before.named_parameters() if not torch.equal(p.detach(), after[n])}
+    frozen = tuple(f"{name}." for name in example)
+    assert changed
+    assert not [n for n in changed if n.startswith(frozen)]
+    # The magnetic moments are not learned; everything else that may change does.
+    free = {n for n, p in before.named_parameters() if not n.startswith(frozen)}
+    unused = {n for n in free if n.startswith(("composition_model", "site_wise"))}
+    assert {n.split(".")[0] for n in free - unused} == {n.split(".")[0] for n in changed}
+    assert (f"atom_conv_layers.{len(before.atom_conv_layers) - 1}") in {
+        ".".join(n.split(".")[:2]) for n in changed
+    }

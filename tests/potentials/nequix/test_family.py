@@ -1,0 +1,235 @@
+"""Nequix with random weights, compared with Nequix's own program; with real weights where found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("e3nn", reason="e3nn is not installed: pip install 'hea-flows[nequix]'")
+
+from family_checks import (  # noqa: E402
+    SETTINGS,
+    check_derivatives,
+    check_interruption,
+    check_same,
+    check_swaps,
+    frames,
+    layer,
+)
+
+from hea_flows.potentials.base import Prediction  # noqa: E402
+from hea_flows.potentials.nequix import network  # noqa: E402
+from hea_flows.potentials.nequix.family import FOUNDATIONS, NequixFamily  # noqa: E402
+from hea_flows.reference.archive import find_card, load_dataset  # noqa: E402
+from hea_flows.schemas import ModelSpec  # noqa: E402
+
+SMALL = {
+    "hidden_irreps": "8x0e + 4x1o + 4x2e",
+    "n_layers": 2,
+    "radial_mlp_size": 16,
+    "cutoff": 4.0,
+}
+FAMILY = NequixFamily(architecture=SMALL)
+REFERENCE = Path(__file__).parent / "reference"
+WEIGHTS = [
+    FOUNDATIONS["mp-1"].path,
+    Path(__file__).parents[4] / "shared" / "data" / "nequix" / "nequix-mp-1.nqx",
+]
+needs_nequix = pytest.mark.skipif(
+    find_spec("nequix") is None or find_spec("jraph") is None,
+    reason="Nequix itself is not installed: requirements/nequix.txt",
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    part = (frames(6), frames(2, 20), [])
+    return FAMILY.train(None, *part, SETTINGS, tmp_path_factory.mktemp("trained")).model
+
+
+@pytest.fixture
+def real() -> ModelSpec:
+    """Return the foundation model, if its file is there; its checksum is the known one."""
+    path = next((path for path in WEIGHTS if path.is_file()), None)
+    if path is None:
+        pytest.skip("no nequix-mp-1.nqx in Nequix's cache or in shared/data/nequix")
+    return ModelSpec(family="nequix", path=str(path), sha256=FOUNDATIONS["mp-1"].sha256)
+
+
+def shipped() -> list[Atoms]:
+    """Return the last frame of some relaxations of MX2 cells of one to three units."""
+    _, trajectories = load_dataset(find_card("pbe-mo-ta-nb-w-v-s2"))
+    return [steps[-1] for steps in trajectories.values() if len(steps[-1]) <= 9][::4]
+
+
+CONFIG = {
+    "hidden_irreps": "8x0e + 4x1o + 2x2e",
+    "n_layers": 3,
+    "lmax": 3,
+    "cutoff": 4.5,
+    "radial_basis_size": 6,
+    "radial_mlp_size": 12,
+    "radial_mlp_layers": 2,
+    "radial_polynomial_p": 5.0,
+    "mlp_init_scale": 4.0,
+    "index_weights": False,
+    "layer_norm": True,
+    "shift": 0.2,
+    "scale": 1.7,
+    "avg_n_neighbors": 17.0,
+}
+
+
+def told_by_nequix(path: Path, structures: list[Atoms]) -> list[dict[str, Any]]:
+    """Return what Nequix's own calculator (JAX) says."""
+    from nequix.calculator import NequixCalculator
+
+    calculator = NequixCalculator(model_path=str(path), use_kernel=False)
+    told = []
+    for structure in structures:
+        atoms = structure.copy()
+        atoms.pbc, atoms.calc = True, calculator
+        told.append(
+            {
+                "energy": float(atoms.get_potential_energy()),
+                "forces": atoms.get_forces().tolist(),
+                "stress": atoms.get_stress().tolist(),
+            }
+        )
+    return told
+
+
+def write_reference(folder: Path) -> None:
+    """Write a model with random weights by Nequix itself, and what Nequix says of `REFERENCE`."""
+    import jax
+    from nequix.model import Nequix, save_model
+
+    energies = [-4.0, -8.5, -9.5, -10.5]
+    module = Nequix(jax.random.key(3), n_species=4, atom_energies=energies, **CONFIG)
+    save_model(str(folder / "random.nqx"), module, CONFIG | {"atomic_numbers": [16, 23, 41, 42]})
+    told = told_by_nequix(folder / "random.nqx", reference_structures())
+    (folder / "random.json").write_text(json.dumps(told))
+
+
+def reference_structures() -> list[Atoms]:
+    mixed = layer("Mo", 2).repeat((2, 1, 1))
+    mixed.symbols[0] = "V"
+    return [mixed, layer("Nb", 3)]
+
+
+def compare(told: list[Prediction], reference: list[dict[str, Any]]) -> None:
+    for ours, theirs in zip(told, reference, strict=True):
+        n = len(theirs["forces"])
+        assert ours.energy / n == pytest.approx(theirs["energy"] / n, abs=1e-5)
+        assert ours.forces == pytest.approx(np.array(theirs["forces"]), abs=1e-5)
+        assert ours.stress == pytest.approx(np.array(theirs["stress"]), abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_random_weights_give_what_nequix_itself_gave(dtype: str) -> None:
+    spec = ModelSpec(family="nequix", path=str(REFERENCE / "random.nqx"), dtype=dtype)
+    reference = json.loads((REFERENCE / "random.json").read_text())
+    compare(FAMILY.evaluate(spec, reference_structures()), reference)
+    assert abs(np.array(reference[0]["forces"])).max() > 0.1
+
+
+@needs_nequix
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_nequix_itself_still_says_so(tmp_path: Path) -> None:
+    write_reference(tmp_path)
+    assert (tmp_path / "random.nqx").read_bytes() == (REFERENCE / "random.nqx").read_bytes()
+    spec = ModelSpec(family="nequix", path=str(tmp_path / "random.nqx"))
+    reference = json.loads((tmp_path / "random.json").read_text())
+    compare(FAMILY.evaluate(spec, reference_structures()), reference)
+
+
+@needs_nequix
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_real_weights_give_what_nequix_itself_gives(real: ModelSpec) -> None:
+    structures = shipped()
+    assert len(structures) >= 4
+    compare(FAMILY.evaluate(real, structures), told_by_nequix(Path(str(real.path)), structures))
+
+
+def test_real_weights_have_forces_that_are_derivatives(real: ModelSpec) -> None:
+    spec = real.model_copy(update={"dtype": "float64"})
+    check_derivatives(FAMILY.calculator(spec), layer("Mo", 1))
+
+
+def test_forces_and_stress_are_derivatives_of_the_energy(trained: ModelSpec) -> None:
+    spec = trained.model_copy(update={"dtype": "float64"})
+    check_derivatives(FAMILY.calculator(spec), layer("Nb", 3))
+
+
+def test_a_batch_is_the_structures_one_by_one(trained: ModelSpec) -> None:
+    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 2, 1)), layer("Nb", 3)]
+    check_same(FAMILY, trained, FAMILY.calculator(trained), structures)
+
+
+def test_a_calculator_follows_swaps(trained: ModelSpec) -> None:
+    check_swaps(FAMILY.calculator(trained), FAMILY, trained)
+
+
+def test_rotations_turn_forces_and_leave_the_energy(trained: ModelSpec) -> None:
+    atoms = layer("Nb", 3)
+    turned = atoms.copy()
+    turned.rotate(73.0, (1, 2, 3), rotate_cell=True)
+    spec = trained.model_copy(update={"dtype": "float64"})
+    one, two = FAMILY.evaluate(spec, [atoms, turned])
+    matrix = np.linalg.solve(atoms.cell.array, turned.cell.array)
+    assert two.energy == pytest.approx(one.energy, abs=1e-10)
+    assert two.forces == pytest.approx(one.forces @ matrix, abs=1e-6)  # 3j symbols in float32
+
+
+def test_an_interrupted_fine_tuning_ends_bit_identical(trained: ModelSpec, tmp_path: Path) -> None:
+    parent = trained.model_copy(update={"dtype": "float64"})
+    assert check_interruption(FAMILY, parent, tmp_path).dtype == "float64"
+
+
+def test_from_scratch(tmp_path: Path) -> None:
+    labelled = frames(6)
+    one, two, other = (FAMILY.fresh(labelled, seed).checkpoint().state for seed in (1, 1, 2))
+    name = "layers.0.radial.0"
+    assert torch.equal(one[name], two[name])
+    assert not torch.equal(one[name], other[name])
+    settings = SETTINGS.model_copy(update={"epochs": 15, "learning_rate": 1e-2})
+    done = FAMILY.train(None, labelled, labelled[:2], [], settings, tmp_path)
+    assert done.curve[-1].train_loss < 0.2 * done.curve[0].train_loss
+
+
+def test_what_cannot_be_built_or_known_is_said(trained: ModelSpec) -> None:
+    for entry, message in (
+        ({"irreps": "8x0e"}, "unknown Nequix architecture entry 'irreps'; accepted: cutoff"),
+        ({"hidden_irreps": "8x0e + 2x1e"}, "no path of this Nequix architecture leads to 1e"),
+        ({"hidden_irreps": "8x1o"}, "need 0e and no 0o among their features, got '8x1o'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            NequixFamily(architecture=entry).fresh(frames(1), 0)
+    with pytest.raises(ValueError, match=r"\(index_weights\) cannot be used"):
+        network.Nequix({"index_weights": True})
+    with pytest.raises(ValueError, match="this Nequix model knows S, V, Nb, Mo, not W"):
+        FAMILY.evaluate(trained, [_with_tungsten()])
+
+
+def _with_tungsten() -> Atoms:
+    atoms = layer("Mo", 1)
+    atoms.numbers[atoms.numbers == 42] = 74
+    return atoms

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from hea_flows.potentials import checkpoints, foundations
+from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials.foundations import Foundation
+from hea_flows.schemas import ModelSpec
+
+CONTENT = b"weights" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one file; the path says what goes wrong."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith("gone.pt"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[: 100 if self.path.endswith("half.pt") else None])
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/models"
+    server.shutdown()
+    server.server_close()
+
+
+def locate(known: dict[str, Foundation], name: str, **more: Any) -> tuple[Path, str | None]:
+    return foundations.locate(ModelSpec(family="toy", name=name, **more), "Toy", known)
+
+
+def test_a_foundation_is_downloaded_once_and_its_checksum_recorded(
+    address: str, tmp_path: Path
+) -> None:
+    known = {"tiny": Foundation(f"{address}/toy-tiny.pt", str(tmp_path / "cache"))}
+    path, sha256 = locate(known, "tiny")
+    assert path == tmp_path / "cache" / "toy-tiny.pt"
+    assert path.read_bytes() == CONTENT
+    assert sha256 == SHA256
+    known = {"tiny": Foundation("http://127.0.0.1:9/toy-tiny.pt", str(tmp_path / "cache"))}
+    assert locate(known, "tiny") == (path, SHA256)  # no second download
+    path.write_bytes(CONTENT + b" ")
+    assert locate(known, "tiny") == (path, SHA256)
+    with pytest.raises(ModelFileError, match=f"{SHA256} was promised; not loaded"):
+        checkpoints.read_bytes(*locate(known, "tiny"))
+
+
+def test_a_published_or_promised_checksum_comes_first(address: str, tmp_path: Path) -> None:
+    known = {"tiny": Foundation(f"{address}/toy-tiny.pt", str(tmp_path), "ab" * 32)}
+    assert locate(known, "tiny")[1] == "ab" * 32
+    assert locate(known, "tiny", sha256="cd" * 32)[1] == "cd" * 32
+    assert [p.name for p in tmp_path.iterdir()] == ["toy-tiny.pt"]
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("gone.pt", "HTTP Error 404"),
+        ("half.pt", r"IncompleteRead\(100 bytes read, 6900 more"),
+        (None, "Connection refused"),
+    ],
+)
+def test_what_cannot_be_downloaded_is_one_line_and_leaves_nothing(
+    address: str, tmp_path: Path, file: str | None, reason: str
+) -> None:
+    url = f"{address}/{file}" if file else "http://127.0.0.1:9/off.pt"
+    with pytest.raises(FileNotFoundError, match=reason) as caught:
+        locate({"tiny": Foundation(url, str(tmp_path / "cache"))}, "tiny")
+    said = str(caught.value)
+    assert said.startswith("Toy model 'tiny' is not in the cache and could not be downloaded (")
+    assert said.endswith(f"; get {url} and give its path and sha256")
+    assert "\n" not in said
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_path_needs_no_network_and_an_unknown_name_lists_the_known() -> None:
+    spec = ModelSpec(family="toy", path="here.pt", sha256="ef")
+    assert foundations.locate(spec, "Toy", {}) == (Path("here.pt"), "ef")
+    known = {name: Foundation("http://127.0.0.1:9/x", "~") for name in ("one", "two")}
+    with pytest.raises(ValueError, match=r"^unknown Toy model 'three'; accepted: one, two, or a"):
+        locate(known, "three")
+
+
+@pytest.mark.skipif(find_spec("nequix") is None, reason="Nequix itself is not installed")
+def test_nequix_names_are_those_of_nequix_itself() -> None:
+    from nequix.calculator import NequixCalculator
+
+    from hea_flows.potentials.nequix.family import FOUNDATIONS
+
+    ours = {f"nequix-{name}": foundation.url for name, foundation in FOUNDATIONS.items()}
+    assert ours == NequixCalculator.URLS
+    cache = Path("~/.cache/nequix/models").expanduser()
+    assert FOUNDATIONS["mp-1"].path == cache / "nequix-mp-1.nqx"
+
+
+@pytest.mark.skipif(find_spec("mattersim") is None, reason="mattersim is not installed")
+def test_mattersim_names_are_those_of_mattersim_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from mattersim.forcefield.potential import Potential
+    from mattersim.utils import download_utils
+
+    from hea_flows.potentials.mattersim import FOUNDATIONS
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(
+        download_utils, "download_file", lambda url, path: asked.append((url, path))
+    )
+    for name in ("MatterSim-v1.0.0-1M", "MatterSim-v1.0.0-5M"):
+        with pytest.raises(AssertionError, match="not found"):
+            Potential.from_checkpoint(name, device="cpu")
+    assert asked == [(f.url, str(f.path)) for f in FOUNDATIONS.values()]
