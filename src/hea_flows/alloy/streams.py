@@ -11,7 +11,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     """Return the generator of one purpose.
 
     Purposes of different names share no numbers, and none shares them with
-    ``numpy.random.default_rng(seed)``; another purpose that draws more or less changes nothing here.
+    ``numpy.random.default_rng(seed)``; one that draws more or less changes no other.
 
     Parameters
     ----------
