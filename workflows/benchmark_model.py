@@ -14,7 +14,7 @@ from maggma.stores import MemoryStore
 
 from hea_flows.config import BenchmarkSpec, model_from_text
 from hea_flows.jobs.learning.benchmark import BenchmarkMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import ModelSpec
 from hea_flows.services.connection import find_connection
 

@@ -13,7 +13,7 @@ from maggma.stores import MemoryStore
 
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.services.connection import find_connection
 
 

@@ -20,8 +20,7 @@ from command import cli
 
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
-from hea_flows.results.store.provenance import walk
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents, walk
 from hea_flows.schemas import ChainSeries
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress

@@ -200,7 +200,7 @@ class ModelSpec(Record):
         return bool(self.name or self.path)
 
     @property
-    def label(self) -> str:
+    def title(self) -> str:
         """Short name for tables."""
         return f"{self.family}-{self.name or (self.sha256 or 'scratch')[:8]}"
 

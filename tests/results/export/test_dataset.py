@@ -28,7 +28,7 @@ from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
 from hea_flows.reference.base import Labelled, label_document
 from hea_flows.results.export.archive import card_of, write_archive
 from hea_flows.results.export.dataset import dataset_frames, export_dataset
-from hea_flows.results.report.inputs import ReportInputs
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.runtime.frames import checksum, read_frames, settings_id, write_frames
 from hea_flows.schemas import (
     AlloySpec,
@@ -256,7 +256,7 @@ def test_the_command_exports_what_came_from_the_shipped_file(
 # ---------------------------------------------------------------- what frames say
 
 
-def test_the_file_holds_every_digit(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_the_file_holds_every_digit(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     path = tmp_path / "d.extxyz"
     card = export_dataset(dataset, path, labels=inputs.labels, structures=inputs.structures)
@@ -283,7 +283,7 @@ def test_the_file_holds_every_digit(inputs: ReportInputs, tmp_path: Path) -> Non
     assert len(seen) == 150
 
 
-def test_frames_tell_their_split_and_origin(inputs: ReportInputs) -> None:
+def test_frames_tell_their_split_and_origin(inputs: CampaignDocuments) -> None:
     [dataset] = inputs.datasets
     frames = dataset_frames(dataset, inputs.labels)
     splits = [f.info["split"] for f in frames]
@@ -303,7 +303,7 @@ def test_frames_tell_their_split_and_origin(inputs: ReportInputs) -> None:
     assert {f.info["calculation"] for f in frames} == {"relax"}
 
 
-def test_ids_of_digits_stay_text(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_ids_of_digits_stay_text(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     labels = [d.model_copy(update={"settings_id": "012345678901"}) for d in inputs.labels]
     export_dataset(dataset, tmp_path / "d.xyz", labels=labels, structures=inputs.structures)
@@ -314,7 +314,7 @@ def test_ids_of_digits_stay_text(inputs: ReportInputs, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- what is refused
 
 
-def test_a_dataset_without_its_parts_is_refused(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_a_dataset_without_its_parts_is_refused(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     path = tmp_path / "d.xyz"
     unloaded = [x.model_copy(update={"trajectory": None}) for x in inputs.labels]
@@ -328,7 +328,7 @@ def test_a_dataset_without_its_parts_is_refused(inputs: ReportInputs, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_names_that_are_refused(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_names_that_are_refused(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     export = partial(export_dataset, dataset, labels=inputs.labels, structures=inputs.structures)
     with pytest.raises(ValueError, match=r"d.cif: frames are written as .extxyz or .xyz, with"):

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike
 
 from hea_flows.alloy.thermodynamics import mixing_energies
-from hea_flows.results.report.style import (
+from hea_flows.results.figures import (
     REFERENCE,
     element_colours,
     new_figure,
     pair_marker,
     say_empty,
     styled,
+    violin,
 )
 from hea_flows.schemas import LabelDoc, StructureEntry
 
@@ -66,53 +66,16 @@ def label_mixing(labels: Sequence[LabelDoc]) -> list[LabelledMixing]:
     ]
 
 
-@dataclass(frozen=True)
-class ViolinNumbers:
-    """What a violin shows of a sample: quartiles, ends of the whiskers, values beyond them."""
-
-    low: float
-    median: float
-    high: float
-    whisker_low: float
-    whisker_high: float
-    outliers: tuple[float, ...]
-
-
-def violin_numbers(values: ArrayLike) -> ViolinNumbers:
-    """Return quartiles, and whiskers to the last value within 1.5 interquartile ranges of them.
-
-    Raises
-    ------
-    ValueError
-        If there are no values, or one is not finite.
-    """
-    x = np.sort(np.asarray(values, dtype=np.float64).ravel())
-    if not x.size or not np.isfinite(x).all():
-        msg = f"a violin needs finite values; got {x.size}, {int((~np.isfinite(x)).sum())} not"
-        raise ValueError(msg)
-    low, median, high = (float(q) for q in np.percentile(x, [25, 50, 75]))
-    reach = 1.5 * (high - low)
-    within = (x >= low - reach) & (x <= high + reach)
-    return ViolinNumbers(
-        low=low,
-        median=median,
-        high=high,
-        whisker_low=float(x[within].min()),
-        whisker_high=float(x[within].max()),
-        outliers=tuple(float(v) for v in x[~within]),
-    )
-
-
 def _note(labels: Sequence[LabelDoc]) -> str:
     """Return which labels a figure shows; sets, engine, settings, relaxed or not."""
-    found = [x for x in labels if x.energy is not None]
-    if not found:
+    pool = [x for x in labels if x.energy is not None]
+    if not pool:
         return "No labels."
-    engines = ", ".join(dict.fromkeys(x.engine for x in found))
     words = {"relax": "relaxed", "static": "fixed geometry"}
-    kinds = ", ".join(dict.fromkeys(words[x.calculation] for x in found))
-    ids = ", ".join(dict.fromkeys(x.settings_id for x in found))
-    sets = dict.fromkeys(x.structure.origin for x in found if len(x.structure.counts) > 1)
+    kinds = ", ".join(dict.fromkeys(words[x.calculation] for x in pool))
+    engines = ", ".join(dict.fromkeys(x.engine for x in pool))
+    ids = ", ".join(dict.fromkeys(x.settings_id for x in pool))
+    sets = dict.fromkeys(x.structure.origin for x in pool if len(x.structure.counts) > 1)
     return (
         f"Energies: labels of {engines}, settings {ids}, {kinds}. Reference: end points of the "
         f"primitive cell, {kinds}. Sets: {', '.join(s for s in sets if s) or 'not named'}."
@@ -200,15 +163,8 @@ def component_violins(labels: Sequence[LabelDoc]) -> Figure:
     for at, n in enumerate(numbers):
         values = np.array([x.mixing_mev for x in pool if len(x.structure.counts) == n])
         ticks.append(f"{n}\n({len(values)})")
-        if np.ptp(values) > 0:
-            body: Any = axes.violinplot([values], positions=[at], widths=0.75, showextrema=False)
-            for part in body["bodies"]:
-                part.set(facecolor="#b9cfe0", edgecolor="#7f9db5", alpha=0.7)
-        v = violin_numbers(values)
-        axes.plot([at, at], [v.whisker_low, v.whisker_high], color=REFERENCE, lw=1)
-        axes.plot([at, at], [v.low, v.high], color=REFERENCE, lw=5, solid_capstyle="butt")
-        axes.plot([at] * len(v.outliers), v.outliers, "D", ms=4, color=REFERENCE)
-        axes.plot([at], [v.median], "o", ms=4.5, mfc="white", mec=REFERENCE, mew=0.6, zorder=5)
+        dot: dict[str, Any] = {"ms": 4.5, "mfc": "white", "mec": REFERENCE, "mew": 0.6}
+        violin(axes, values, at, width=0.75, alpha=0.7, **dot)
     axes.set(
         xlabel="alloyed elements (number of structures)",
         ylabel="mixing energy (meV/unit)",

@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.results.report.style import (
+from hea_flows.results.figures import (
     element_colours,
     new_figure,
     plain,
@@ -113,11 +113,11 @@ def counts_per_combination(
         (number of elements, alloyed sites) to the least and the greatest number of structures of
         a combination.
     """
-    found = Counter((len(e.species), frozenset(e.counts)) for e in entries)
+    numbers = Counter((len(e.species), frozenset(e.counts)) for e in entries)
     cells = sorted({(len(e.counts), len(e.species)) for e in entries})
     table = {}
     for n, size in cells:
-        every = [found[size, frozenset(c)] for c in combinations(elements, n)]
+        every = [numbers[size, frozenset(c)] for c in combinations(elements, n)]
         table[n, size] = (min(every), max(every))
     return table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.sets import set_name
-from hea_flows.results.report.style import PALETTE, TUNED, new_figure, plain, styled
-from hea_flows.results.report.tables import NONE, Table, number
+from hea_flows.results.figures import PALETTE, TUNED, new_figure, plain, styled
+from hea_flows.results.report.table import NONE, Table, number
 from hea_flows.schemas import GrowthDoc, GrowthStep
 
 

@@ -1,105 +1,22 @@
-"""The tables of a report, as text."""
+"""The tables of a report on models, their errors, what went wrong and where documents come from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import accumulate
-from math import isfinite
-from textwrap import fill
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from hea_flows.results.report.inputs import HEADLINES, ReportInputs, problems
-from hea_flows.results.report.style import subscripts
-from hea_flows.results.store.facts import counted, facts, name_of
-from hea_flows.schemas import LabelDoc
-
-NONE = "–"
-#: Longer words are folded.
-_LONG = 24
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts; columns named in `wide` hold words, the others numbers.
-
-    Parameters
-    ----------
-    caption
-        What it shows, with units that the columns do not name.
-    columns
-        Headings.
-    rows
-        Cells, as many per row as there are headings.
-    wide
-        Positions of the columns that are set flush left.
-    folded
-        True if it is shown on demand only.
-    """
-
-    caption: str
-    columns: list[str]
-    rows: list[list[str]]
-    wide: set[int] = field(default_factory=lambda: {0})
-    folded: bool = False
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Print the table, its caption above; the last columns are left out where there is no room.
-
-        Words fold, numbers stay whole.
-        """
-        needed = [self._width(i) for i in range(len(self.columns))]
-        ends = accumulate(width + 2 for width in needed)  # two between columns
-        shown = max(1, sum(end <= options.max_width for end in ends))
-        caption = self.caption
-        if left_out := self.columns[shown:]:
-            caption += f" No room here for: {', '.join(left_out)}."
-        table = RichTable(
-            title=escape(caption),
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            collapse_padding=True,
-            pad_edge=False,
-        )
-        for i, column in enumerate(self.columns[:shown]):
-            if i in self.wide:
-                table.add_column(escape(column), overflow="fold")
-            else:
-                heading = fill(column, needed[i])
-                table.add_column(escape(heading), justify="right", no_wrap=True)
-        for row in self.rows:
-            table.add_row(*map(escape, row[:shown]))
-        yield table
-
-    def _width(self, i: int) -> int:
-        """Return the least width of a column: its longest number, or word that is not folded."""
-        cells = [row[i] for row in self.rows]
-        words = (w[:_LONG] for w in " ".join(cells).split()) if i in self.wide else cells
-        return max(map(len, [*self.columns[i].split(), *words]))
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Return a number with fixed digits and a true minus sign; a dash for None, nan and inf."""
-    if value is None or not isfinite(value):
-        return NONE
-    text = f"{value:,.{digits}f}"
-    if float(text.replace(",", "")) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−").replace(",", " ")
-
-
-def with_error(value: float, error: float, digits: int = 2) -> str:
-    """Return ``value ± error``; the value alone where the error is unknown."""
-    return number(value, digits) + (f" ± {number(error, digits)}" if isfinite(error) else "")
+from hea_flows.results.figures import subscripts
+from hea_flows.results.report.summary import HEADLINES, problems
+from hea_flows.results.report.table import NONE, Table, number
+from hea_flows.results.store import CampaignDocuments, count_states
+from hea_flows.schemas import Document, LabelDoc
 
 
 def summary_table(summary: Mapping[str, Any]) -> RichTable:
-    """Return the headline numbers of `hea_flows.results.report.inputs.summary` for a terminal.
+    """Return the headline numbers of `hea_flows.results.report.summary` for a terminal.
 
     Each line says which energies it speaks of: the geometry of the benchmark, or the mode of the
     thermodynamics.
@@ -125,13 +42,13 @@ def summary_table(summary: Mapping[str, Any]) -> RichTable:
     return table
 
 
-def benchmark_table(inputs: ReportInputs) -> Table:
+def benchmark_table(documents: CampaignDocuments) -> Table:
     """Return the errors of every model, geometry and test set."""
     components = sorted(
-        {n for b in inputs.benchmarks for t in b.tables for n in t.by_components}, key=int
+        {n for b in documents.benchmarks for t in b.tables for n in t.by_components}, key=int
     )
     rows = []
-    for bench in inputs.benchmarks:
+    for bench in documents.benchmarks:
         for t in bench.tables:
             low, high = t.mixing_mae_interval_mev
             rows.append(
@@ -149,19 +66,19 @@ def benchmark_table(inputs: ReportInputs) -> Table:
                     *(number(t.by_components.get(n)) for n in components),
                 ]
             )
-    ends = {t.geometry: t.reference for b in inputs.benchmarks for t in b.tables}
+    ends = {t.geometry: t.reference for b in documents.benchmarks for t in b.tables}
     references = "".join(f" Mixing energies, {g}: {text}." for g, text in ends.items())
     return Table(
         "Mean absolute errors against the reference labels (meV/unit). Mixing energies of all n "
         "structures, of those not trained on, and by number of elements; total energies after "
         "per-element offsets. End points are not counted. Relaxed and fixed energies are not to be "
         "compared with each other. Reference labels: "
-        f"{', '.join(dict.fromkeys(b.engine for b in inputs.benchmarks))}.{references}",
+        f"{', '.join(dict.fromkeys(b.engine for b in documents.benchmarks))}.{references}",
         [
             "model",
             "kind",
             "energies",
-            "test_set",
+            "test set",
             "n",
             "mixing",
             "95 % interval",
@@ -175,10 +92,10 @@ def benchmark_table(inputs: ReportInputs) -> Table:
     )
 
 
-def committee_table(inputs: ReportInputs) -> Table:
+def committee_table(documents: CampaignDocuments) -> Table:
     """Return what the spread over seeds tells of the error, per model and test set."""
     rows = []
-    for doc in inputs.committees:
+    for doc in documents.committees:
         for t in doc.tables:
             low, high = t.spearman_interval or (None, None)
             rows.append(
@@ -196,7 +113,7 @@ def committee_table(inputs: ReportInputs) -> Table:
                     number(t.alarm_auc),
                 ]
             )
-    levels = ", ".join(dict.fromkeys(f"{d.alarm_mev:g}" for d in inputs.committees))
+    levels = ", ".join(dict.fromkeys(f"{d.alarm_mev:g}" for d in documents.committees))
     return Table(
         "Committees over seeds: mixing energies (meV/unit). Error: MAE of the members' mean. "
         "Rank correlation of spread and error with its 95 % interval. Scale: what the spread must "
@@ -206,7 +123,7 @@ def committee_table(inputs: ReportInputs) -> Table:
         [
             "model",
             "energies",
-            "test_set",
+            "test set",
             "n",
             "error",
             "spread",
@@ -221,15 +138,15 @@ def committee_table(inputs: ReportInputs) -> Table:
     )
 
 
-def training_table(inputs: ReportInputs) -> Table:
+def training_table(documents: CampaignDocuments) -> Table:
     """Return the errors of every trained model on its own splits."""
     rows = []
-    for doc in inputs.trainings:
-        parent = doc.parent.label if doc.parent else "from scratch"
+    for doc in documents.trainings:
+        parent = doc.parent.title if doc.parent else "from scratch"
         for split, e in doc.errors.items():
             rows.append(
                 [
-                    doc.model.label,
+                    doc.model.title,
                     parent,
                     str(doc.settings.seed),
                     f"{doc.best_epoch}",
@@ -261,11 +178,11 @@ def training_table(inputs: ReportInputs) -> Table:
     )
 
 
-def problem_table(inputs: ReportInputs) -> Table:
+def problem_table(documents: CampaignDocuments) -> Table:
     """Return the structures and models that are missing, failed or left out, with the reason."""
     rows = [
         [subscripts(formula) or NONE, key or NONE, where, reason or "no reason given"]
-        for key, formula, where, reason in problems(inputs)
+        for key, formula, where, reason in problems(documents)
     ]
     return Table(
         "What is missing, failed, not converged or left out.",
@@ -275,40 +192,29 @@ def problem_table(inputs: ReportInputs) -> Table:
     )
 
 
-def provenance_tables(inputs: ReportInputs) -> list[Table]:
+def provenance_tables(documents: CampaignDocuments) -> list[Table]:
     """Return what every document is and was made with; labels on demand."""
-    columns = ["document", "name", "uuid", "made (UTC)", "facts"]
+    columns, wide = ["document", "name", "uuid", "made (UTC)", "facts"], {0, 1, 2, 3, 4}
 
-    def row(kind: str, name: str, uuid: str, made: str, about: dict[str, str]) -> list[str]:
-        return [kind, name, uuid or NONE, made, "; ".join(f"{k}: {v}" for k, v in about.items())]
-
-    rows: list[list[str]] = []
-    labels: list[list[str]] = []
-    for doc in inputs.documents:
+    def row(doc: Document) -> list[str]:
         made = f"{doc.created_at:%Y-%m-%d %H:%M}"
-        target = labels if isinstance(doc, LabelDoc) else rows
-        target.append(row(doc.kind, name_of(doc), doc.uuid, made, facts(doc)))
-    if inputs.labels:
-        ids = ", ".join(sorted({d.settings_id for d in inputs.labels}))
-        engines = ", ".join(sorted({d.engine for d in inputs.labels}))
-        place = 1 if inputs.campaign else 0
-        about = {"settings id": ids, "engine": engines, "state": counted(inputs.labels)}
-        rows.insert(
-            place + len(inputs.structures),
-            row("label", f"{len(labels)} documents", "see below", "", about),
-        )
-    tables = [
-        Table(
-            "Every document of this report: uuid, versions, checksums, seeds, settings.",
-            columns,
-            rows,
-            {0, 1, 2, 3, 4},
-        )
-    ]
-    if labels:
-        tables.append(
-            Table(
-                f"All {len(labels)} label documents.", columns, labels, {0, 1, 2, 3, 4}, folded=True
-            )
-        )
+        return [doc.kind, doc.heading, doc.uuid or NONE, made, _facts(doc.described())]
+
+    rows = [row(doc) for doc in documents.all if not isinstance(doc, LabelDoc)]
+    caption = "Every document of this report: uuid, versions, checksums, seeds, settings."
+    tables = [Table(caption, columns, rows, wide)]
+    if labels := documents.labels:
+        facts = {
+            "settings id": ", ".join(sorted({d.settings_id for d in labels})),
+            "engine": ", ".join(sorted({d.engine for d in labels})),
+            "state": count_states(labels),
+        }
+        place = bool(documents.campaign) + len(documents.structures)
+        rows.insert(place, ["label", f"{len(labels)} documents", "see below", "", _facts(facts)])
+        every = f"All {len(labels)} label documents."
+        tables.append(Table(every, columns, [row(d) for d in labels], wide, folded=True))
     return tables
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return "; ".join(f"{key}: {value}" for key, value in facts.items())

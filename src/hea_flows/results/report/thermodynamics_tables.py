@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import isfinite
 
-from hea_flows.results.report.style import phase_name
-from hea_flows.results.report.tables import Table, number
+from hea_flows.results.figures import phase_name
+from hea_flows.results.report.table import Table, number
 from hea_flows.schemas import ThermodynamicsDoc
 
 
@@ -15,17 +15,17 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
     stable, ends = [], [*(t for t, _ in doc.transitions[1:]), float("inf")]
     for (start, name), end in zip(doc.transitions, ends, strict=True):
         phases = _phases(name)
-        found = pool.get(frozenset(frozenset(p) for p in phases))
+        phase_set = pool.get(frozenset(frozenset(p) for p in phases))
         stable.append(
             [
                 _mixture(phases, tail),
                 number(start, 0),
                 number(end, 0) if isfinite(end) else "no limit",
-                number(found.enthalpy_mev if found else None),
-                number(1000 * found.entropy_mev_per_k if found else None, 1),
+                number(phase_set.enthalpy_mev if phase_set else None),
+                number(1000 * phase_set.entropy_mev_per_k if phase_set else None, 1),
             ]
         )
-    mode = f"Energies: {doc.mode}, {doc.model.label}; reference: end members, {doc.mode}."
+    mode = f"Energies: {doc.mode}, {doc.model.title}; reference: end members, {doc.mode}."
     every = [
         [
             " + ".join(phase_name(p, tail) for p in d.phases),
@@ -53,7 +53,7 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
 
 def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
     """Return the decomposition temperature of the model, its interval, and the reference's."""
-    rows = [[f"{doc.model.label}, {doc.mode}", f"{number(doc.decomposition_temperature, 0)} K"]]
+    rows = [[f"{doc.model.title}, {doc.mode}", f"{number(doc.decomposition_temperature, 0)} K"]]
     if u := doc.uncertainty:
         rows += [
             [f"its {100 * u.level:.0f} % interval", f"{number(u.low, 0)} to {number(u.high, 0)} K"],
@@ -76,7 +76,7 @@ def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
             value = "not known: " + "; ".join(
                 f"{phase_name(p, tail)}: {why}" for p, why in v.unusable.items()
             )
-        rows.append([f"{doc.model.label}, {doc.mode}, with harmonic vibrations", value])
+        rows.append([f"{doc.model.title}, {doc.mode}, with harmonic vibrations", value])
     return Table(
         "Temperature above which the solid solution is stable. "
         + (
