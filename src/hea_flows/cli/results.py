@@ -74,12 +74,12 @@ def show(
 ) -> None:
     """Show one document, or everything it was made from."""
     from hea_flows.cli.output import console
-    from hea_flows.results.store import get_document, preview, render_tree, walk
+    from hea_flows.results.store import get_document, preview, render_tree, trace
 
     store = open_store()
     screen = console()
     if provenance:
-        screen.print(render_tree(walk(store, uuid)), soft_wrap=True)
+        screen.print(render_tree(trace(store, uuid)), soft_wrap=True)
     else:
         screen.print_json(data=preview(get_document(store, uuid)), default=str)
 

@@ -8,7 +8,7 @@ import pytest
 from hea_flows.jobs.learning.committee import CommitteeMaker
 from hea_flows.results.report import committee_table
 from hea_flows.results.report.study import calibration, is_study
-from hea_flows.results.store import CampaignDocuments, by_name, committee_on
+from hea_flows.results.store import CampaignDocuments, committee_on, group_seeds
 from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, ModelSpec, ParityPoint
 
 #: Errors (meV/unit) of three members on four structures; the last structure failed for two.
@@ -92,7 +92,7 @@ def test_what_is_no_committee() -> None:
     with pytest.raises(ValueError, match="Model 4 were compared with different test sets"):
         judged([one, benchmark(1, ERRORS[1], test_sets={"db": "y"})])
     assert committee_on([one, benchmark(1, ERRORS[1])], "db", "relaxed") is None
-    assert by_name([one, one, benchmark(0, ERRORS[0], name="other")]) == {}
+    assert group_seeds([one, one, benchmark(0, ERRORS[0], name="other")]) == {}
 
 
 def test_a_report_shows_committees_as_a_study() -> None:

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.lattice.ordering import Ordering
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets import parse, set_name
 from hea_flows.cli import main
 from hea_flows.results.figures import PALETTE, element_colours
 from hea_flows.results.figures.files import FORMATS, figure_bytes
 from hea_flows.results.paper.bars import error_bars, learning_by_size, seed_scatter
 from hea_flows.results.paper.comparison import Comparison, errors_of, over_seeds
 from hea_flows.results.paper.mixing import binary_mixing, component_violins, label_mixing
-from hea_flows.results.paper.panels import PANELS, comparisons_of, draw_panel, set_name
+from hea_flows.results.paper.panels import PANELS, comparisons_of, draw_panel
 from hea_flows.results.paper.parity import parity_by_model, parity_grid
 from hea_flows.results.paper.structures import (
     cell_views,
@@ -83,7 +83,7 @@ def tuned(inputs: CampaignDocuments) -> Comparison:
 def with_errors(
     comparison: Comparison, text: str, test_set: str, size: float, seed: int = 0
 ) -> Comparison:
-    """Return a comparison whose every relaxed mixing energy is wrong by `size` times its components."""
+    """Return one whose every relaxed mixing energy is wrong by `size` times its components."""
     points = [
         p.model_copy(
             update={"model_mixing_mev": p.reference_mixing_mev + size * p.n_components * (-1) ** i}

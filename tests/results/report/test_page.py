@@ -81,14 +81,14 @@ def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
         assert not re.search(r"(?:href|src)=\"(?!#|data:)", svg)
 
 
-def test_every_figure_is_numbered_and_told_in_words(page: Page) -> None:
+def test_every_figure_is_numbered_and_described(page: Page) -> None:
     images = page.all("img")
-    assert len(images) == len(page.all("figure")) == 6
+    assert len(images) == len(page.all("figure")) > 0
     assert all(len(i["alt"]) > 40 for i in images)
-    assert [f"Figure {i}." in page.text for i in range(1, 7)] == [True] * 6
+    assert re.findall(r"Figure (\d+)\.", page.text) == [str(i + 1) for i in range(len(images))]
     alts = " ".join(i["alt"] for i in images)
     assert "20.00 meV/unit before and 2.50 meV/unit after" in alts
-    assert "V-V 0.120" in alts or "0.120" in alts
+    assert "strongest at 200 K: Mo-V 0.120." in alts
 
 
 def test_contents_lead_to_every_section(page: Page) -> None:
@@ -101,7 +101,7 @@ def test_contents_lead_to_every_section(page: Page) -> None:
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: Page) -> None:
-    assert len(page.all("table")) == len(page.all("caption")) == 10
+    assert len(page.all("table")) == len(page.all("caption")) > 0
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
 
 
@@ -117,7 +117,7 @@ def test_headline_numbers_are_on_the_cards(inputs: CampaignDocuments) -> None:
     assert labels.note.startswith("150 labelled frames; 2 structures")
 
 
-def test_the_card_of_the_temperature_tells_its_interval(surer: CampaignDocuments) -> None:
+def test_the_card_of_the_temperature_has_its_interval(surer: CampaignDocuments) -> None:
     _, temperature, _, _ = cards(surer)
     assert temperature.note.endswith(
         "95 % interval 480 to 730 K from a mixing-energy error of 2.50 meV/unit"
@@ -262,4 +262,4 @@ def test_report_opens_in_a_browser(inputs: CampaignDocuments, html: str, tmp_pat
     probed.write_text(without_policy.replace("</body>", PROBE), encoding="utf-8")
     seen = browse(probed, tmp_path / "probed", "--dump-dom", "--window-size=1280,900")
     [body] = Page(seen.stdout).all("body")
-    assert body == {"data-images": "6", "data-broken": "0", "data-wide": "0"}
+    assert body == {"data-images": str(html.count("<img")), "data-broken": "0", "data-wide": "0"}

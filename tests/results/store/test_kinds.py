@@ -10,7 +10,7 @@ from rich.console import Console
 
 from hea_flows.cli import main, results
 from hea_flows.results.report.tables import provenance_tables
-from hea_flows.results.store import CampaignDocuments, documents, render_tree, walk
+from hea_flows.results.store import CampaignDocuments, documents, render_tree, trace
 from hea_flows.schemas import Document, StoredFile, kinds
 from hea_flows.schemas import documents as registry
 
@@ -58,7 +58,7 @@ def test_it_is_queried_shown_and_traced(
     assert (stored.c11, stored.curves.sha256) == (238.0, "not loaded")
     [loaded] = documents(filled, "elastic", load=True, c11=238.0)
     assert loaded.model_dump(exclude={"created_at"}) == elastic.model_dump(exclude={"created_at"})
-    tree = walk(filled, "e1a5")
+    tree = trace(filled, "e1a5")
     assert [n.kind for n in tree.campaigns] == ["campaign"]
     console = Console(width=200)
     with console.capture() as printed:
@@ -72,9 +72,9 @@ def test_it_is_queried_shown_and_traced(
 
 def test_it_is_in_the_provenance_of_a_report(elastic: ElasticDoc) -> None:
     [table] = provenance_tables(CampaignDocuments.from_documents([elastic]))
-    [[kind, name, uuid, _, facts]] = table.rows
+    [[kind, name, uuid, _, details]] = table.rows
     assert (kind, name, uuid) == ("elastic", "C11 = 238 GPa", "e1a5")
-    assert facts == f"curves sha256: {elastic.curves.sha256}; versions: elastic 1.0"
+    assert details == f"curves sha256: {elastic.curves.sha256}; versions: elastic 1.0"
 
 
 def test_a_kind_is_that_of_one_class() -> None:

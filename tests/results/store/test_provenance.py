@@ -4,7 +4,7 @@ import pytest
 from jobflow import JobStore
 from rich.console import Console
 
-from hea_flows.results.store import CampaignDocuments, Node, NotFoundError, render_tree, walk
+from hea_flows.results.store import CampaignDocuments, Node, NotFoundError, render_tree, trace
 
 
 def printed(node: Node) -> str:
@@ -23,7 +23,7 @@ def test_every_chain_leads_to_the_campaign_file(
     filled: JobStore, inputs: CampaignDocuments
 ) -> None:
     for uuid in ("7e44", "3c0", "be4c0001", "f17e", "da7a", "1abe0003", "5e75"):
-        tree = walk(filled, uuid)
+        tree = trace(filled, uuid)
         [campaign] = tree.campaigns
         assert described(campaign)["file sha256"] == inputs.campaign.config_sha256
         assert tree.missing == []
@@ -32,7 +32,7 @@ def test_every_chain_leads_to_the_campaign_file(
 def test_the_tree_of_thermodynamics_has_every_document_once(
     filled: JobStore, inputs: CampaignDocuments
 ) -> None:
-    tree = walk(filled, inputs.thermodynamics[0].uuid)
+    tree = trace(filled, inputs.thermodynamics[0].uuid)
     nodes = list(tree.all_nodes())
     # thermodynamics, fine-tuning, dataset, its 35 labels, structures, campaign
     assert len(nodes) == len({n.uuid for n in nodes}) == 40
@@ -44,7 +44,7 @@ def test_the_tree_of_thermodynamics_has_every_document_once(
 def test_nodes_describe_what_a_result_depends_on(
     filled: JobStore, inputs: CampaignDocuments
 ) -> None:
-    tree = walk(filled, "7e44")
+    tree = trace(filled, "7e44")
     dataset = described(tree.sources["dataset"][0])
     assert dataset["split seed"] == "42"
     assert [dataset[k] for k in ("train", "test", "validation")] == ["84", "15", "6"]
@@ -60,7 +60,7 @@ def test_nodes_describe_what_a_result_depends_on(
 def test_missing_documents_are_reported(filled: JobStore, inputs: CampaignDocuments) -> None:
     gone = inputs.labels[5].uuid
     filled.remove_docs({"uuid": {"$in": [gone, inputs.campaign.uuid]}})
-    tree = walk(filled, "7e44")
+    tree = trace(filled, "7e44")
     assert sorted(tree.missing) == sorted([gone, inputs.campaign.uuid])
     assert tree.campaigns == []
     text = printed(tree)
@@ -73,20 +73,20 @@ def test_a_cycle_ends(filled: JobStore, inputs: CampaignDocuments) -> None:
         update={"sources": {"campaign": [inputs.campaign.uuid], "x": [inputs.datasets[0].uuid]}}
     )
     filled.update({"uuid": looped.uuid, "index": 2, "output": looped})
-    tree = walk(filled, "da7a")
+    tree = trace(filled, "da7a")
     assert any("not followed" in n.note for n in tree.all_nodes())
     assert "not followed" in printed(tree)
 
 
 def test_an_unknown_document_is_an_error(filled: JobStore) -> None:
     with pytest.raises(NotFoundError, match="no document with uuid 'feed'"):
-        walk(filled, "feed")
+        trace(filled, "feed")
 
 
 def test_the_printed_tree_is_short_and_complete(
     filled: JobStore, inputs: CampaignDocuments
 ) -> None:
-    text = printed(walk(filled, "7e44"))
+    text = printed(trace(filled, "7e44"))
     assert "labels: 35 documents (35 converged), for example" in text
     assert len(text.splitlines()) < 80
     assert text.count(inputs.campaign.config_sha256) == 1
@@ -96,4 +96,4 @@ def test_the_printed_tree_is_short_and_complete(
 def test_markup_in_names_is_shown_as_it_is(filled: JobStore, inputs: CampaignDocuments) -> None:
     odd = inputs.campaign.model_copy(update={"name": "[red]x[/red] [/]"})
     filled.update({"uuid": odd.uuid, "index": 2, "output": odd})
-    assert "[red]x[/red] [/]" in printed(walk(filled, "5e75"))
+    assert "[red]x[/red] [/]" in printed(trace(filled, "5e75"))

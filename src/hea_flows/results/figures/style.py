@@ -19,7 +19,7 @@ from hea_flows.schemas import AlloySpec
 
 P = ParamSpec("P")
 
-#: Okabe and Ito's palette and two more, told apart with every common colour vision.
+#: Okabe and Ito's palette and two more, distinct with every common colour vision.
 PALETTE = (
     "#0072B2",
     "#D55E00",

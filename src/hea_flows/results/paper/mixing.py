@@ -44,12 +44,12 @@ def label_mixing(labels: Sequence[LabelDoc]) -> list[LabelledMixing]:
     ValueError
         If settings or kinds of calculation are mixed, or an end point has no such label.
     """
-    good = [x for x in labels if x.energy is not None and x.state == "converged" and not x.flags]
-    kinds = sorted({f"{x.settings_id} ({x.engine}, {x.calculation})" for x in good})
+    usable = [x for x in labels if x.energy is not None and x.state == "converged" and not x.flags]
+    kinds = sorted({f"{x.settings_id} ({x.engine}, {x.calculation})" for x in usable})
     if len(kinds) > 1:
         msg = f"mixing energies take labels of one kind and settings; found {', '.join(kinds)}"
         raise ValueError(msg)
-    last = {x.structure.structure_id: x for x in good}
+    last = {x.structure.structure_id: x for x in usable}
     ends = {
         x.structure.species[0]: x.energy
         for x in last.values()
@@ -120,7 +120,7 @@ def binary_mixing(labels: Sequence[LabelDoc], elements: Sequence[str]) -> Figure
         means = [float(np.mean(groups[x])) for x in xs]
         points = np.array([(x, v) for x in xs for v in groups[x]])
         marker: dict[str, Any] = pair_marker(a, b, colours, 6)
-        # Both elements' colours in turn, so that a line too tells its pair.
+        # Both elements' colours in turn, so that the line shows its pair too.
         line: dict[str, Any] = {"color": colours[a], "gapcolor": colours[b], "ls": (0, (5, 5))}
         axes.plot([0, *xs, 1], [0, *means, 0], lw=1.3, zorder=2, **line)
         axes.plot(*points.T, ls="none", zorder=3, **marker)

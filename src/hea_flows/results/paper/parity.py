@@ -57,7 +57,7 @@ def parity_by_model(
 ) -> Figure:
     """Draw model against reference energies, a panel per model, a colour per test set (2c-d, 5c).
 
-    Panels tell mean absolute error, bias and number of points. Since all total energies look
+    Panels give mean absolute error, bias and number of points. Since all total energies look
     alike, an inset shows how their errors are distributed.
 
     Parameters

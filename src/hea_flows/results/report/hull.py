@@ -76,7 +76,7 @@ def labelled_hull(
     labels
         Label documents, oldest first; of one campaign, or of the whole store.
     structures
-        The sets that they are of, which tell the host.
+        The sets that they belong to, which name the host.
     settings_id
         The settings to take where there are several.
     calculation

@@ -24,7 +24,7 @@ from hea_flows.results.report.growth import growth_curve, growth_table, growth_v
 from hea_flows.results.report.montecarlo_tables import montecarlo_tables
 from hea_flows.results.report.study import is_study, study_figures
 from hea_flows.results.report.summary import headline_geometry, summary
-from hea_flows.results.report.table import Table, number
+from hea_flows.results.report.table import Table, interval, number
 from hea_flows.results.report.tables import (
     benchmark_table,
     committee_table,
@@ -96,10 +96,9 @@ def cards(documents: CampaignDocuments) -> list[Card]:
         if temperature is None:
             stable = f"{mode} energies; the solid solution is stable at no temperature"
         if s["decomposition_interval_k"]:
-            low, high = s["decomposition_interval_k"]
             stable += (
-                f"; 95 % interval {number(low, 0)} to {number(high, 0)} K from a mixing-energy "
-                f"error of {number(s['decomposition_sigma_mev'])} meV/unit"
+                f"; 95 % interval {interval(s['decomposition_interval_k'], 0)} K from a "
+                f"mixing-energy error of {number(s['decomposition_sigma_mev'])} meV/unit"
             )
     per_unit = "not defined"
     if s["deed_per_unit"] is not None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from hea_flows.results.figures import GEOMETRY_WORDS, calibration_figure, overlap_matrix
 from hea_flows.results.paper import PANELS
-from hea_flows.results.store import CampaignDocuments, by_name, committee_on
+from hea_flows.results.store import CampaignDocuments, committee_on, group_seeds
 from hea_flows.schemas import Geometry
 
 #: Panels of the paper that compare models, and what they show.
@@ -33,7 +33,7 @@ def is_study(documents: CampaignDocuments) -> bool:
     """Return whether several models of a kind are compared."""
     names = {(b.name, b.role == "foundation") for b in documents.benchmarks}
     return any(sum(f is kind for _, f in names) > 1 for kind in (True, False)) or bool(
-        by_name(documents.benchmarks)
+        group_seeds(documents.benchmarks)
     )
 
 
@@ -78,7 +78,7 @@ def calibration(documents: CampaignDocuments) -> Figure:
     ValueError
         If no model has several seeds.
     """
-    groups = by_name(documents.benchmarks)
+    groups = group_seeds(documents.benchmarks)
     if not groups:
         msg = "no model trained with several seeds"
         raise ValueError(msg)

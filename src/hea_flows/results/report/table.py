@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import isfinite
@@ -40,6 +41,15 @@ class Table:
     rows: list[list[str]]
     wide: set[int] = field(default_factory=lambda: {0})
     folded: bool = False
+
+    @classmethod
+    def from_rows(
+        cls, caption: str, rows: Sequence[Mapping[str, str]], words: Collection[str]
+    ) -> Table:
+        """Return the table of rows that map column to cell; columns of `words` are wide."""
+        columns = list(rows[0]) if rows else []
+        wide = {i for i, column in enumerate(columns) if column in words}
+        return cls(caption, columns, [list(row.values()) for row in rows], wide)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Print the table, its caption above; the last columns are left out where there is no room.
@@ -89,3 +99,8 @@ def number(value: float | None, digits: int = 2) -> str:
 def with_error(value: float, error: float, digits: int = 2) -> str:
     """Return ``value ± error``; the value alone where the error is unknown."""
     return number(value, digits) + (f" ± {number(error, digits)}" if isfinite(error) else "")
+
+
+def interval(ends: tuple[float, float] | None, digits: int = 2) -> str:
+    """Return ``low to high``; a dash for None."""
+    return NONE if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"

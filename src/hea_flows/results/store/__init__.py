@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hea_flows.results.store.campaign import CampaignDocuments
-from hea_flows.results.store.committees import by_name, committee_on
-from hea_flows.results.store.provenance import Node, count_states, render_tree, walk
+from hea_flows.results.store.committees import committee_on, group_seeds
+from hea_flows.results.store.provenance import Node, count_states, render_tree, trace
 from hea_flows.results.store.query import (
     STORED,
     NotFoundError,
@@ -20,14 +20,14 @@ __all__ = [
     "CampaignDocuments",
     "Node",
     "NotFoundError",
-    "by_name",
     "committee_on",
     "count_states",
     "decode",
     "documents",
     "get_document",
     "get_documents",
+    "group_seeds",
     "preview",
     "render_tree",
-    "walk",
+    "trace",
 ]

@@ -8,7 +8,7 @@ from hea_flows.alloy.errors import Committee, committee_of
 from hea_flows.schemas import BenchmarkDoc, Geometry
 
 
-def by_name(benchmarks: Iterable[BenchmarkDoc]) -> dict[str, list[BenchmarkDoc]]:
+def group_seeds(benchmarks: Iterable[BenchmarkDoc]) -> dict[str, list[BenchmarkDoc]]:
     """Return the trained models of which there are several seeds, by name."""
     seeds: dict[str, dict[int, BenchmarkDoc]] = {}
     for b in benchmarks:

@@ -65,7 +65,7 @@ class Node:
         return [n for n in self.all_nodes() if n.kind == "campaign"]
 
 
-def walk(store: JobStore, uuid: str) -> Node:
+def trace(store: JobStore, uuid: str) -> Node:
     """Follow a document's sources down to the campaign file.
 
     Parameters

@@ -49,7 +49,7 @@ def _short(value: object) -> object:
         return STORED
     if isinstance(value, Mapping):
         inner = {k: v for k, v in value.items() if not str(k).startswith("@")}
-        if "sha256" in inner and "content" in inner:  # a file: told by name and checksum
+        if "sha256" in inner and "content" in inner:  # a file: its name and checksum say enough
             del inner["content"]
         return inner if _are_few(inner.values()) else len(inner)
     if isinstance(value, list | tuple):
