@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
@@ -16,7 +16,7 @@ from hea_flows.schemas.records import ModelSpec
 _KINDS: dict[str, type[Document]] = {}
 
 
-def _date_text(value: Any) -> Any:  # noqa: ANN401  validated by pydantic
+def _date_text(value: object) -> object:
     """Return the text of a date that monty wrote to JSON, as runners without BSON do."""
     return value.get("string", value) if isinstance(value, dict) else value
 

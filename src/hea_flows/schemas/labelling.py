@@ -1,4 +1,4 @@
-"""Documents of labelling: sets of structures, and what a reference engine says of each."""
+"""Documents of labelling: sets of structures, and the reference calculation of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StructuresDoc(Document):
 
 
 class LabelDoc(Document):
-    """What a reference engine says of one structure."""
+    """The reference calculation of one structure."""
 
     kind: Literal["label"] = "label"
     structure: StructureEntry

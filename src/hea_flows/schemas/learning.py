@@ -137,7 +137,7 @@ class BenchmarkDoc(Document):
 
 
 class CommitteeTable(Record):
-    """A committee on one test set: mixing energies, meV/unit; None where it cannot be told."""
+    """A committee on one test set: mixing energies, meV/unit; None where unknown."""
 
     test_set: str
     geometry: Geometry

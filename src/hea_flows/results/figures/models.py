@@ -147,7 +147,7 @@ def _by_components(axes: Axes, points: list[ParityPoint], tuned: list[ParityPoin
         values = np.array([p.reference_mixing_mev for p in points if p.n_components == n])
         values = values[np.isfinite(values)]
         if len(values) >= 5 and np.ptp(values) > 0:
-            violin(axes, values, at, width=0.7, alpha=0.6, ms=4, color="white")
+            violin(axes, values, at, width=0.7, alpha=0.6, median={"ms": 4, "color": "white"})
         axes.plot(
             at - 0.2 + rng.uniform(-0.06, 0.06, len(values)),
             values,

@@ -1,4 +1,4 @@
-"""Figure of Monte Carlo: order parameters against temperature, snapshots, their words."""
+"""Figure of Monte Carlo: order parameters against temperature, and snapshots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hea_flows.schemas import ChainRecord, MonteCarloDoc
 
 
 def shell_name(shell: int) -> str:
-    """Return what a neighbour shell is called."""
+    """Return the name of a neighbour shell."""
     return "nearest neighbours" if shell == 1 else f"neighbours of shell {shell}"
 
 

@@ -134,7 +134,7 @@ def new_figure(width: float, height: float, note: str) -> Figure:
 
 
 def say_empty(axes: Axes, text: str) -> None:
-    """Write in an empty panel why it is empty."""
+    """Write into an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#777777")
     axes.set_axis_off()
 
@@ -146,7 +146,7 @@ def violin(
     *,
     width: float,
     alpha: float,
-    **median: Any,  # noqa: ANN401  of matplotlib
+    median: Mapping[str, Any],
 ) -> None:
     """Draw a violin with its median (dot), quartiles (bar), 1.5 × their range (line) and outliers.
 

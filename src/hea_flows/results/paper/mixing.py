@@ -163,8 +163,8 @@ def component_violins(labels: Sequence[LabelDoc]) -> Figure:
     for at, n in enumerate(numbers):
         values = np.array([x.mixing_mev for x in pool if len(x.structure.counts) == n])
         ticks.append(f"{n}\n({len(values)})")
-        dot: dict[str, Any] = {"ms": 4.5, "mfc": "white", "mec": REFERENCE, "mew": 0.6}
-        violin(axes, values, at, width=0.75, alpha=0.7, **dot)
+        dot = {"ms": 4.5, "mfc": "white", "mec": REFERENCE, "mew": 0.6}
+        violin(axes, values, at, width=0.75, alpha=0.7, median=dot)
     axes.set(
         xlabel="alloyed elements (number of structures)",
         ylabel="mixing energy (meV/unit)",

@@ -1,4 +1,4 @@
-"""Which documents of campaigns make which panel of the paper's figures."""
+"""The panels of the paper's figures, and the documents that each is drawn from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training set that grew: its table, its figure, and what was decided, in words."""
+"""A growing training set: its table, its figure, and the decision in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hea_flows.schemas import GrowthDoc, GrowthStep
 
 
 def growth_table(doc: GrowthDoc) -> Table:
-    """Return a row per step: the set, the error, what changed, what the labels took."""
+    """Return a row per step: the set, its error, the change, the hours of its labels."""
     rows = [
         {
             "step": f"{i}: {_added(step, i)}",
@@ -42,7 +42,7 @@ def growth_table(doc: GrowthDoc) -> Table:
 
 
 def growth_verdict(doc: GrowthDoc) -> str:
-    """Return what was decided and what the next set would cost, as sentences."""
+    """Return the decision and the cost of the next set, as sentences."""
     chosen = doc.steps[doc.recommended]
     name = _added(chosen, doc.recommended + 1)
     text = (

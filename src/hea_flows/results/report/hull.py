@@ -54,7 +54,7 @@ class LabelledHull:
 
     @property
     def reference(self) -> str:
-        """What the energies are."""
+        """Engine, settings and geometry of the energies, and what they are relative to."""
         first = self.labels[0]
         return (
             f"{first.engine}, settings {first.settings_id}; {_WORDS[first.calculation]}; mixing "
@@ -132,7 +132,7 @@ def _unusable(label: LabelDoc) -> str | None:
 
 
 def _require_one_host(pool: Sequence[LabelDoc], structures: Sequence[StructuresDoc]) -> None:
-    """Make sure that all labels are of one prototype and anion; ids differ between hosts."""
+    """Refuse labels of several prototypes or anions."""
     ids = {d.structure.structure_id for d in pool}
     hosts = {
         _host(doc.alloy) for doc in structures if any(e.structure_id in ids for e in doc.structures)

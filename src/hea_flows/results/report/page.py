@@ -1,4 +1,4 @@
-"""One self-contained HTML page of everything a campaign found."""
+"""The report of a campaign: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption and the words for those who cannot see it."""
+    """A figure with its caption and its description for screen readers."""
 
     uri: str
     alt: str
@@ -58,7 +58,7 @@ class Picture:
 
 @dataclass
 class Section:
-    """A heading of the page and what stands under it."""
+    """A section of the page."""
 
     id: str
     title: str
@@ -75,7 +75,7 @@ def reference_name(documents: CampaignDocuments) -> str:
 
 
 def cards(documents: CampaignDocuments) -> list[Card]:
-    """Return the headline numbers as they stand on top of the page."""
+    """Return the headline numbers for the top of the page."""
     s = summary(documents)
     before, after = s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]
     factor = s["mixing_factor"]

@@ -1,4 +1,4 @@
-"""What a report says in numbers: the headlines, and what went wrong."""
+"""The headline numbers of a report, and the list of problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From any document back to the campaign file it comes from."""
+"""Trace any document back to its campaign file."""
 
 from __future__ import annotations
 

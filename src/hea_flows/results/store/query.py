@@ -1,4 +1,4 @@
-"""Reading documents back from the store that jobflow writes to."""
+"""Read documents from the store that jobflow writes to."""
 
 from __future__ import annotations
 
