@@ -63,14 +63,8 @@ def mixing_by_composition(
 ) -> Figure:
     """Draw mixing energies of binaries against composition, and by number of components.
 
-    Parameters
-    ----------
-    tuned, foundation
-        Benchmarks; either may be missing. Reference energies are those of the first given.
-    elements
-        Alloyed elements, in the order that pairs are named.
-    geometry
-        Which parity points.
+    Either benchmark may be missing; reference energies are those of the first given. Pairs are
+    named in the order of the elements.
     """
     given = [b for b in (tuned, foundation) if b is not None]
     points = given[0].points(geometry) if given else []

@@ -33,13 +33,6 @@ def error_bars(comparisons: Sequence[Comparison], geometry: Geometry, quantity: 
 
     Hatched bars hold structures that the model was trained on.
 
-    Parameters
-    ----------
-    comparisons
-        Models and test sets, in the order of the bars.
-    geometry, quantity
-        Which energies.
-
     Raises
     ------
     ValueError
@@ -91,13 +84,6 @@ def learning_by_size(comparisons: Sequence[Comparison], geometry: Geometry) -> F
 
     A panel per test set; a line per number of elements and one for the average over all
     structures (4a). Sizes count alloyed structures, frames those of end points too.
-
-    Parameters
-    ----------
-    comparisons
-        Models with their dataset documents.
-    geometry
-        Which energies.
 
     Raises
     ------
@@ -154,12 +140,7 @@ def _n_frames(comparisons: Sequence[Comparison], model: str) -> str:
 def seed_scatter(comparisons: Sequence[Comparison], geometry: Geometry) -> Figure:
     """Draw the mixing-energy error of every seed, a column per model, a colour per test set (4c).
 
-    Parameters
-    ----------
-    comparisons
-        Models; those that share a name differ in their seeds, of training or of selection.
-    geometry
-        Which energies.
+    Comparisons that share a name differ in their seeds, of training or of selection.
 
     Raises
     ------

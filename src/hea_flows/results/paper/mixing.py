@@ -86,12 +86,7 @@ def _note(labels: Sequence[LabelDoc]) -> str:
 def binary_mixing(labels: Sequence[LabelDoc], elements: Sequence[str]) -> Figure:
     """Draw the mixing energy of all binaries against concentration, a line through means (1b).
 
-    Parameters
-    ----------
-    labels
-        Labels of binaries and of their end points; others are left out.
-    elements
-        Alloyed elements; a pair counts the fraction of the second one.
+    A pair, in the order of `elements`, counts the fraction of its second one.
 
     Raises
     ------
@@ -140,11 +135,6 @@ def component_violins(labels: Sequence[LabelDoc]) -> Figure:
 
     White dot: median; diamonds: outliers; thick bar: interquartile range; thin line: whiskers,
     to the last value within 1.5 of it.
-
-    Parameters
-    ----------
-    labels
-        Labels of alloyed structures and of their end points.
 
     Raises
     ------

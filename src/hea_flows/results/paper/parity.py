@@ -60,13 +60,6 @@ def parity_by_model(
     Panels give mean absolute error, bias and number of points. Since all total energies look
     alike, an inset shows how their errors are distributed.
 
-    Parameters
-    ----------
-    comparisons
-        Models and test sets.
-    geometry, quantity
-        Which energies.
-
     Raises
     ------
     ValueError
@@ -97,15 +90,8 @@ def parity_grid(
 ) -> Figure:
     """Draw model against reference energies, a row per kind of model, a column per test set (3c).
 
-    Parameters
-    ----------
-    comparisons
-        Models and test sets; a colour per model.
-    geometry, quantity
-        Which energies.
-    kinds
-        Name of a model to its kind, for example ``enumerated`` or ``random``; a model that is
-        not in it, and every model without it, is a kind of its own.
+    `kinds` maps the name of a model to its kind, for example ``enumerated`` or ``random``; a model
+    that is not in it is a kind of its own.
 
     Raises
     ------

@@ -148,15 +148,7 @@ def _host(alloy: AlloySpec) -> str:
 
 
 def hull_table(hull: LabelledHull, *, all_entries: bool = False) -> Table:
-    """Return the entries on the hull, or all of them, each with what it decomposes to.
-
-    Parameters
-    ----------
-    hull
-        Labels and their hull.
-    all_entries
-        Also those above it, by their distance.
-    """
+    """Return the entries on the hull, or all by their distance to it with their decomposition."""
     vertices, above = set(hull.hull.vertices), hull.hull.above
     chosen = [i for i in range(len(hull.labels)) if all_entries or i in vertices]
     rows = []
