@@ -20,7 +20,7 @@ from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     foundation: Annotated[
         str | None, typer.Option(help="family:name; default the campaign's fine-tuned model.")
     ] = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from jobflow import JobStore
 from stored_campaign import campaign_documents, memory_store, put, with_reference
@@ -11,17 +13,23 @@ from hea_flows.schemas import Document, ThermodynamicsDoc
 from hea_flows.services.connection import Connection
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def filled(documents: list[Document]) -> JobStore:
-    """Return a store that holds the campaign."""
+    """Return a store that holds the campaign; to be read only."""
+    return memory_store(documents)
+
+
+@pytest.fixture
+def scratch(documents: list[Document]) -> JobStore:
+    """Return a store that holds the campaign, for one test to change."""
     return memory_store(documents)
 
 
 @pytest.fixture
 def database(
     connection: Connection, documents: list[Document], monkeypatch: pytest.MonkeyPatch
-) -> JobStore:
-    """Return the store of a MongoDB that the command line uses; it holds all but the labels."""
+) -> Iterator[JobStore]:
+    """Yield the store of a MongoDB that the command line uses; it holds all but the labels."""
     assert connection.uri is not None
     monkeypatch.setenv("HEA_FLOWS_MONGODB_URI", connection.uri.get_secret_value())
     monkeypatch.setenv("HEA_FLOWS_DATABASE", connection.database_name)
@@ -30,7 +38,8 @@ def database(
     for document in documents:
         if document.kind != "label":
             put(store, document)
-    return store
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session")

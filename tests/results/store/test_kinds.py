@@ -33,7 +33,7 @@ class ElasticDoc(Document):
 
 
 @pytest.fixture
-def elastic(filled: JobStore, inputs: CampaignDocuments) -> ElasticDoc:
+def elastic(scratch: JobStore, inputs: CampaignDocuments) -> ElasticDoc:
     document = ElasticDoc(
         uuid="e1a5",
         campaign="toy",
@@ -43,28 +43,28 @@ def elastic(filled: JobStore, inputs: CampaignDocuments) -> ElasticDoc:
         versions={"elastic": "1.0"},
     )
     row = {"uuid": document.uuid, "index": 1, "output": document}
-    filled.update(row, key=["uuid", "index"], save={"data": ["curves"]})
+    scratch.update(row, key=["uuid", "index"], save={"data": ["curves"]})
     return document
 
 
 def test_it_is_queried_shown_and_traced(
     elastic: ElasticDoc,
-    filled: JobStore,
+    scratch: JobStore,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert kinds()["elastic"] is ElasticDoc
-    [stored] = documents(filled, ElasticDoc, "toy")
+    [stored] = documents(scratch, ElasticDoc, "toy")
     assert (stored.c11, stored.curves.sha256) == (238.0, "not loaded")
-    [loaded] = documents(filled, "elastic", load=True, c11=238.0)
+    [loaded] = documents(scratch, "elastic", load=True, c11=238.0)
     assert loaded.model_dump(exclude={"created_at"}) == elastic.model_dump(exclude={"created_at"})
-    tree = trace(filled, "e1a5")
+    tree = trace(scratch, "e1a5")
     assert [n.kind for n in tree.campaigns] == ["campaign"]
     console = Console(width=200)
     with console.capture() as printed:
         console.print(render_tree(tree))
     assert printed.get().startswith("elastic C11 = 238 GPa e1a5\n├── curves sha256 not loaded\n")
-    monkeypatch.setattr(results, "open_store", lambda: filled)
+    monkeypatch.setattr(results, "open_store", lambda: scratch)
     assert main(["query", "--kind", "elastic", "--campaign", "toy"]) == 0
     assert main(["show", "e1a5"]) == 0
     assert capsys.readouterr().out.count('"c11": 238.0') == 2

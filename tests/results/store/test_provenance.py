@@ -57,10 +57,10 @@ def test_nodes_describe_what_a_result_depends_on(
     assert described(tree)["versions"] == "python 3.11.0, hea-flows 0.1.0"
 
 
-def test_missing_documents_are_reported(filled: JobStore, inputs: CampaignDocuments) -> None:
+def test_missing_documents_are_reported(scratch: JobStore, inputs: CampaignDocuments) -> None:
     gone = inputs.labels[5].uuid
-    filled.remove_docs({"uuid": {"$in": [gone, inputs.campaign.uuid]}})
-    tree = trace(filled, "7e44")
+    scratch.remove_docs({"uuid": {"$in": [gone, inputs.campaign.uuid]}})
+    tree = trace(scratch, "7e44")
     assert sorted(tree.missing) == sorted([gone, inputs.campaign.uuid])
     assert tree.campaigns == []
     text = printed(tree)
@@ -68,12 +68,12 @@ def test_missing_documents_are_reported(filled: JobStore, inputs: CampaignDocume
     assert f"missing {inputs.campaign.uuid}" in text
 
 
-def test_a_cycle_ends(filled: JobStore, inputs: CampaignDocuments) -> None:
+def test_a_cycle_ends(scratch: JobStore, inputs: CampaignDocuments) -> None:
     looped = inputs.structures[0].model_copy(
         update={"sources": {"campaign": [inputs.campaign.uuid], "x": [inputs.datasets[0].uuid]}}
     )
-    filled.update({"uuid": looped.uuid, "index": 2, "output": looped})
-    tree = trace(filled, "da7a")
+    scratch.update({"uuid": looped.uuid, "index": 2, "output": looped})
+    tree = trace(scratch, "da7a")
     assert any("not followed" in n.note for n in tree.all_nodes())
     assert "not followed" in printed(tree)
 
@@ -93,7 +93,7 @@ def test_the_printed_tree_is_short_and_complete(
     assert "(above)" in text  # the dataset is used twice
 
 
-def test_markup_in_names_is_shown_as_it_is(filled: JobStore, inputs: CampaignDocuments) -> None:
+def test_markup_in_names_is_shown_as_it_is(scratch: JobStore, inputs: CampaignDocuments) -> None:
     odd = inputs.campaign.model_copy(update={"name": "[red]x[/red] [/]"})
-    filled.update({"uuid": odd.uuid, "index": 2, "output": odd})
-    assert "[red]x[/red] [/]" in printed(trace(filled, "5e75"))
+    scratch.update({"uuid": odd.uuid, "index": 2, "output": odd})
+    assert "[red]x[/red] [/]" in printed(trace(scratch, "5e75"))
