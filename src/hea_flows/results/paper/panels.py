@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
@@ -17,6 +18,8 @@ from hea_flows.results.paper.parity import parity_by_model, parity_grid
 from hea_flows.results.paper.structures import cell_views, enumeration_table, sets_table
 from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import AlloySpec, Geometry, LabelDoc, StructuresDoc, ThermodynamicsDoc
+
+T = TypeVar("T")
 
 
 def comparisons_of(documents: CampaignDocuments) -> list[Comparison]:
@@ -33,11 +36,15 @@ def comparisons_of(documents: CampaignDocuments) -> list[Comparison]:
     return comparisons
 
 
+def _needed(value: T | None, otherwise: str) -> T:
+    """Return what a panel needs, or say what is missing."""
+    if not value:
+        raise ValueError(otherwise)
+    return value
+
+
 def _alloy(documents: CampaignDocuments) -> AlloySpec:
-    if documents.alloy is None:
-        msg = "no structures"
-        raise ValueError(msg)
-    return documents.alloy
+    return _needed(documents.alloy, "no structures")
 
 
 def _geometry(comparisons: Sequence[Comparison]) -> Geometry:
@@ -75,17 +82,9 @@ def _seeds(documents: CampaignDocuments) -> list[Comparison]:
     )
 
 
-def _needed(comparisons: list[Comparison], otherwise: str) -> list[Comparison]:
-    if not comparisons:
-        raise ValueError(otherwise)
-    return comparisons
-
-
 def _labels(documents: CampaignDocuments, test_set: str) -> list[LabelDoc]:
     """Return the labels of a test set and all end points; all labels where there is none of it."""
-    if not documents.labels:
-        msg = "no labels"
-        raise ValueError(msg)
+    pool = _needed(documents.labels, "no labels")
     ids = {k for d in documents.test_sets if d.name == test_set for k in d.members} or {
         e.structure_id
         for d in documents.structures
@@ -93,7 +92,6 @@ def _labels(documents: CampaignDocuments, test_set: str) -> list[LabelDoc]:
         for e in d.structures
         if len(e.counts) > 1
     }
-    pool = documents.labels
     chosen = [x for x in pool if len(x.structure.counts) == 1 or x.structure.structure_id in ids]
     return chosen if any(len(x.structure.counts) > 1 for x in chosen) else pool
 
@@ -112,34 +110,24 @@ def _cell(documents: CampaignDocuments) -> Figure:
 
 
 def _thermodynamics(documents: CampaignDocuments) -> ThermodynamicsDoc:
-    if documents.headline_thermodynamics is None:
-        msg = "no thermodynamics"
-        raise ValueError(msg)
-    return documents.headline_thermodynamics
+    return _needed(documents.headline_thermodynamics, "no thermodynamics")
 
 
 def _order(documents: CampaignDocuments) -> Figure:
     """Draw the newest Monte Carlo of relaxed energies, else the newest of any."""
-    relaxed = [d for d in documents.montecarlo if d.mode == "relaxed"]
-    if not documents.montecarlo:
-        msg = "no Monte Carlo"
-        raise ValueError(msg)
-    return order_parameters((relaxed or documents.montecarlo)[-1])
+    pool = _needed(documents.montecarlo, "no Monte Carlo")
+    return order_parameters(([d for d in pool if d.mode == "relaxed"] or pool)[-1])
 
 
 def _sets(documents: CampaignDocuments) -> dict[str, StructuresDoc]:
-    if not documents.structures:
-        msg = "no structures"
-        raise ValueError(msg)
-    return {set_name(d.expression): d for d in documents.structures}
+    return {set_name(d.expression): d for d in _needed(documents.structures, "no structures")}
 
 
-def _bars(comparisons: list[Comparison], quantity: Quantity) -> Figure:
-    return error_bars(comparisons, _geometry(comparisons), quantity)
-
-
-def _parity(comparisons: list[Comparison], quantity: Quantity) -> Figure:
-    return parity_by_model(comparisons, _geometry(comparisons), quantity)
+def _compare(
+    draw: Callable[..., Figure], comparisons: list[Comparison], *quantity: Quantity
+) -> Figure:
+    """Draw models at the geometry that all of them have energies at."""
+    return draw(comparisons, _geometry(comparisons), *quantity)
 
 
 def _grid(comparisons: list[Comparison]) -> Figure:
@@ -165,14 +153,6 @@ def _drawn(expression: str) -> bool:
         return False
 
 
-def _learning(comparisons: list[Comparison]) -> Figure:
-    return learning_by_size(comparisons, _geometry(comparisons))
-
-
-def _scatter(comparisons: list[Comparison]) -> Figure:
-    return seed_scatter(comparisons, _geometry(comparisons))
-
-
 def _enumeration(documents: CampaignDocuments) -> Figure:
     sets = list(_sets(documents).values())
     entries = {e.structure_id: e for d in sets for e in d.structures}
@@ -188,19 +168,19 @@ PANELS: dict[str, Callable[[CampaignDocuments], Figure]] = {
     "1b": lambda d: binary_mixing(_labels(d, "Database 1"), _alloy(d).elements),
     "1c": lambda d: component_violins(_labels(d, "Database 2")),
     "1d": _enumeration,
-    "2a": lambda d: _bars(_foundations(d), "total"),
-    "2b": lambda d: _bars(_foundations(d), "mixing"),
-    "2c": lambda d: _parity(_foundations(d), "total"),
-    "2d": lambda d: _parity(_foundations(d), "mixing"),
-    "3a": lambda d: _bars(_trained(d, binary=True), "total"),
-    "3b": lambda d: _bars(_trained(d, binary=True), "mixing"),
+    "2a": lambda d: _compare(error_bars, _foundations(d), "total"),
+    "2b": lambda d: _compare(error_bars, _foundations(d), "mixing"),
+    "2c": lambda d: _compare(parity_by_model, _foundations(d), "total"),
+    "2d": lambda d: _compare(parity_by_model, _foundations(d), "mixing"),
+    "3a": lambda d: _compare(error_bars, _trained(d, binary=True), "total"),
+    "3b": lambda d: _compare(error_bars, _trained(d, binary=True), "mixing"),
     "3c": lambda d: _grid(_trained(d, binary=True)),
-    "4a": lambda d: _learning(_trained(d, binary=False)),
+    "4a": lambda d: _compare(learning_by_size, _trained(d, binary=False)),
     "4b": lambda d: sets_table(_sets(d)),
-    "4c": lambda d: _scatter(_seeds(d)),
-    "5a": lambda d: _bars(_trained(d, binary=False), "total"),
-    "5b": lambda d: _bars(_trained(d, binary=False), "mixing"),
-    "5c": lambda d: _parity(_trained(d, binary=False), "mixing"),
+    "4c": lambda d: _compare(seed_scatter, _seeds(d)),
+    "5a": lambda d: _compare(error_bars, _trained(d, binary=False), "total"),
+    "5b": lambda d: _compare(error_bars, _trained(d, binary=False), "mixing"),
+    "5c": lambda d: _compare(parity_by_model, _trained(d, binary=False), "mixing"),
     "6a": lambda d: gibbs_energy(_thermodynamics(d), _alloy(d)),
     "6b": lambda d: random_energies(_thermodynamics(d)),
     "6c": _order,
