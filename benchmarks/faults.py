@@ -104,7 +104,7 @@ def campaign(
     """Run one campaign to its end; return its label documents and how long it took."""
     from hea_flows.config import load_campaign
     from hea_flows.flows.launch import run_workers, submit
-    from hea_flows.results.store.query import documents
+    from hea_flows.results.store import documents
     from hea_flows.services.connection import find_connection
 
     path = folder / f"{name}.yaml"

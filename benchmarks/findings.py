@@ -20,7 +20,7 @@ import numpy as np
 import typer
 
 from hea_flows.alloy.errors import Verdict, better, paired, within
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import BenchmarkDoc, ParityPoint
 from hea_flows.services.connection import find_connection
 

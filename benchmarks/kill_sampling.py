@@ -31,7 +31,7 @@ from hea_flows.config import MonteCarloSpec, model_from_text
 from hea_flows.jobs.sampling import run as sampling_run
 from hea_flows.jobs.sampling.montecarlo import sampled
 from hea_flows.potentials.lattice_energies import decoration_energies
-from hea_flows.results.export.chains import export_chains
+from hea_flows.results.export import export_chains
 from hea_flows.schemas import AlloySpec, ModelSpec, MonteCarloDoc
 
 _ALLOY = AlloySpec(elements=("Mo", "Ta", "Nb", "W", "V"))

@@ -26,7 +26,7 @@ from hea_flows import CampaignMaker, load_campaign, plugins, register_reference_
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.config import LabelSpec
 from hea_flows.flows.labelling import LabellingMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructureEntry
 from hea_flows.services.connection import Connection
 

@@ -96,6 +96,6 @@ def test_an_entry_knows_its_host() -> None:
 
 
 def test_model_labels() -> None:
-    assert ModelSpec(family="chgnet", name="0.3.0").label == "chgnet-0.3.0"
-    assert ModelSpec(family="mace", sha256="0123456789ab").label == "mace-01234567"
+    assert ModelSpec(family="chgnet", name="0.3.0").title == "chgnet-0.3.0"
+    assert ModelSpec(family="mace", sha256="0123456789ab").title == "mace-01234567"
     assert not ModelSpec(family="mace").pretrained

@@ -14,13 +14,13 @@ from maggma.stores import MemoryStore
 
 from hea_flows.config import BenchmarkSpec, model_from_text
 from hea_flows.jobs.learning.benchmark import BenchmarkMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import ModelSpec
 from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     foundation: Annotated[
         str | None, typer.Option(help="family:name; default the campaign's fine-tuned model.")
     ] = None,

@@ -17,7 +17,7 @@ from maggma.stores import MemoryStore
 
 from hea_flows import CampaignMaker, load_campaign
 from hea_flows.flows.campaign import campaign_metadata
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.services.connection import find_connection
 from hea_flows.services.workers import start_workers
 

@@ -60,7 +60,7 @@ def main(expression: str = "1(1)+2(2)") -> None:
     from hea_flows import register_reference_engine
     from hea_flows.config import LabelSpec
     from hea_flows.flows.labelling import LabellingMaker
-    from hea_flows.results.store.query import documents
+    from hea_flows.results.store import documents
     from hea_flows.schemas import AlloySpec
 
     # In this process only; workers find an engine by its entry point.

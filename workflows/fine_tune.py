@@ -17,7 +17,7 @@ from hea_flows.config import LabelSpec, model_from_text
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.jobs.learning.dataset import DatasetMaker
 from hea_flows.jobs.learning.train import TrainMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import AlloySpec, ModelSpec, TrainingSettings
 
 

@@ -1,4 +1,4 @@
-"""Read benchmarks from the test set in three ways, and draw one of the report's figures.
+"""Read benchmarks from the database in three ways, and draw one of the report's figures.
 
 python workflows/query_and_plot.py quickstart --output parity.svg
 """
@@ -10,14 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from hea_flows.results.report.figures import parity
-from hea_flows.results.report.inputs import ReportInputs
-from hea_flows.results.store.query import documents
+from hea_flows.results.figures import parity
+from hea_flows.results.store import CampaignDocuments, documents
 from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     output: Annotated[Path, typer.Option(help="Figure; .png, .svg or .pdf.")] = Path("parity.png"),
 ) -> None:
     """Print the errors of all benchmarks of a campaign and draw its parity figure."""
@@ -36,7 +35,7 @@ def main(
         for row in store.query(query, properties=["output.role", "output.tables"]):
             show("maggma", row)
         # hea-flows: documents with types, each job's newest run only.
-        inputs = ReportInputs.from_documents(documents(store, "benchmark", campaign))
+        inputs = CampaignDocuments.from_documents(documents(store, "benchmark", campaign))
 
     figure = parity(inputs.benchmark("foundation"), inputs.benchmark("fine-tuned"), "fixed")
     figure.savefig(output, dpi=150)

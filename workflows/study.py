@@ -16,7 +16,7 @@ from maggma.stores import MemoryStore
 from hea_flows import CampaignMaker, load_campaign
 from hea_flows.config import plan
 from hea_flows.flows import launch
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.services.connection import find_connection
 
 

@@ -13,13 +13,13 @@ from maggma.stores import MemoryStore
 
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import BenchmarkDoc
 from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     sqs: Annotated[
         str, typer.Option(help="Supercell of the SQS of 2, 3, … elements.")
     ] = "2x2,3x3,4x4,5x5",

@@ -167,13 +167,13 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
     ]
     work = made(models=models, training={"epochs": 4, "seed": 7})
     assert [
-        (t.name, t.settings.seed, t.settings.epochs, t.model.label) for t in work.trainings
+        (t.name, t.settings.seed, t.settings.epochs, t.model.title) for t in work.trainings
     ] == [
         ("m", 5, 4, "chgnet-0.3.0"),
         ("m", 3, 4, "chgnet-0.3.0"),
         ("n", 7, 9, "mace-scratch"),
     ]
-    assert {k: v.label for k, v in work.foundations.items()} == {"as it is": "chgnet-0.3.0"}
+    assert {k: v.title for k, v in work.foundations.items()} == {"as it is": "chgnet-0.3.0"}
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ from command import cli
 
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
-from hea_flows.results.store.provenance import walk
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents, trace
 from hea_flows.schemas import ChainSeries
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress
@@ -133,7 +132,7 @@ def _check_provenance(connection: Connection, campaign_file: Path) -> None:
     """Walk from a benchmark to everything it was made from."""
     store = _store(connection)
     tuned = next(b for b in documents(store, "benchmark", "small") if b.role == "fine-tuned")
-    root = walk(store, tuned.uuid)
+    root = trace(store, tuned.uuid)
     kinds: dict[str, list[Any]] = {}
     for node in root.all_nodes():
         assert node.document is not None, node.uuid

@@ -19,7 +19,7 @@ from hea_flows.cli import workers as cli_workers
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import ModelSpec, ReportDoc
 from hea_flows.services.connection import Connection
 from hea_flows.services.progress import campaign_progress

@@ -16,7 +16,7 @@ from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.jobs.labelling.estimate import estimate
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import AlloySpec, GrowthDoc, LabelDoc, ReportDoc
 from hea_flows.services.connection import Connection
 from hea_flows.services.workers import worker_loop

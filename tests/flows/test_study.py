@@ -12,7 +12,7 @@ from command import cli
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.potentials.base import family
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import BenchmarkDoc, LabelDoc, TrainingDoc
 from hea_flows.services.connection import Connection
 

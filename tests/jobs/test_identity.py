@@ -24,7 +24,7 @@ from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.potentials.chgnet.family import CHGNetFamily
 from hea_flows.reference.archive import ArchiveMaker
 from hea_flows.reference.synthetic import SyntheticMaker
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import AlloySpec, ModelSpec, StructureEntry, StructuresDoc
 
 ALLOY = AlloySpec(elements=("Mo", "Ta", "Nb"))

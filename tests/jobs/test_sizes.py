@@ -12,7 +12,7 @@ import pytest
 from hea_flows import plugins
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import DatasetDoc, LabelDoc, Trajectory
 from hea_flows.services.connection import BLOBS, Connection

@@ -12,7 +12,7 @@ from maggma.stores import MemoryStore
 
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
-from hea_flows.results.export.archive import write_archive
+from hea_flows.results.export import write_archive
 from hea_flows.runtime.frames import settings_id
 from hea_flows.schemas import (
     AlloySpec,

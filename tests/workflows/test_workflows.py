@@ -30,8 +30,8 @@ from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.potentials.base import family
 from hea_flows.reference.base import Labelled, label_document
-from hea_flows.results.export.archive import write_archive
-from hea_flows.results.store.query import documents
+from hea_flows.results.export import write_archive
+from hea_flows.results.store import documents
 from hea_flows.runtime.frames import read_frames, write_frames
 from hea_flows.schemas import AlloySpec, LabelDoc, ModelSpec, StructureEntry, StructuresDoc
 from hea_flows.services.connection import Connection

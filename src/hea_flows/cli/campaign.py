@@ -126,22 +126,24 @@ def _follow(submission: object, connection: Connection, workers: int, name: str)
 
 def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from hea_flows.cli.output import console
-    from hea_flows.results.report.growth import growth_table, growth_verdict
-    from hea_flows.results.report.inputs import ReportInputs
-    from hea_flows.results.report.order_tables import order_tables
-    from hea_flows.results.report.tables import benchmark_table, summary_table
-    from hea_flows.results.store.query import documents
+    from hea_flows.results.report import (
+        benchmark_table,
+        growth_table,
+        growth_verdict,
+        montecarlo_tables,
+        summary_table,
+    )
+    from hea_flows.results.store import CampaignDocuments, documents
     from hea_flows.schemas import ReportDoc
 
     store = connection.job_store()
     store.connect()
-    report = documents(store, "report", name, load=True)[-1]
-    assert isinstance(report, ReportDoc)
+    report = documents(store, ReportDoc, name, load=True)[-1]
     path = (path or Path(f"{name}-report.html")).absolute()
     atomic_write(path, report.html.read())
     # Of the report's own sources: an earlier run of the same name is not of this one.
     uuids = {uuid for group in report.sources.values() for uuid in group}
-    inputs = ReportInputs.from_documents(
+    inputs = CampaignDocuments.from_documents(
         d
         for kind in ("benchmark", "growth", "montecarlo")
         for d in documents(store, kind, name)
@@ -151,7 +153,7 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
     screen.print(summary_table(report.summary))
     if inputs.benchmarks:
         screen.print(benchmark_table(inputs))
-    for table in (*map(growth_table, inputs.growth), *order_tables(inputs.montecarlo)):
+    for table in (*map(growth_table, inputs.growth), *montecarlo_tables(inputs.montecarlo)):
         screen.print(table)
     for doc in inputs.growth:
         screen.print(growth_verdict(doc), highlight=False, markup=False)

@@ -29,25 +29,25 @@ def figures(
     and cannot be drawn is an error; of all panels, those that cannot be drawn are named.
     """
     from hea_flows.cli.results import open_store
-    from hea_flows.results.paper.files import FORMATS, write_figure
-    from hea_flows.results.paper.panels import PANELS, draw_panel
-    from hea_flows.results.report.inputs import ReportInputs
-    from hea_flows.results.store.query import KINDS, documents
+    from hea_flows.results.figures import FORMATS, write_figure
+    from hea_flows.results.paper import PANELS, draw_panel
+    from hea_flows.results.store import CampaignDocuments, documents
+    from hea_flows.schemas import kinds
 
     forms, asked = _items(form, FORMATS, "format"), _items(which, tuple(PANELS), "panel")
     if not forms:
         msg = f"--format is empty; accepted: {', '.join(FORMATS)}"
         raise ValueError(msg)
     store = open_store()
-    found = [
-        d for name in dict.fromkeys(campaign) for k in KINDS for d in documents(store, k, name)
+    everything = [
+        d for name in dict.fromkeys(campaign) for k in kinds() for d in documents(store, k, name)
     ]
     store.close()
-    if not found:
+    if not everything:
         names = ", ".join(campaign)
         msg = f"no documents of campaign {names}; see hea-flows query --kind campaign"
         raise ValueError(msg)
-    inputs = ReportInputs.from_documents(found)
+    inputs = CampaignDocuments.from_documents(everything)
     for panel in asked or PANELS:
         try:
             figure = draw_panel(panel, inputs)

@@ -34,9 +34,9 @@ def hull(
     """Show the convex hull of labelled mixing energies over composition."""
     from hea_flows.cli.output import console
     from hea_flows.cli.results import open_store
-    from hea_flows.results.paper.files import FORMATS, write_figure
-    from hea_flows.results.report.hull import binary_hulls, hull_table, labelled_hull
-    from hea_flows.results.store.query import documents
+    from hea_flows.results.figures import FORMATS, write_figure
+    from hea_flows.results.report import binary_hulls, hull_table, labelled_hull
+    from hea_flows.results.store import documents
     from hea_flows.schemas import LabelDoc, StructuresDoc
 
     form = output.suffix.removeprefix(".") if output else FORMATS[0]
@@ -44,14 +44,14 @@ def hull(
         msg = f"no figure format {form!r}; accepted: {', '.join(FORMATS)}"
         raise ValueError(msg)
     store = open_store()
-    found = labelled_hull(
-        [d for d in documents(store, "label", campaign) if isinstance(d, LabelDoc)],
-        [d for d in documents(store, "structures", campaign) if isinstance(d, StructuresDoc)],
+    labels = labelled_hull(
+        documents(store, LabelDoc, campaign),
+        documents(store, StructuresDoc, campaign),
         settings_id=settings,
         calculation=calculation,
     )
     store.close()
-    console().print(hull_table(found, all_entries=everything))
+    console().print(hull_table(labels, all_entries=everything))
     if output is not None:
-        files = write_figure(binary_hulls(found), output.parent, output.stem, (form,))
+        files = write_figure(binary_hulls(labels), output.parent, output.stem, (form,))
         typer.echo(f"figure: {', '.join(map(str, files))}")

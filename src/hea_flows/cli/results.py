@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,7 +13,9 @@ from hea_flows.runtime.atomic_files import atomic_write
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
 
-    from hea_flows.schemas import DatasetDoc
+    from hea_flows.schemas import Document
+
+    D = TypeVar("D", bound=Document)
 
 Name = Annotated[str, typer.Option("--campaign", help="Name of the campaign.")]
 
@@ -46,23 +48,22 @@ def query(
 ) -> None:
     """Show the documents of a kind; big fields stay in the data store."""
     from hea_flows.cli.output import console
-    from hea_flows.results.report.inputs import ReportInputs
-    from hea_flows.results.report.tables import benchmark_table
-    from hea_flows.results.store.query import documents, light
+    from hea_flows.results.report import benchmark_table
+    from hea_flows.results.store import CampaignDocuments, documents, preview
 
-    found = documents(open_store(), kind, campaign)
+    chosen = documents(open_store(), kind, campaign)
     if full:
-        typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in found], indent=2))
+        typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in chosen], indent=2))
         return
-    if not found:
+    if not chosen:
         typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
         raise typer.Exit(1)
     screen = console()
     if kind == "benchmark":
-        screen.print(benchmark_table(ReportInputs.from_documents(found)))
+        screen.print(benchmark_table(CampaignDocuments.from_documents(chosen)))
         return
-    for document in found:
-        screen.print_json(data=light(document), default=str)
+    for document in chosen:
+        screen.print_json(data=preview(document), default=str)
 
 
 def show(
@@ -73,15 +74,14 @@ def show(
 ) -> None:
     """Show one document, or everything it was made from."""
     from hea_flows.cli.output import console
-    from hea_flows.results.store.provenance import render_tree, walk
-    from hea_flows.results.store.query import by_uuid, light
+    from hea_flows.results.store import get_document, preview, render_tree, trace
 
     store = open_store()
     screen = console()
     if provenance:
-        screen.print(render_tree(walk(store, uuid)), soft_wrap=True)
+        screen.print(render_tree(trace(store, uuid)), soft_wrap=True)
     else:
-        screen.print_json(data=light(by_uuid(store, uuid)), default=str)
+        screen.print_json(data=preview(get_document(store, uuid)), default=str)
 
 
 def report(
@@ -91,8 +91,7 @@ def report(
     """Write the newest report of a campaign."""
     from hea_flows.schemas import ReportDoc
 
-    document = _newest("report", campaign)
-    assert isinstance(document, ReportDoc)
+    document = _newest(ReportDoc, campaign)
     path = output or Path(f"{campaign}-report.html")
     atomic_write(path, document.html.read())
     typer.echo(f"report: {path.absolute()}")
@@ -117,19 +116,14 @@ def export_frames(
     splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
     the campaign still runs.
     """
-    from hea_flows.results.export.archive import write_archive
-    from hea_flows.results.export.dataset import export_dataset
-    from hea_flows.results.store.query import documents
+    from hea_flows.results.export import export_dataset, write_archive
+    from hea_flows.results.store import documents
     from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
     store = open_store()
-    everything = output.suffix == ".json"
-    found = documents(store, "label", campaign, load=True)
-    labels = [d for d in found if isinstance(d, LabelDoc)]
-    structures = [
-        d for d in documents(store, "structures", campaign) if isinstance(d, StructuresDoc)
-    ]
-    if everything:
+    labels = documents(store, LabelDoc, campaign, load=True)
+    structures = documents(store, StructuresDoc, campaign)
+    if output.suffix == ".json":
         if not labels:
             msg = f"campaign {campaign!r} has no labels; see hea-flows status"
             raise ValueError(msg)
@@ -143,10 +137,8 @@ def export_frames(
         )
         frames, card_file = output.with_name(card.file), output
     else:
-        dataset = _newest("dataset", campaign)
-        assert isinstance(dataset, DatasetDoc)
         card = export_dataset(
-            dataset,
+            _newest(DatasetDoc, campaign),
             output,
             labels=labels,
             structures=structures,
@@ -165,10 +157,9 @@ def export_model(
     """Write the newest fine-tuned model of a campaign, its checksum verified."""
     from hea_flows.schemas import TrainingDoc
 
-    document = _newest("training", campaign)
-    assert isinstance(document, TrainingDoc)
+    document = _newest(TrainingDoc, campaign)
     atomic_write(output, document.model_file.read())
-    typer.echo(f"{document.model.label}: {output}, sha256 {document.model_file.sha256}")
+    typer.echo(f"{document.model.title}: {output}, sha256 {document.model_file.sha256}")
 
 
 @export.command("chains")
@@ -176,22 +167,22 @@ def export_chains(
     output: Annotated[Path, typer.Argument(help="Folder of the files.")], campaign: Name
 ) -> None:
     """Write the newest Monte Carlo chains of a campaign, one mchammer DataContainer each."""
-    from hea_flows.results.export.chains import export_chains as write_chains
+    from hea_flows.results.export import export_chains as write_chains
     from hea_flows.schemas import MonteCarloDoc
 
-    document = _newest("montecarlo", campaign)
-    assert isinstance(document, MonteCarloDoc)
+    document = _newest(MonteCarloDoc, campaign)
     files = write_chains(document, output)
     typer.echo(f"{len(files)} chains of {document.settings.steps} steps: {output}")
 
 
-def _newest(kind: str, campaign: str) -> DatasetDoc | Any:  # noqa: ANN401
-    from hea_flows.results.store.query import documents
+def _newest(kind: type[D], campaign: str) -> D:
+    from hea_flows.results.store import documents
 
     store = open_store()
-    found = documents(store, kind, campaign, load=True)
+    chosen = documents(store, kind, campaign, load=True)
     store.close()
-    if not found:
-        msg = f"no {kind} document of campaign {campaign!r}; see hea-flows query --kind campaign"
+    if not chosen:
+        name = kind.model_fields["kind"].default
+        msg = f"no {name} document of campaign {campaign!r}; see hea-flows query --kind campaign"
         raise ValueError(msg)
-    return found[-1]
+    return chosen[-1]

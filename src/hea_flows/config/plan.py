@@ -194,7 +194,7 @@ class _Planner:
         campaign = self.campaign
         self.plan.trainings.append(Training(campaign.name, sets, model, campaign.training))
         if model.pretrained:
-            self.plan.foundations[model.label] = model
+            self.plan.foundations[model.title] = model
 
     def entry(self, entry: ModelEntry) -> None:
         """Add a model of a study."""

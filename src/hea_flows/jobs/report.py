@@ -8,8 +8,8 @@ from typing import Any
 from jobflow import CURRENT_JOB, Maker, job
 
 from hea_flows.provenance import provenance
-from hea_flows.results.report.inputs import ReportInputs, summary
-from hea_flows.results.report.page import build_page
+from hea_flows.results.report import build_page, summary
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
@@ -76,7 +76,7 @@ class ReportMaker(Maker):
         made = {role: _each_once(found) for role, found in made.items()}
         missing = _missing(models or {}, {d.uuid for f in made.values() for d in f})
         inputs = replace(
-            ReportInputs.from_documents([campaign, *(d for f in made.values() for d in f)]),
+            CampaignDocuments.from_documents([campaign, *(d for f in made.values() for d in f)]),
             missing=missing,
         )
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())

@@ -145,7 +145,7 @@ class SyntheticMaker(Maker):
             compute,
             structure=structure,
             alloy=alloy,
-            engine=f"teacher:{spec.label}",
+            engine=f"teacher:{spec.title}",
             rule={
                 "code": "teacher",
                 "model": spec.model_dump(exclude={"path"}),

@@ -1,1 +1,5 @@
-"""Reading back: queries, report, figures, export."""
+"""Reading back what jobs stored: queries, figures, tables, the report, and files for others."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from hea_flows.schemas.documents import (
-    BenchmarkDoc,
-    BenchmarkTable,
-    CampaignDoc,
-    CommitteeDoc,
-    CommitteeTable,
-    DatasetDoc,
-    Document,
-    FrameRef,
-    LabelDoc,
-    ParityPoint,
-    PhaseSet,
-    ReportDoc,
-    StructuresDoc,
-    TestSetDoc,
-    ThermodynamicsDoc,
-    TrainingDoc,
-)
+from hea_flows.schemas.campaign import CampaignDoc, ReportDoc
+from hea_flows.schemas.datasets import DatasetDoc, FrameRef, TestSetDoc
+from hea_flows.schemas.documents import Document, describe_model, joined, kinds
 from hea_flows.schemas.growth import (
     GrowthDoc,
     GrowthInputs,
     GrowthSources,
     GrowthStep,
     NextPoint,
+)
+from hea_flows.schemas.labelling import LabelDoc, StructuresDoc
+from hea_flows.schemas.learning import (
+    BenchmarkDoc,
+    BenchmarkTable,
+    CommitteeDoc,
+    CommitteeTable,
+    Geometry,
+    ParityPoint,
+    TrainingDoc,
 )
 from hea_flows.schemas.methods import AllWeights, Frozen, LoRA, Method, Offsets, Replay
 from hea_flows.schemas.record import Record
@@ -50,7 +45,13 @@ from hea_flows.schemas.sampling import (
     SeparationRecord,
     TemperatureRecord,
 )
-from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
+from hea_flows.schemas.thermodynamics import (
+    PhaseSet,
+    ReferencePhases,
+    ThermodynamicsDoc,
+    TransitionInterval,
+    Vibrations,
+)
 
 __all__ = [
     "AllWeights",
@@ -69,6 +70,7 @@ __all__ = [
     "ExchangeLadder",
     "FrameRef",
     "Frozen",
+    "Geometry",
     "GrowthDoc",
     "GrowthInputs",
     "GrowthSources",
@@ -101,4 +103,7 @@ __all__ = [
     "Trajectory",
     "TransitionInterval",
     "Vibrations",
+    "describe_model",
+    "joined",
+    "kinds",
 ]

@@ -94,3 +94,20 @@ class GrowthDoc(Document):
     )
     next_point: NextPoint | None = Field(description="None where no set is left.")
     bootstrap_seed: int
+
+    @property
+    def heading(self) -> str:
+        """The test set that decided."""
+        return self.name
+
+    def headline(self) -> dict[str, object]:
+        """Return the sets and what was decided."""
+        return {
+            "sets": "; ".join(step.expression for step in self.steps),
+            "geometry": self.geometry,
+            "stopped because": self.stopped_because,
+            "recommended step": self.recommended + 1,
+            "training seeds": ", ".join(map(str, self.seeds)),
+            "tolerance (meV/unit)": self.tolerance_mev,
+            "bootstrap seed": self.bootstrap_seed,
+        }

@@ -33,7 +33,7 @@ class Record(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _untag(cls, data: Any) -> Any:  # noqa: ANN401
+    def _untag(cls, data: object) -> object:
         if isinstance(data, dict):
             return {k: v for k, v in data.items() if not k.startswith("@")}
         return data

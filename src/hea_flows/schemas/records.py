@@ -153,7 +153,7 @@ class Trajectory(Record):
             seconds=None if any(s is None for s in seconds) else [float(s) for s in seconds],
         )
 
-    def to_frames(self, **info: Any) -> list[Atoms]:  # noqa: ANN401
+    def to_frames(self, **info: object) -> list[Atoms]:
         """Return `ase.Atoms` with results attached; `info` and the step go to each."""
         frames = []
         for i, energy in enumerate(self.energies):
@@ -200,7 +200,7 @@ class ModelSpec(Record):
         return bool(self.name or self.path)
 
     @property
-    def label(self) -> str:
+    def title(self) -> str:
         """Short name for tables."""
         return f"{self.family}-{self.name or (self.sha256 or 'scratch')[:8]}"
 

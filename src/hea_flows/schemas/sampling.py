@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from hea_flows.alloy.lattice import pair_labels
-from hea_flows.schemas.documents import Document
+from hea_flows.schemas.documents import Document, describe_model
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import AlloySpec, ModelSpec, StoredFile
 
@@ -226,6 +226,36 @@ class MonteCarloDoc(Document):
     def n_sites(self) -> int:
         """Number of alloyed sites."""
         return len(self.chains[0].final_species)
+
+    @property
+    def heading(self) -> str:
+        """Method, number of sites and which energies."""
+        return f"{self.settings.method}, {self.n_sites} sites, {self.mode}"
+
+    def headline(self) -> dict[str, object]:
+        """Return the model, the seed and how much was sampled."""
+        asked, ladder = self.settings.temperatures, {}
+        if self.ladder is not None and isinstance(asked, ExchangeLadder):
+            ladder = {
+                "exchanges asked for": asked.acceptance,
+                "evaluations of the pilot": self.ladder.evaluations,
+            }
+        return {
+            **describe_model("model", self.model),
+            "mode": self.mode,
+            "method": self.settings.method,
+            "seed": self.seed,
+            "sites": self.n_sites,
+            "temperatures": len(self.averages),
+            **ladder,
+            "runs": self.settings.runs,
+            "burn-in": self.settings.burn_in,
+            "steps": self.settings.steps,
+            "trials": sum(c.trials for c in self.chains),
+            "evaluations": self.evaluations,
+            "forbidden decorations": self.forbidden,
+            "series sha256": self.series.sha256,
+        }
 
 
 @dataclass(frozen=True)

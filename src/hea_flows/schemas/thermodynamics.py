@@ -1,10 +1,14 @@
-"""Records of a thermodynamics document: how sure a transition is, and what the reference says."""
+"""The document of thermodynamics, and the records it is made of."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from hea_flows.schemas.documents import Document, describe_model
 from hea_flows.schemas.record import Record
+from hea_flows.schemas.records import ModelSpec
 
 
 class TransitionInterval(Record):
@@ -62,3 +66,65 @@ class Vibrations(Record):
     displacement: float = Field(description="Å")
     min_length: float = Field(description="Of the repeated cell (Å).")
     mesh_length: float = Field(description="Mesh points times cell length (Å).")
+
+
+class PhaseSet(Record):
+    """One decomposition: phases (elements joined by -) and its enthalpy and entropy per unit."""
+
+    phases: list[str]
+    enthalpy_mev: float
+    entropy_mev_per_k: float
+
+
+class ThermodynamicsDoc(Document):
+    """Decomposition free energies, the random-structure distribution and DEED."""
+
+    kind: Literal["thermodynamics"] = "thermodynamics"
+    model: ModelSpec
+    mode: Literal["fixed lattice", "relaxed"]
+    elements: list[str]
+    sqs_mixing_mev: dict[str, float] = Field(description="Phase to SQS mixing energy (meV/unit).")
+    sqs_objective: dict[str, float]
+    decompositions: list[PhaseSet]
+    transitions: list[tuple[float, str]] = Field(
+        description="Temperature (K) above which a decomposition is stable, lowest first."
+    )
+    decomposition_temperature: float | None = Field(
+        description="Above it the solid solution of all elements is stable (K)."
+    )
+    random_mixing_mev: list[float]
+    random_seed: int
+    h_ave_mev: float
+    sigma_mev: float
+    h_hull_mev: float
+    deed_per_unit: float | None = Field(description="(eV/unit)⁻¹")
+    deed_per_atom: float | None = Field(description="(eV/atom)⁻¹")
+    uncertainty: TransitionInterval | None = Field(
+        None, description="None where nothing tells the error of the model."
+    )
+    reference: ReferencePhases | None = Field(None, description="None where SQS were not labelled.")
+    vibrations: Vibrations | None = Field(None, description="None where not asked for.")
+    failed: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def solid_solution(self) -> str | None:
+        """The phase of all elements, as `sqs_mixing_mev` spells it."""
+        phases = (p for p in self.sqs_mixing_mev if set(p.split("-")) == set(self.elements))
+        return next(phases, None)
+
+    @property
+    def heading(self) -> str:
+        """The elements, and which energies."""
+        return f"{'-'.join(self.elements)}, {self.mode}"
+
+    def headline(self) -> dict[str, object]:
+        """Return the model, the seed and what errors and reference come from."""
+        return {
+            **describe_model("model", self.model),
+            "mode": self.mode,
+            "random seed": self.random_seed,
+            "random structures": len(self.random_mixing_mev),
+            "error of mixing energies": self.uncertainty and self.uncertainty.sigma_from,
+            "reference settings id": self.reference and self.reference.settings_id,
+            "failed": len(self.failed),
+        }

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu, pearsonr, spearmanr
 
-from hea_flows.alloy.errors.committee import Committee, alarm, build_committee, spread_and_error
+from hea_flows.alloy.errors.committee import (
+    Committee,
+    alarm,
+    build_committee,
+    committee_of,
+    spread_and_error,
+)
 
 NAN = float("nan")
 
@@ -19,6 +25,16 @@ def test_means_and_spreads_by_hand() -> None:
     assert found.spread == pytest.approx([np.sqrt(13), 0.0, np.sqrt(4.5)])
     assert found.error == pytest.approx([-1.0, 3.0, 2.0])
     assert found.standard_error == pytest.approx([np.sqrt(13 / 3), 0.0, 1.5])
+
+
+def test_members_may_lack_structures() -> None:
+    members = [{"a": 1.0, "b": 4.0}, {"a": 3.0, "c": 7.0}, {"d": 0.0}]
+    committee = committee_of(members, {"a": 5.0, "b": 1.0, "c": 0.0})
+    assert committee is not None
+    assert (committee.kept.tolist(), committee.n_dropped) == ([0], 2)
+    assert committee.error == pytest.approx([-3.0])
+    assert committee_of(members, {"b": 1.0, "c": 0.0}) is None
+    assert committee_of(members, {}) is None
 
 
 def test_equals_numpy_where_no_member_failed() -> None:

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from hea_flows.jobs.learning.committee import CommitteeMaker
-from hea_flows.results.report.committees import by_name, members_on
-from hea_flows.results.report.inputs import ReportInputs
-from hea_flows.results.report.study_pictures import calibration, is_study
-from hea_flows.results.report.tables import committee_table
+from hea_flows.results.report import committee_table
+from hea_flows.results.report.study import calibration, is_study
+from hea_flows.results.store import CampaignDocuments, committee_on, group_seeds
 from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, ModelSpec, ParityPoint
 
 #: Errors (meV/unit) of three members on four structures; the last structure failed for two.
@@ -83,7 +82,7 @@ def test_members_that_agree_have_no_calibration() -> None:
     assert (table.spread_mev, table.scale, table.spearman) == (0, None, None)
     alike = judged([benchmark(0, np.zeros(4)), benchmark(1, np.full(4, 2.0))])
     assert (alike.tables[0].spearman, alike.tables[0].spread_mev) == (None, pytest.approx(2**0.5))
-    assert "–" in committee_table(ReportInputs(committees=[document])).rows[0]
+    assert "–" in committee_table(CampaignDocuments(committees=[document])).rows[0]
 
 
 def test_what_is_no_committee() -> None:
@@ -92,18 +91,18 @@ def test_what_is_no_committee() -> None:
         judged([one])
     with pytest.raises(ValueError, match="Model 4 were compared with different test sets"):
         judged([one, benchmark(1, ERRORS[1], test_sets={"db": "y"})])
-    assert members_on([one, benchmark(1, ERRORS[1])], "db", "relaxed") is None
-    assert by_name([one, one, benchmark(0, ERRORS[0], name="other")]) == {}
+    assert committee_on([one, benchmark(1, ERRORS[1])], "db", "relaxed") is None
+    assert group_seeds([one, one, benchmark(0, ERRORS[0], name="other")]) == {}
 
 
 def test_a_report_shows_committees_as_a_study() -> None:
     benchmarks = [benchmark(i, errors) for i, errors in enumerate(ERRORS)]
-    assert not is_study(ReportInputs(benchmarks=benchmarks[:1]))
-    inputs = ReportInputs(benchmarks=benchmarks)
+    assert not is_study(CampaignDocuments(benchmarks=benchmarks[:1]))
+    inputs = CampaignDocuments(benchmarks=benchmarks)
     assert is_study(inputs)
     left, _ = calibration(inputs).axes
     shown = {tuple(np.round(xy, 6)) for line in left.lines for xy in line.get_xydata()}
     assert (1.0, 2.0) in shown
     assert (round(float(np.sqrt(21)), 6), 8.0) in shown
     with pytest.raises(ValueError, match="no model trained with several seeds"):
-        calibration(ReportInputs(benchmarks=benchmarks[:1]))
+        calibration(CampaignDocuments(benchmarks=benchmarks[:1]))

@@ -21,7 +21,7 @@ from hea_flows.potentials import checkpoints
 from hea_flows.potentials.base import TrainingResult
 from hea_flows.potentials.checkpoints import Checkpoint
 from hea_flows.provenance import provenance
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,

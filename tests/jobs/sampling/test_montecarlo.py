@@ -36,7 +36,7 @@ from hea_flows.jobs.sampling.summary import (
     temperature_records,
 )
 from hea_flows.provenance import provenance
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,

@@ -24,7 +24,7 @@ from hea_flows.config import Campaign, ThermodynamicsSpec, plan
 from hea_flows.jobs import report
 from hea_flows.jobs.learning.model_error import mixing_error
 from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
-from hea_flows.results.store.query import documents
+from hea_flows.results.store import documents
 from hea_flows.schemas import BenchmarkDoc, ModelSpec, ParityPoint, TestSetDoc, ThermodynamicsDoc
 
 CAMPAIGN: dict[str, Any] = {

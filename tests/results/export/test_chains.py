@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jobflow import JobStore
 from mchammer import DataContainer
 
 from hea_flows.alloy.lattice.order_parameters import (
@@ -18,13 +19,12 @@ from hea_flows.alloy.lattice.order_parameters import (
 )
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.cli import main
-from hea_flows.results.export.chains import export_chains
-from hea_flows.results.report.inputs import ReportInputs
+from hea_flows.results.export import export_chains
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import ChainSeries, StoredFile
-from hea_flows.services.connection import Connection
 
 
-def test_every_chain_is_read_by_mchammer(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_every_chain_is_read_by_mchammer(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [doc] = inputs.montecarlo
     files = export_chains(doc, tmp_path / "chains")
     assert [f.name for f in files[:3]] == ["T200-run0.dc", "T200-run1.dc", "T300-run0.dc"]
@@ -48,7 +48,7 @@ def test_every_chain_is_read_by_mchammer(inputs: ReportInputs, tmp_path: Path) -
     assert mean == pytest.approx(np.mean(n_vv / 300 - 1 / 25), rel=1e-12)
 
 
-def test_a_series_is_the_same_after_its_file(inputs: ReportInputs) -> None:
+def test_a_series_is_the_same_after_its_file(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     series = ChainSeries.from_file(doc.series)
     assert series.counts[1].sum(axis=2).tolist() == [[300] * 9] * 10
@@ -59,7 +59,7 @@ def test_a_series_is_the_same_after_its_file(inputs: ReportInputs) -> None:
 
 
 def test_bonds_of_a_series_give_the_order_parameters_of_the_decoration(
-    inputs: ReportInputs,
+    inputs: CampaignDocuments,
 ) -> None:
     [doc] = inputs.montecarlo
     elements, species = doc.alloy.elements, doc.chains[0].final_species
@@ -67,24 +67,17 @@ def test_bonds_of_a_series_give_the_order_parameters_of_the_decoration(
     counts = count_matrix(species_codes(species, elements), pairs, 5)
     series = ChainSeries.collect([[0.0]], [{1: counts[None]}])
     again = ChainSeries.from_file(series.to_file()).matrices(1, 5)[0, 0]
-    found = by_label(correlation_matrix(again), elements)
-    assert {k: float(v) for k, v in found.items()} == correlation_values(species, pairs, elements)
+    values = by_label(correlation_matrix(again), elements)
+    assert {k: float(v) for k, v in values.items()} == correlation_values(species, pairs, elements)
 
 
 def test_verb_writes_the_newest_chains_of_a_campaign(
-    connection: Connection,
-    inputs: ReportInputs,
+    database: JobStore,
+    inputs: CampaignDocuments,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert connection.uri is not None
-    monkeypatch.setenv("HEA_FLOWS_MONGODB_URI", connection.uri.get_secret_value())
-    monkeypatch.setenv("HEA_FLOWS_DATABASE", connection.database_name)
     [doc] = inputs.montecarlo
-    with connection.job_store() as store:
-        row = {"uuid": doc.uuid, "index": 1, "output": doc}
-        store.update(row, key=["uuid", "index"], save={"data": ["series"]})
     folder = tmp_path / "chains"
     assert main(["export", "chains", str(folder), "--campaign", "toy"]) == 0
     assert capsys.readouterr().out == f"10 chains of 8 steps: {folder}\n"
@@ -95,11 +88,30 @@ def test_verb_writes_the_newest_chains_of_a_campaign(
     assert "no montecarlo document of campaign 'other'" in capsys.readouterr().err
 
 
-def test_a_series_that_was_not_loaded_is_refused(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_a_series_that_was_not_loaded_is_refused(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [doc] = inputs.montecarlo
-    light = doc.model_copy(
+    without = doc.model_copy(
         update={"series": StoredFile(name="series", sha256="not loaded", content="")}
     )
     with pytest.raises(ValueError, match="not used"):
-        export_chains(light, tmp_path)
+        export_chains(without, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    inputs: CampaignDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [doc] = inputs.montecarlo
+    [first, *_] = export_chains(doc, tmp_path)
+    before, write = first.read_bytes(), DataContainer.write
+
+    def stopped(container: DataContainer, path: str) -> None:
+        write(container, path)
+        Path(path).write_bytes(Path(path).read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DataContainer, "write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export_chains(doc, tmp_path)
+    assert first.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 10

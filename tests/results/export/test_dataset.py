@@ -1,4 +1,4 @@
-"""Labelled frames that leave the test set and come back, or go to MACE."""
+"""Labelled frames that leave the database and come back, or go to MACE."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
+from stored_campaign import toy_trajectory
 
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.config import DatasetSpec, load_campaign
@@ -28,7 +29,7 @@ from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
 from hea_flows.reference.base import Labelled, label_document
 from hea_flows.results.export.archive import card_of, write_archive
 from hea_flows.results.export.dataset import dataset_frames, export_dataset
-from hea_flows.results.report.inputs import ReportInputs
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.runtime.frames import checksum, read_frames, settings_id, write_frames
 from hea_flows.schemas import (
     AlloySpec,
@@ -42,35 +43,22 @@ from hea_flows.services.connection import Connection
 
 SPEC = AlloySpec(elements=("Mo", "W", "V"))
 RULE = {"code": "toy", "cutoff": 400.0}
+Campaign = tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
 
 
 def trajectory(entry: StructureEntry, n_frames: int, seed: int) -> Trajectory:
     """Return frames full of numbers that need all their digits, and some that need care."""
-    rng = np.random.default_rng(seed)
-    atoms = entry.to_ordering(SPEC.to_alloy()).to_atoms()
-    n = len(atoms)
-    forces = rng.normal(size=(n_frames, n, 3))
-    forces[0, 0] = 1e-05, -0.0, 5e-324
-    stresses = 1e-3 * rng.normal(size=(n_frames, 6))
-    stresses[0] = 0.0, 1.0, -1e-17, 1e22, 0.1, 1 / 3
-    return Trajectory(
-        symbols=atoms.get_chemical_symbols(),
-        pbc=(True, True, False),
-        cells=[(atoms.cell.array * (1 + 0.01 * rng.normal())).tolist() for _ in range(n_frames)],
-        positions=[
-            (atoms.positions + 0.03 * rng.normal(size=(n, 3))).tolist() for _ in range(n_frames)
-        ],
-        energies=[-8.0 * n, *(-8.0 * n + rng.normal(size=n_frames - 1)).tolist()],
-        free_energies=(-8.1 * n + rng.normal(size=n_frames)).tolist(),
-        forces=forces.tolist(),
-        stresses=stresses.tolist(),
-        magmoms=rng.normal(size=(n_frames, n)).tolist() if seed % 2 else None,
-        seconds=rng.exponential(size=n_frames).tolist() if seed % 3 else None,
-    )
+    frames = toy_trajectory(entry.to_ordering(SPEC.to_alloy()), n_frames, seed)
+    frames.energies[0] = -8.0 * len(frames.symbols)
+    frames.forces[0][0] = [1e-05, -0.0, 5e-324]
+    frames.stresses[0] = [0.0, 1.0, -1e-17, 1e22, 0.1, 1 / 3]
+    if seed % 3:
+        frames.seconds = np.random.default_rng(seed).exponential(size=n_frames).tolist()
+    return frames
 
 
 @pytest.fixture(scope="module")
-def campaign() -> tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]:
+def campaign() -> Campaign:
     """Make 18 relaxations to train on and 3 single points held out, as the jobs make them."""
     labels: dict[str, list[LabelDoc]] = {}
     sets = []
@@ -110,7 +98,7 @@ def campaign() -> tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]:
 
 
 @pytest.fixture(params=["dataset.extxyz", "dataset.xyz.gz", "all.extxyz.xz"])
-def exported(request: pytest.FixtureRequest, tmp_path: Path, campaign: Any) -> Path:
+def exported(request: pytest.FixtureRequest, tmp_path: Path, campaign: Campaign) -> Path:
     """Write the dataset, or all labels, and return the frames file."""
     dataset, labels, structures = campaign
     path: Path = tmp_path / request.param
@@ -134,9 +122,7 @@ def relabelled(card: Path, label: LabelDoc) -> LabelDoc:
 # ---------------------------------------------------------------- there and back
 
 
-def test_the_archive_engine_gives_back_the_same_labels(
-    exported: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
-) -> None:
+def test_the_archive_engine_gives_back_the_same_labels(exported: Path, campaign: Campaign) -> None:
     _, labels, _ = campaign
     card = card_of(exported)
     assert len(labels) == 21
@@ -151,7 +137,7 @@ def test_the_archive_engine_gives_back_the_same_labels(
 
 
 def test_a_dataset_of_exported_labels_is_the_same_dataset(
-    exported: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
+    exported: Path, campaign: Campaign
 ) -> None:
     dataset, labels, _ = campaign
     card = card_of(exported)
@@ -177,9 +163,7 @@ def _text(path: Path) -> str:
         return str(handle.read())
 
 
-def test_the_card_describes_the_file(
-    exported: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
-) -> None:
+def test_the_card_describes_the_file(exported: Path, campaign: Campaign) -> None:
     dataset, labels, _ = campaign
     card, trajectories = load_dataset(card_of(exported))
     assert (card.name, card.file) == (exported.name.partition(".")[0], exported.name)
@@ -194,9 +178,7 @@ def test_the_card_describes_the_file(
     assert card.content["3(3)"] == expected
 
 
-def test_suffixes_compress(
-    tmp_path: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
-) -> None:
+def test_suffixes_compress(tmp_path: Path, campaign: Campaign) -> None:
     dataset, labels, structures = campaign
     texts = []
     for name in ("d.xyz", "d.xyz.gz", "d.extxyz.xz"):
@@ -219,7 +201,7 @@ labels: {engine: archive}
 def test_the_command_exports_what_came_from_the_shipped_file(
     connection: Connection, tmp_path: Path
 ) -> None:
-    """From ASE's names through a real test set to MACE's, by the command: the same numbers."""
+    """From ASE's names through a real database to MACE's, by the command: the same numbers."""
     (tmp_path / "shipped.yaml").write_text(SHIPPED)
     campaign, text = load_campaign(tmp_path / "shipped.yaml")
     flow: Any = CampaignMaker.from_campaign(campaign).make(campaign, text)
@@ -256,7 +238,7 @@ def test_the_command_exports_what_came_from_the_shipped_file(
 # ---------------------------------------------------------------- what frames say
 
 
-def test_the_file_holds_every_digit(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_the_file_holds_every_digit(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     path = tmp_path / "d.extxyz"
     card = export_dataset(dataset, path, labels=inputs.labels, structures=inputs.structures)
@@ -283,7 +265,7 @@ def test_the_file_holds_every_digit(inputs: ReportInputs, tmp_path: Path) -> Non
     assert len(seen) == 150
 
 
-def test_frames_tell_their_split_and_origin(inputs: ReportInputs) -> None:
+def test_frames_tell_their_split_and_origin(inputs: CampaignDocuments) -> None:
     [dataset] = inputs.datasets
     frames = dataset_frames(dataset, inputs.labels)
     splits = [f.info["split"] for f in frames]
@@ -303,7 +285,7 @@ def test_frames_tell_their_split_and_origin(inputs: ReportInputs) -> None:
     assert {f.info["calculation"] for f in frames} == {"relax"}
 
 
-def test_ids_of_digits_stay_text(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_ids_of_digits_stay_text(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     labels = [d.model_copy(update={"settings_id": "012345678901"}) for d in inputs.labels]
     export_dataset(dataset, tmp_path / "d.xyz", labels=labels, structures=inputs.structures)
@@ -314,7 +296,7 @@ def test_ids_of_digits_stay_text(inputs: ReportInputs, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- what is refused
 
 
-def test_a_dataset_without_its_parts_is_refused(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_a_dataset_without_its_parts_is_refused(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     path = tmp_path / "d.xyz"
     unloaded = [x.model_copy(update={"trajectory": None}) for x in inputs.labels]
@@ -328,7 +310,7 @@ def test_a_dataset_without_its_parts_is_refused(inputs: ReportInputs, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_names_that_are_refused(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_names_that_are_refused(inputs: CampaignDocuments, tmp_path: Path) -> None:
     [dataset] = inputs.datasets
     export = partial(export_dataset, dataset, labels=inputs.labels, structures=inputs.structures)
     with pytest.raises(ValueError, match=r"d.cif: frames are written as .extxyz or .xyz, with"):
@@ -343,9 +325,7 @@ def test_names_that_are_refused(inputs: ReportInputs, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- MACE
 
 
-def expected_in_order(
-    path: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
-) -> list[tuple[Atoms, Trajectory, int]]:
+def expected_in_order(path: Path, campaign: Campaign) -> list[tuple[Atoms, Trajectory, int]]:
     by_key = {(d.structure.structure_id, d.calculation): d.trajectory for d in campaign[1]}
     found = []
     for frame in read_frames(path):
@@ -355,9 +335,7 @@ def expected_in_order(
     return found
 
 
-def test_mace_reads_the_same_numbers_with_its_defaults(
-    exported: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
-) -> None:
+def test_mace_reads_the_same_numbers_with_its_defaults(exported: Path, campaign: Campaign) -> None:
     pytest.importorskip("mace")
     import torch
     from mace.data import AtomicData, KeySpecification, load_from_xyz
@@ -391,7 +369,7 @@ def test_mace_reads_the_same_numbers_with_its_defaults(
 
 
 def test_mace_would_replace_the_cell_of_a_layer_that_is_not_periodic(
-    tmp_path: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
+    tmp_path: Path, campaign: Campaign
 ) -> None:
     """The reason why exports are periodic in all directions; if it falls, so may `REF_pbc`."""
     pytest.importorskip("mace")
@@ -411,9 +389,7 @@ def test_mace_would_replace_the_cell_of_a_layer_that_is_not_periodic(
 
 
 @pytest.mark.slow
-def test_mace_trains_on_the_file_with_its_defaults(
-    tmp_path: Path, campaign: tuple[DatasetDoc, list[LabelDoc], list[StructuresDoc]]
-) -> None:
+def test_mace_trains_on_the_file_with_its_defaults(tmp_path: Path, campaign: Campaign) -> None:
     pytest.importorskip("mace")
     program = Path(sys.executable).with_name("mace_run_train")
     dataset, labels, structures = campaign

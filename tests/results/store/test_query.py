@@ -5,62 +5,19 @@ from typing import Any
 
 import pytest
 from jobflow import JobStore
-from maggma.stores import MemoryStore
+from stored_campaign import memory_store, put
 
-from hea_flows.results.report.inputs import ReportInputs
-from hea_flows.results.store.query import (
-    KINDS,
+from hea_flows.results.store import (
     STORED,
+    CampaignDocuments,
     NotFoundError,
-    by_uuid,
-    by_uuids,
     decode,
     documents,
-    light,
+    get_document,
+    get_documents,
+    preview,
 )
-from hea_flows.schemas import Document
-from hea_flows.services.connection import Connection
-
-BLOBS = {
-    "label": ["trajectory"],
-    "dataset": ["trajectories"],
-    "training": ["model_file"],
-    "montecarlo": ["series"],
-}
-
-
-def put(store: JobStore, document: Document, index: int = 1, *, output: object = None) -> None:
-    """Store a document as jobflow's `Job.run` does."""
-    store.update(
-        {
-            "uuid": document.uuid,
-            "index": index,
-            "output": document if output is None else output,
-            "completed_at": "2026-01-01T00:00:00",
-            "metadata": {},
-            "hosts": [],
-            "name": "job",
-        },
-        key=["uuid", "index"],
-        save={"data": BLOBS.get(document.kind, [])},
-    )
-
-
-@pytest.fixture(scope="module")
-def filled(documents: list[Document]) -> JobStore:
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    store.connect()
-    for document in documents:
-        put(store, document)
-    return store
-
-
-def test_every_kind_of_document_can_be_decoded() -> None:
-    subclasses = {
-        c for c in Document.__subclasses__() if c.__module__.startswith("hea_flows.schemas")
-    }
-    assert set(KINDS.values()) == subclasses
-    assert {c.model_fields["kind"].default: c for c in subclasses} == KINDS
+from hea_flows.schemas import DatasetDoc, Document, LabelDoc, MonteCarloDoc, TrainingDoc
 
 
 def same(a: Document, b: Document) -> bool:
@@ -69,56 +26,52 @@ def same(a: Document, b: Document) -> bool:
     return a.model_dump(exclude=drop) == b.model_dump(exclude=drop)
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "report"])
+@pytest.mark.parametrize(
+    "kind", ["benchmark", "dataset", "label", "montecarlo", "training", "thermodynamics"]
+)
 def test_documents_come_back_as_they_were(
-    store_documents: list[Document], filled: JobStore, kind: str
+    inputs: CampaignDocuments, filled: JobStore, kind: str
 ) -> None:
-    expected = [d for d in store_documents if d.kind == kind]
-    found = documents(filled, kind, load=True)
-    assert [d.uuid for d in found] == [d.uuid for d in expected]
-    assert all(same(a, b) for a, b in zip(found, expected, strict=True))
-
-
-@pytest.fixture(scope="module")
-def store_documents(documents: list[Document]) -> list[Document]:
-    return documents
+    expected = [d for d in inputs.all if d.kind == kind]
+    stored = documents(filled, kind, load=True)
+    assert all(same(a, b) for a, b in zip(stored, expected, strict=True))
 
 
 def test_big_fields_stay_in_the_data_store_until_asked_for(filled: JobStore) -> None:
     stored = filled.query_one({"output.kind": "dataset"})["output"]
     assert "blob_uuid" in stored["trajectories"]
-    [dataset] = documents(filled, "dataset")
+    [dataset] = documents(filled, DatasetDoc)
     assert dataset.trajectories == {}
     assert len(dataset.frames) == 105
-    assert documents(filled, "label")[0].trajectory is None
-    [tuned] = documents(filled, "training")
+    assert documents(filled, LabelDoc)[0].trajectory is None
+    [tuned] = documents(filled, TrainingDoc)
     assert tuned.model_file.sha256 == tuned.model.sha256
-    [sampled] = documents(filled, "montecarlo")
+    [sampled] = documents(filled, MonteCarloDoc)
     assert sampled.series.sha256 == "not loaded"
-    [loaded] = documents(filled, "training", load=True)
+    [loaded] = documents(filled, TrainingDoc, load=True)
     assert loaded.model_file.content == "d2VpZ2h0cw=="
 
 
 def test_weights_that_were_not_loaded_cannot_be_used(filled: JobStore, tmp_path: Path) -> None:
-    [tuned] = documents(filled, "training")
+    [tuned] = documents(filled, TrainingDoc)
     with pytest.raises(ValueError, match="not used"):
         tuned.model_file.write_to(tmp_path)
 
 
-def test_filters_name_fields_and_their_parts(filled: JobStore, inputs: ReportInputs) -> None:
+def test_filters_name_fields_and_their_parts(filled: JobStore, inputs: CampaignDocuments) -> None:
     wanted = inputs.labels[7].structure
-    [label] = documents(filled, "label", structure__formula=wanted.formula)
+    [label] = documents(filled, LabelDoc, structure__formula=wanted.formula)
     assert label.structure == wanted
-    assert len(documents(filled, "label", state="converged")) == 50
-    assert len(documents(filled, "montecarlo", settings__runs=2, seed=0)) == 1
-    assert len(documents(filled, "label", "toy")) == 52
-    assert documents(filled, "label", "another campaign") == []
+    assert len(documents(filled, LabelDoc, state="converged")) == 50
+    assert len(documents(filled, MonteCarloDoc, settings__runs=2, seed=0)) == 1
+    assert len(documents(filled, LabelDoc, "toy")) == 52
+    assert documents(filled, LabelDoc, "another campaign") == []
 
 
 @pytest.mark.parametrize(
     ("kind", "filters", "message"),
     [
-        ("labels", {}, "unknown kind 'labels'; accepted: campaign, structures, label"),
+        ("labels", {}, "unknown kind 'labels'; accepted: benchmark, campaign, committee"),
         ("label", {"temprature": 300}, "label documents have no field temprature; accepted: kind"),
     ],
 )
@@ -131,19 +84,15 @@ def test_wrong_questions_are_answered_in_one_line(
 
 
 @pytest.fixture
-def small(inputs: ReportInputs) -> JobStore:
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    store.connect()
-    for label in inputs.labels[:3]:
-        put(store, label)
-    return store
+def small(inputs: CampaignDocuments) -> JobStore:
+    return memory_store(inputs.labels[:3])
 
 
-def test_the_newest_run_of_a_job_counts(small: JobStore, inputs: ReportInputs) -> None:
+def test_the_newest_run_of_a_job_counts(small: JobStore, inputs: CampaignDocuments) -> None:
     first = inputs.labels[0]
     put(small, first.model_copy(update={"energy": 0.9}), index=2)
     put(small, first.model_copy(update={"energy": 0.5}), index=10)
-    assert by_uuid(small, first.uuid).energy == 0.5
+    assert get_document(small, first.uuid).energy == 0.5
     found = documents(small, "label")
     assert len(found) == 3
     assert found[0].energy == 0.5
@@ -151,38 +100,38 @@ def test_the_newest_run_of_a_job_counts(small: JobStore, inputs: ReportInputs) -
 
 
 def test_a_job_replaced_by_something_else_is_no_document(
-    small: JobStore, inputs: ReportInputs
+    small: JobStore, inputs: CampaignDocuments
 ) -> None:
     first = inputs.labels[0]
     put(small, first, index=2, output=[{"@class": "OutputReference", "uuid": "x"}])
     assert len(documents(small, "label")) == 2
     with pytest.raises(NotFoundError, match="newest run of this job wrote no document"):
-        by_uuid(small, first.uuid)
+        get_document(small, first.uuid)
 
 
 def test_uuids_may_be_shortened_while_they_are_unique(
-    filled: JobStore, inputs: ReportInputs
+    filled: JobStore, inputs: CampaignDocuments
 ) -> None:
-    assert same(by_uuid(filled, "f17e", load=True), inputs.trainings[0])
-    assert by_uuid(filled, inputs.labels[3].uuid).uuid == inputs.labels[3].uuid
+    assert same(get_document(filled, "f17e", load=True), inputs.trainings[0])
+    assert get_document(filled, inputs.labels[3].uuid).uuid == inputs.labels[3].uuid
     with pytest.raises(NotFoundError, match="'1abe' is not unique, 52 documents begin so"):
-        by_uuid(filled, "1abe")
+        get_document(filled, "1abe")
     for unknown in ("dead", "", "."):
         with pytest.raises(NotFoundError, match="no document with uuid"):
-            by_uuid(filled, unknown)
+            get_document(filled, unknown)
 
 
-def test_many_uuids_in_one_question(filled: JobStore, inputs: ReportInputs) -> None:
+def test_many_uuids_in_one_question(filled: JobStore, inputs: CampaignDocuments) -> None:
     uuids = [d.uuid for d in inputs.labels]
-    assert list(by_uuids(filled, [*uuids, "gone"])) == uuids
+    assert list(get_documents(filled, [*uuids, "gone"])) == uuids
 
 
 def test_a_document_without_uuid_takes_that_of_its_job(
-    small: JobStore, inputs: ReportInputs
+    small: JobStore, inputs: CampaignDocuments
 ) -> None:
     anonymous = inputs.labels[4].model_copy(update={"uuid": ""})
     small.update({"uuid": "job-uuid", "index": 1, "output": anonymous})
-    assert by_uuid(small, "job-uuid").uuid == "job-uuid"
+    assert get_document(small, "job-uuid").uuid == "job-uuid"
 
 
 def test_other_outputs_are_refused() -> None:
@@ -190,30 +139,22 @@ def test_other_outputs_are_refused() -> None:
         decode({"@class": "Structure", "kind": "lattice"})
 
 
-def test_light_rows_hold_no_long_things(filled: JobStore) -> None:
+def test_a_preview_holds_no_long_things(filled: JobStore) -> None:
     stored = filled.query_one({"output.kind": "dataset"})["output"]
-    row = light(stored)
+    row = preview(stored)
     assert row["trajectories"] == STORED
     assert row["n_frames"] == 35
     assert row["fractions"] == [0.8, 0.15, 0.05]
     assert row["seed"] == 42
     assert not any(k.startswith("@") for k in row)
-    [dataset] = documents(filled, "dataset", load=True)
-    assert light(dataset)["trajectories"] == 35
-    [tuned] = documents(filled, "training", load=True)
-    assert light(tuned)["model_file"] == {"name": "best.pt", "sha256": tuned.model.sha256}
+    [dataset] = documents(filled, DatasetDoc, load=True)
+    assert preview(dataset)["trajectories"] == 35
+    [tuned] = documents(filled, TrainingDoc, load=True)
+    assert preview(tuned)["model_file"] == {"name": "best.pt", "sha256": tuned.model.sha256}
 
 
-def test_documents_live_in_a_real_mongodb(
-    connection: Connection, store_documents: list[Document]
-) -> None:
-    store = connection.job_store()
-    store.connect()
-    kept = [d for d in store_documents if d.kind != "label"]
-    for document in kept:
-        put(store, document)
-    [dataset] = documents(store, "dataset", "toy", load=True)
-    assert same(dataset, next(d for d in kept if d.kind == "dataset"))
-    assert documents(store, "dataset")[0].trajectories == {}
-    assert same(by_uuid(store, "7e44"), next(d for d in kept if d.kind == "thermodynamics"))
-    store.close()
+def test_documents_live_in_a_real_mongodb(database: JobStore, inputs: CampaignDocuments) -> None:
+    [dataset] = documents(database, DatasetDoc, "toy", load=True)
+    assert same(dataset, inputs.datasets[0])
+    assert documents(database, DatasetDoc)[0].trajectories == {}
+    assert same(get_document(database, "7e44"), inputs.thermodynamics[0])

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from hea_flows.alloy.errors.calibration import reliability, scale_factor
-from hea_flows.alloy.errors.committee import Committee, alarm, build_committee, spread_and_error
+from hea_flows.alloy.errors.committee import (
+    Committee,
+    alarm,
+    build_committee,
+    committee_of,
+    spread_and_error,
+)
 from hea_flows.alloy.errors.comparison import Verdict, better, paired, within
 from hea_flows.alloy.errors.convergence import decide, recommended, step_error
 from hea_flows.alloy.errors.label_time import predict_label_time
@@ -16,6 +22,7 @@ __all__ = [
     "alarm",
     "better",
     "build_committee",
+    "committee_of",
     "decide",
     "default_fractions",
     "mae",

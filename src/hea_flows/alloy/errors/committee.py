@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,24 @@ def build_committee(values: ArrayLike, reference: ArrayLike) -> Committee:
     shift = shifts.sum(axis=0) / members
     variance = (np.where(good, shifts - shift, 0.0) ** 2).sum(axis=0) / (members - 1)
     return Committee(kept, n_given - len(kept), members, start + shift, np.sqrt(variance), r)
+
+
+def committee_of(
+    members: Sequence[Mapping[str, float]], reference: Mapping[str, float]
+) -> Committee | None:
+    """Return the committee of members that may lack structures; None if no structure has two.
+
+    Parameters
+    ----------
+    members
+        Structure to value, a mapping per member.
+    reference
+        Structure to the value of the reference.
+    """
+    values = np.array([[member.get(key, np.nan) for key in reference] for member in members])
+    if not reference or (np.isfinite(values).sum(axis=0) < 2).all():
+        return None
+    return build_committee(values, list(reference.values()))
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class BenchmarkMaker(Maker):
         else:
             assert foundation is not None
             model = family(foundation.family).resolve(foundation)
-            title = self.title or model.label
+            title = self.title or model.title
         trained = set(dataset.n_frames) if dataset else set()
         key = identity(
             model=[model.family, model.sha256, model.dtype],

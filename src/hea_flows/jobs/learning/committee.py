@@ -10,9 +10,8 @@ from jobflow import Maker, job
 
 from hea_flows.alloy.errors import Committee, alarm, reliability, scale_factor, spread_and_error
 from hea_flows.provenance import provenance
-from hea_flows.results.report.committees import members_on
-from hea_flows.results.report.inputs import Geometry
-from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, CommitteeTable
+from hea_flows.results.store import committee_on
+from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, CommitteeTable, Geometry
 
 
 @dataclass
@@ -63,7 +62,7 @@ class CommitteeMaker(Maker):
                 self._table(found, test_set, geometry)
                 for geometry in geometries
                 for test_set in first.test_sets
-                if (found := members_on(members, test_set, geometry)) is not None
+                if (found := committee_on(members, test_set, geometry)) is not None
             ],
         )
 

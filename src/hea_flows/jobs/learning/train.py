@@ -93,7 +93,7 @@ class TrainMaker(Maker):
             own = self.model.model_dump(include={"architecture", "dtype"}, exclude_defaults=True)
             engine = family(self.model.family, **own)
         settings = methods.resolve(self.training)
-        title = self.title or self.model.label
+        title = self.title or self.model.title
         key = identity(
             frames=[dataset.checksum, list(dataset.n_frames)],  # splits count in this order
             splits=[dataset.train, dataset.test, dataset.validation],

@@ -14,7 +14,7 @@ from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.runtime.frames import write_frames
 from hea_flows.schemas import LabelDoc, StructuresDoc
 
-#: Every label keeps its total energy; what mixing energies are counted from is told here.
+#: What the card says of mixing energies; labels keep their total energies.
 _REFERENCE = (
     "mixing energies count from the relaxed end points of the primitive cell; metallic end points "
     "relaxed in supercells lie lower by what lateral anion shifts gain, and are separate labels"

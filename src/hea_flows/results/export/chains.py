@@ -1,14 +1,16 @@
-"""Stored Monte Carlo chains as mchammer's data containers, which its tools analyse."""
+"""Monte Carlo chains as mchammer's data containers, for its own analysis."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from ase.units import kB
 from mchammer import DataContainer
 
 from hea_flows.alloy.lattice import Ordering, correlation_matrix, pair_labels
+from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.schemas import ChainRecord, ChainSeries, MonteCarloDoc
 
 
@@ -41,7 +43,7 @@ def data_container(doc: MonteCarloDoc, chain: ChainRecord, series: ChainSeries) 
     }
     metadata = {
         "ensemble_name": "CanonicalEnsemble",
-        "model": doc.model.label,
+        "model": doc.model.title,
         "mode": doc.mode,
         "method": doc.settings.method,
         "run": chain.run,
@@ -56,8 +58,8 @@ def data_container(doc: MonteCarloDoc, chain: ChainRecord, series: ChainSeries) 
     for shell in doc.settings.shells:
         values = correlation_matrix(series.matrices(shell, n)[row])[:, upper[0], upper[1]]
         tail = "" if shell == 1 else f" shell {shell}"
-        for label, column in zip(pair_labels(doc.alloy.elements), values.T, strict=True):
-            columns[f"CV {label}{tail}"] = column
+        for pair, column in zip(pair_labels(doc.alloy.elements), values.T, strict=True):
+            columns[f"CV {pair}{tail}"] = column
     steps = len(series.energies[row])
     for step in range(steps):
         record: dict[str, float | list[int]] = {k: float(v[step]) for k, v in columns.items()}
@@ -69,7 +71,7 @@ def data_container(doc: MonteCarloDoc, chain: ChainRecord, series: ChainSeries) 
 
 
 def export_chains(doc: MonteCarloDoc, folder: Path) -> list[Path]:
-    """Write every chain of a document as ``T400-run0.dc`` and return the files.
+    """Write every chain of a document as ``T400-run0.dc``, each whole or not at all.
 
     Parameters
     ----------
@@ -84,10 +86,11 @@ def export_chains(doc: MonteCarloDoc, folder: Path) -> list[Path]:
         If the series was not loaded.
     """
     series = ChainSeries.from_file(doc.series)
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for chain in doc.chains:
-        path = folder / f"T{chain.temperature:g}-run{chain.run}.dc"
-        data_container(doc, chain, series).write(str(path))
-        files.append(path)
+    with TemporaryDirectory() as scratch:  # mchammer writes to a path, in parts
+        for chain in doc.chains:
+            whole = Path(scratch) / f"T{chain.temperature:g}-run{chain.run}.dc"
+            data_container(doc, chain, series).write(str(whole))
+            files.append(folder / whole.name)
+            atomic_write(files[-1], whole.read_bytes())
     return files

@@ -32,8 +32,8 @@ def dataset_frames(dataset: DatasetDoc, labels: Sequence[LabelDoc]) -> list[Atom
     ValueError
         If one of the dataset's labels is not given, or without its trajectory.
     """
-    known = {label.uuid: label for label in labels if label.trajectory is not None}
-    if missing := [key for key, uuid in dataset.labels.items() if uuid not in known]:
+    loaded = {label.uuid: label for label in labels if label.trajectory is not None}
+    if missing := [key for key, uuid in dataset.labels.items() if uuid not in loaded]:
         msg = (
             f"no label document of {len(missing)} structures of the dataset ({missing[0]}, ...); "
             "read labels with load=True"
@@ -41,12 +41,12 @@ def dataset_frames(dataset: DatasetDoc, labels: Sequence[LabelDoc]) -> list[Atom
         raise ValueError(msg)
     others = {
         d.structure.structure_id: d.uuid
-        for d in known.values()
+        for d in loaded.values()
         if d.structure.structure_id not in dataset.labels and d.settings_id == dataset.settings_id
     }
     frames = []
     for uuid in (*dataset.labels.values(), *others.values()):
-        label = known[uuid]
+        label = loaded[uuid]
         for frame in label_frames(label):
             frame.info |= {"label": uuid, "split": "held-out", "formula": label.structure.formula}
             frames.append(frame)

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike
 
 from hea_flows.alloy.thermodynamics import mixing_energies
-from hea_flows.results.report.style import (
+from hea_flows.results.figures import (
     REFERENCE,
     element_colours,
     new_figure,
     pair_marker,
     say_empty,
     styled,
+    violin,
 )
 from hea_flows.schemas import LabelDoc, StructureEntry
 
@@ -44,12 +44,12 @@ def label_mixing(labels: Sequence[LabelDoc]) -> list[LabelledMixing]:
     ValueError
         If settings or kinds of calculation are mixed, or an end point has no such label.
     """
-    good = [x for x in labels if x.energy is not None and x.state == "converged" and not x.flags]
-    kinds = sorted({f"{x.settings_id} ({x.engine}, {x.calculation})" for x in good})
+    usable = [x for x in labels if x.energy is not None and x.state == "converged" and not x.flags]
+    kinds = sorted({f"{x.settings_id} ({x.engine}, {x.calculation})" for x in usable})
     if len(kinds) > 1:
         msg = f"mixing energies take labels of one kind and settings; found {', '.join(kinds)}"
         raise ValueError(msg)
-    last = {x.structure.structure_id: x for x in good}
+    last = {x.structure.structure_id: x for x in usable}
     ends = {
         x.structure.species[0]: x.energy
         for x in last.values()
@@ -66,53 +66,16 @@ def label_mixing(labels: Sequence[LabelDoc]) -> list[LabelledMixing]:
     ]
 
 
-@dataclass(frozen=True)
-class ViolinNumbers:
-    """What a violin shows of a sample: quartiles, ends of the whiskers, values beyond them."""
-
-    low: float
-    median: float
-    high: float
-    whisker_low: float
-    whisker_high: float
-    outliers: tuple[float, ...]
-
-
-def violin_numbers(values: ArrayLike) -> ViolinNumbers:
-    """Return quartiles, and whiskers to the last value within 1.5 interquartile ranges of them.
-
-    Raises
-    ------
-    ValueError
-        If there are no values, or one is not finite.
-    """
-    x = np.sort(np.asarray(values, dtype=np.float64).ravel())
-    if not x.size or not np.isfinite(x).all():
-        msg = f"a violin needs finite values; got {x.size}, {int((~np.isfinite(x)).sum())} not"
-        raise ValueError(msg)
-    low, median, high = (float(q) for q in np.percentile(x, [25, 50, 75]))
-    reach = 1.5 * (high - low)
-    within = (x >= low - reach) & (x <= high + reach)
-    return ViolinNumbers(
-        low=low,
-        median=median,
-        high=high,
-        whisker_low=float(x[within].min()),
-        whisker_high=float(x[within].max()),
-        outliers=tuple(float(v) for v in x[~within]),
-    )
-
-
 def _note(labels: Sequence[LabelDoc]) -> str:
     """Return which labels a figure shows; sets, engine, settings, relaxed or not."""
-    found = [x for x in labels if x.energy is not None]
-    if not found:
+    pool = [x for x in labels if x.energy is not None]
+    if not pool:
         return "No labels."
-    engines = ", ".join(dict.fromkeys(x.engine for x in found))
     words = {"relax": "relaxed", "static": "fixed geometry"}
-    kinds = ", ".join(dict.fromkeys(words[x.calculation] for x in found))
-    ids = ", ".join(dict.fromkeys(x.settings_id for x in found))
-    sets = dict.fromkeys(x.structure.origin for x in found if len(x.structure.counts) > 1)
+    kinds = ", ".join(dict.fromkeys(words[x.calculation] for x in pool))
+    engines = ", ".join(dict.fromkeys(x.engine for x in pool))
+    ids = ", ".join(dict.fromkeys(x.settings_id for x in pool))
+    sets = dict.fromkeys(x.structure.origin for x in pool if len(x.structure.counts) > 1)
     return (
         f"Energies: labels of {engines}, settings {ids}, {kinds}. Reference: end points of the "
         f"primitive cell, {kinds}. Sets: {', '.join(s for s in sets if s) or 'not named'}."
@@ -123,12 +86,7 @@ def _note(labels: Sequence[LabelDoc]) -> str:
 def binary_mixing(labels: Sequence[LabelDoc], elements: Sequence[str]) -> Figure:
     """Draw the mixing energy of all binaries against concentration, a line through means (1b).
 
-    Parameters
-    ----------
-    labels
-        Labels of binaries and of their end points; others are left out.
-    elements
-        Alloyed elements; a pair counts the fraction of the second one.
+    A pair, in the order of `elements`, counts the fraction of its second one.
 
     Raises
     ------
@@ -157,7 +115,7 @@ def binary_mixing(labels: Sequence[LabelDoc], elements: Sequence[str]) -> Figure
         means = [float(np.mean(groups[x])) for x in xs]
         points = np.array([(x, v) for x in xs for v in groups[x]])
         marker: dict[str, Any] = pair_marker(a, b, colours, 6)
-        # Both elements' colours in turn, so that a line too tells its pair.
+        # Both elements' colours in turn, so that the line shows its pair too.
         line: dict[str, Any] = {"color": colours[a], "gapcolor": colours[b], "ls": (0, (5, 5))}
         axes.plot([0, *xs, 1], [0, *means, 0], lw=1.3, zorder=2, **line)
         axes.plot(*points.T, ls="none", zorder=3, **marker)
@@ -178,11 +136,6 @@ def component_violins(labels: Sequence[LabelDoc]) -> Figure:
     White dot: median; diamonds: outliers; thick bar: interquartile range; thin line: whiskers,
     to the last value within 1.5 of it.
 
-    Parameters
-    ----------
-    labels
-        Labels of alloyed structures and of their end points.
-
     Raises
     ------
     ValueError
@@ -200,15 +153,8 @@ def component_violins(labels: Sequence[LabelDoc]) -> Figure:
     for at, n in enumerate(numbers):
         values = np.array([x.mixing_mev for x in pool if len(x.structure.counts) == n])
         ticks.append(f"{n}\n({len(values)})")
-        if np.ptp(values) > 0:
-            body: Any = axes.violinplot([values], positions=[at], widths=0.75, showextrema=False)
-            for part in body["bodies"]:
-                part.set(facecolor="#b9cfe0", edgecolor="#7f9db5", alpha=0.7)
-        v = violin_numbers(values)
-        axes.plot([at, at], [v.whisker_low, v.whisker_high], color=REFERENCE, lw=1)
-        axes.plot([at, at], [v.low, v.high], color=REFERENCE, lw=5, solid_capstyle="butt")
-        axes.plot([at] * len(v.outliers), v.outliers, "D", ms=4, color=REFERENCE)
-        axes.plot([at], [v.median], "o", ms=4.5, mfc="white", mec=REFERENCE, mew=0.6, zorder=5)
+        dot = {"ms": 4.5, "mfc": "white", "mec": REFERENCE, "mew": 0.6}
+        violin(axes, values, at, width=0.75, alpha=0.7, median=dot)
     axes.set(
         xlabel="alloyed elements (number of structures)",
         ylabel="mixing energy (meV/unit)",

@@ -12,16 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from hea_flows.results.paper.study import (
+from hea_flows.results.figures import PALETTE, new_figure, plain, say_empty, styled
+from hea_flows.results.paper.comparison import (
     QUANTITY_WORDS,
+    Comparison,
     Quantity,
-    Study,
+    comparison_note,
     energies,
-    names,
-    study_note,
+    model_names,
+    test_set_names,
 )
-from hea_flows.results.report.inputs import Geometry
-from hea_flows.results.report.style import PALETTE, new_figure, plain, say_empty, styled
+from hea_flows.schemas import Geometry
 
 _UNITS: dict[Quantity, str] = {"total": "eV/unit", "mixing": "meV/unit"}
 _COLUMNS = 4
@@ -51,35 +52,30 @@ class _Cloud:
 
 
 @styled
-def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> Figure:
+def parity_by_model(
+    comparisons: Sequence[Comparison], geometry: Geometry, quantity: Quantity
+) -> Figure:
     """Draw model against reference energies, a panel per model, a colour per test set (2c-d, 5c).
 
-    Panels tell mean absolute error, bias and number of points. Since all total energies look
+    Panels give mean absolute error, bias and number of points. Since all total energies look
     alike, an inset shows how their errors are distributed.
-
-    Parameters
-    ----------
-    studies
-        Models and test sets.
-    geometry, quantity
-        Which energies.
 
     Raises
     ------
     ValueError
-        If there are no studies or their references differ in settings.
+        If there are no comparisons or their references differ in settings.
     """
-    note = _note(studies, geometry, quantity)
-    labels, test_sets = names(studies)
-    rows = -(-len(labels) // _COLUMNS)
-    columns = -(-len(labels) // rows)
+    note = _note(comparisons, geometry, quantity)
+    models, test_sets = model_names(comparisons), test_set_names(comparisons)
+    rows = -(-len(models) // _COLUMNS)
+    columns = -(-len(models) // rows)
     figure = new_figure(max(5.0, 3.1 * columns), 1.2 + 3.1 * rows, note)
     panels = figure.subplots(rows, columns, squeeze=False)
-    for axes, label in zip(panels.flat, labels, strict=False):
-        groups = [[s for s in studies if (s.label, s.test_set) == (label, d)] for d in test_sets]
+    for axes, model in zip(panels.flat, models, strict=False):
+        groups = [[s for s in comparisons if (s.name, s.test_set) == (model, d)] for d in test_sets]
         _panel(axes, groups, geometry, quantity)
-        axes.set_title(plain(label))
-    for axes in panels.flat[len(labels) :]:
+        axes.set_title(plain(model))
+    for axes in panels.flat[len(models) :]:
         axes.set_axis_off()
     _finish(figure, panels, test_sets, quantity)
     return figure
@@ -87,57 +83,50 @@ def parity_by_model(studies: Sequence[Study], geometry: Geometry, quantity: Quan
 
 @styled
 def parity_grid(
-    studies: Sequence[Study],
+    comparisons: Sequence[Comparison],
     geometry: Geometry,
     quantity: Quantity,
     kinds: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw model against reference energies, a row per kind of model, a column per test set (3c).
 
-    Parameters
-    ----------
-    studies
-        Models and test sets; a colour per model.
-    geometry, quantity
-        Which energies.
-    kinds
-        Label of a model to its kind, for example ``enumerated`` or ``random``; a model that is
-        not in it, and every model without it, is a kind of its own.
+    `kinds` maps the name of a model to its kind, for example ``enumerated`` or ``random``; a model
+    that is not in it is a kind of its own.
 
     Raises
     ------
     ValueError
-        If there are no studies or their references differ in settings.
+        If there are no comparisons or their references differ in settings.
     """
-    note = _note(studies, geometry, quantity)
-    labels, test_sets = names(studies)
-    kind_of = {label: (kinds or {}).get(label, label) for label in labels}
+    note = _note(comparisons, geometry, quantity)
+    models, test_sets = model_names(comparisons), test_set_names(comparisons)
+    kind_of = {model: (kinds or {}).get(model, model) for model in models}
     rows = list(dict.fromkeys(kind_of.values()))
     figure = new_figure(max(5.0, 3.1 * len(test_sets)), 1.2 + 3.1 * len(rows), note)
     panels = figure.subplots(len(rows), len(test_sets), squeeze=False)
     for line, kind in zip(panels, rows, strict=True):
         for axes, test_set in zip(line, test_sets, strict=True):
             groups = [
-                [s for s in studies if (s.label, s.test_set) == (label, test_set)]
-                if kind_of[label] == kind
+                [s for s in comparisons if (s.name, s.test_set) == (model, test_set)]
+                if kind_of[model] == kind
                 else []
-                for label in labels
+                for model in models
             ]
             _panel(axes, groups, geometry, quantity)
             axes.set_title(plain(f"{kind}: {test_set}"))
-    _finish(figure, panels, labels, quantity)
+    _finish(figure, panels, models, quantity)
     return figure
 
 
-def _note(studies: Sequence[Study], geometry: Geometry, quantity: Quantity) -> str:
+def _note(comparisons: Sequence[Comparison], geometry: Geometry, quantity: Quantity) -> str:
     insets = " Per-element offsets removed. Insets: model − reference (meV/unit)."
-    return study_note(studies, geometry) + (insets if quantity == "total" else "")
+    return comparison_note(comparisons, geometry) + (insets if quantity == "total" else "")
 
 
 def _panel(
-    axes: Axes, groups: Sequence[Sequence[Study]], geometry: Geometry, quantity: Quantity
+    axes: Axes, groups: Sequence[Sequence[Comparison]], geometry: Geometry, quantity: Quantity
 ) -> None:
-    """Draw a cloud for each group of studies that has points, and its statistics."""
+    """Draw a cloud for each group of comparisons that has points, and its statistics."""
     clouds = []
     for j, group in enumerate(groups):
         rows = [(*energies(p, quantity), p.trained) for s in group for p in s.points(geometry)]

@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.results.report.style import (
+from hea_flows.results.figures import (
     element_colours,
     new_figure,
     plain,
@@ -37,12 +37,7 @@ _NONE = "–"
 def cell_views(ordering: Ordering, lattice_constant: float | None = None) -> Figure:
     """Draw the ideal structure of an ordering from above and aside (1a).
 
-    Parameters
-    ----------
-    ordering
-        The decoration, for example the last one of a Monte Carlo chain.
-    lattice_constant
-        Of the host (Å); default Vegard's.
+    The lattice constant (Å) is Vegard's by default.
     """
     alloy = ordering.alloy
     a = ordering.lattice_constant() if lattice_constant is None else lattice_constant
@@ -113,11 +108,11 @@ def counts_per_combination(
         (number of elements, alloyed sites) to the least and the greatest number of structures of
         a combination.
     """
-    found = Counter((len(e.species), frozenset(e.counts)) for e in entries)
+    numbers = Counter((len(e.species), frozenset(e.counts)) for e in entries)
     cells = sorted({(len(e.counts), len(e.species)) for e in entries})
     table = {}
     for n, size in cells:
-        every = [found[size, frozenset(c)] for c in combinations(elements, n)]
+        every = [numbers[size, frozenset(c)] for c in combinations(elements, n)]
         table[n, size] = (min(every), max(every))
     return table
 
@@ -127,11 +122,6 @@ def enumeration_table(document: StructuresDoc) -> Figure:
     """Draw the table of structures per element combination, elements by cell size (1d).
 
     Cells where the number of elements is that of the sites are tinted.
-
-    Parameters
-    ----------
-    document
-        A set.
     """
     elements = document.alloy.elements
     table = counts_per_combination(document.structures, elements)
@@ -158,13 +148,7 @@ def _range(low: int, high: int) -> str:
 
 @styled
 def sets_table(sets: Mapping[str, StructuresDoc]) -> Figure:
-    """Draw the table of sets with their number of structures by elements (4b).
-
-    Parameters
-    ----------
-    sets
-        Name, for example ``Model 4``, to the set.
-    """
+    """Draw the table of sets, by name, with their number of structures by elements (4b)."""
     pools = {name: Counter(len(e.counts) for e in d.structures) for name, d in sets.items()}
     numbers = sorted({n for pool in pools.values() for n in pool})
     rows = [

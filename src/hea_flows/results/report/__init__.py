@@ -1,1 +1,29 @@
-"""The report's page: its inputs, tables and figures."""
+"""The report of a campaign: headline numbers, tables, and the page that holds them all."""
+
+from __future__ import annotations
+
+from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
+from hea_flows.results.report.hull import LabelledHull, binary_hulls, hull_table, labelled_hull
+from hea_flows.results.report.montecarlo_tables import montecarlo_tables
+from hea_flows.results.report.page import build_page
+from hea_flows.results.report.summary import HEADLINES, summary
+from hea_flows.results.report.table import Table
+from hea_flows.results.report.tables import benchmark_table, committee_table, summary_table
+
+__all__ = [
+    "HEADLINES",
+    "LabelledHull",
+    "Table",
+    "benchmark_table",
+    "binary_hulls",
+    "build_page",
+    "committee_table",
+    "growth_curve",
+    "growth_table",
+    "growth_verdict",
+    "hull_table",
+    "labelled_hull",
+    "montecarlo_tables",
+    "summary",
+    "summary_table",
+]

@@ -1,65 +1,48 @@
-"""A training set that grew: its table, its figure, and what was decided, in words."""
+"""A growing training set: its table, its figure, and the decision in words."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.sets import set_name
-from hea_flows.results.report.style import PALETTE, TUNED, new_figure, plain, styled
-from hea_flows.results.report.tables import NONE, Table, number
+from hea_flows.results.figures import PALETTE, TUNED, new_figure, plain, styled
+from hea_flows.results.report.table import NONE, Table, interval, number
 from hea_flows.schemas import GrowthDoc, GrowthStep
 
 
 def growth_table(doc: GrowthDoc) -> Table:
-    """Return a row per step: the set, the error, what changed, what the labels took."""
+    """Return a row per step: the set, its error, the change, the hours of its labels."""
     rows = [
-        [
-            f"{i}: {_added(step, i)}",
-            str(step.n_new),
-            str(step.n_structures),
-            number(step.n_frames, 0),
-            f"{step.n_compared} ({step.n_failed} failed)"
-            if step.n_failed
-            else f"{step.n_compared}",
-            number(step.mae_mev),
-            _interval(step.mae_interval_mev),
-            number(step.change_mev),
-            _interval(step.change_interval_mev),
-            number(step.p_value, 4),
-            _verdict(step, i),
-            number(step.label_hours),
-            f"{step.n_timed} of {step.n_new}",
-        ]
+        {
+            "step": f"{i}: {_added(step, i)}",
+            "new structures": str(step.n_new),
+            "trained on": str(step.n_structures),
+            "frames": number(step.n_frames, 0),
+            "n": f"{step.n_compared}" + (f" ({step.n_failed} failed)" if step.n_failed else ""),
+            "error": number(step.mae_mev),
+            "95 % interval": interval(step.mae_interval_mev),
+            "change": number(step.change_mev),
+            "its interval": interval(step.change_interval_mev),
+            "p": number(step.p_value, 4),
+            "better": NONE if i == 1 else "yes" if step.improved else "no",
+            "label hours": number(step.label_hours),
+            "timed": f"{step.n_timed} of {step.n_new}",
+        }
         for i, step in enumerate(doc.steps, 1)
     ]
-    return Table(
+    return Table.from_rows(
         f"Mean absolute error of the mixing energy on {doc.name}, {doc.geometry} (meV/unit), of "
         f"structures that were not trained on: mean over the training seeds "
         f"{', '.join(map(str, doc.seeds))}, 95 % intervals over seeds and structures. The change "
         "is that to the step before, on structures that neither was trained on. Hours are what the "
-        "labels of the new structures took, whenever they were made, as far as they tell it.",
-        [
-            "step",
-            "new structures",
-            "trained on",
-            "frames",
-            "n",
-            "error",
-            "95 % interval",
-            "change",
-            "95 % interval",
-            "p",
-            "better",
-            "label hours",
-            "timed",
-        ],
+        "labels of the new structures took, whenever they were made, of those that were timed.",
         rows,
-        {0, 10},
+        {"step", "better"},
     )
 
 
 def growth_verdict(doc: GrowthDoc) -> str:
-    """Return what was decided and what the next set would cost, as sentences."""
+    """Return the decision and the cost of the next set, as sentences."""
     chosen = doc.steps[doc.recommended]
     name = _added(chosen, doc.recommended + 1)
     text = (
@@ -69,7 +52,7 @@ def growth_verdict(doc: GrowthDoc) -> str:
     )
     text += (
         f" Recommended is step {doc.recommended + 1} ({name}), {number(chosen.mae_mev)} meV/unit "
-        f"({_interval(chosen.mae_interval_mev)}) with {chosen.n_structures} structures."
+        f"({interval(chosen.mae_interval_mev)}) with {chosen.n_structures} structures."
     )
     point = doc.next_point
     if point is None:
@@ -77,7 +60,7 @@ def growth_verdict(doc: GrowthDoc) -> str:
     text += f" The next set, {set_name(point.expression)}, has {point.n_structures} more structures"
     if point.hours is None:
         return text + f"; what their labels cost is not known: {point.basis}."
-    between = f" ({_interval(point.hours_interval)})" if point.hours_interval else ""
+    between = f" ({interval(point.hours_interval)})" if point.hours_interval else ""
     return text + f", whose labels would take {number(point.hours)} hours{between}; {point.basis}."
 
 
@@ -120,13 +103,5 @@ def growth_curve(doc: GrowthDoc) -> Figure:
     return figure
 
 
-def _added(step: GrowthStep, number_: int) -> str:
-    return f"{'+ ' if number_ > 1 else ''}{set_name(step.expression)}"
-
-
-def _interval(interval: tuple[float, float] | None) -> str:
-    return NONE if interval is None else f"{number(interval[0])} to {number(interval[1])}"
-
-
-def _verdict(step: GrowthStep, number_: int) -> str:
-    return NONE if number_ == 1 else "yes" if step.improved else "no"
+def _added(step: GrowthStep, place: int) -> str:
+    return f"{'+ ' if place > 1 else ''}{set_name(step.expression)}"

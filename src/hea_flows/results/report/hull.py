@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.thermodynamics import Hull, convex_hull, count_matrix, mixing_energies
-from hea_flows.results.report.style import (
+from hea_flows.results.figures import (
     REFERENCE,
     TUNED,
     new_figure,
@@ -21,7 +21,7 @@ from hea_flows.results.report.style import (
     styled,
     subscripts,
 )
-from hea_flows.results.report.tables import Table, number
+from hea_flows.results.report.table import Table, number
 from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc
 
 Calculation = Literal["relax", "static"]
@@ -54,7 +54,7 @@ class LabelledHull:
 
     @property
     def reference(self) -> str:
-        """What the energies are."""
+        """Engine, settings and geometry of the energies, and what they are relative to."""
         first = self.labels[0]
         return (
             f"{first.engine}, settings {first.settings_id}; {_WORDS[first.calculation]}; mixing "
@@ -76,7 +76,7 @@ def labelled_hull(
     labels
         Label documents, oldest first; of one campaign, or of the whole store.
     structures
-        The sets that they are of, which tell the host.
+        The sets that they belong to, which name the host.
     settings_id
         The settings to take where there are several.
     calculation
@@ -88,15 +88,15 @@ def labelled_hull(
         If there is no such label, settings or hosts are mixed, or an end member is missing.
     """
     pool = [d for d in labels if d.calculation == calculation and d.energy is not None]
-    found = sorted({f"{d.settings_id} ({d.engine})" for d in pool})
+    kinds = sorted({f"{d.settings_id} ({d.engine})" for d in pool})
     if settings_id is not None:
         pool = [d for d in pool if d.settings_id == settings_id]
     if not pool:
         kind = f"{calculation} label" + (f" of settings {settings_id}" if settings_id else "")
-        msg = f"no {kind} with an energy; settings there are: {', '.join(found) or 'none'}"
+        msg = f"no {kind} with an energy; settings there are: {', '.join(kinds) or 'none'}"
         raise ValueError(msg)
     if len({d.settings_id for d in pool}) > 1:
-        msg = f"labels of different settings never share a hull; found {', '.join(found)}: name one"
+        msg = f"labels of different settings never share a hull; found {', '.join(kinds)}: name one"
         raise ValueError(msg)
     _require_one_host(pool, structures)
     newest = {d.structure.structure_id: d for d in pool}
@@ -132,7 +132,7 @@ def _unusable(label: LabelDoc) -> str | None:
 
 
 def _require_one_host(pool: Sequence[LabelDoc], structures: Sequence[StructuresDoc]) -> None:
-    """Make sure that all labels are of one prototype and anion; ids differ between hosts."""
+    """Refuse labels of several prototypes or anions."""
     ids = {d.structure.structure_id for d in pool}
     hosts = {
         _host(doc.alloy) for doc in structures if any(e.structure_id in ids for e in doc.structures)
@@ -147,37 +147,29 @@ def _host(alloy: AlloySpec) -> str:
     return f"{alloy.prototype} with {alloy.anion}" if alloy.anion else alloy.prototype
 
 
-def hull_table(found: LabelledHull, *, all_entries: bool = False) -> Table:
-    """Return the entries on the hull, or all of them, each with what it decomposes to.
-
-    Parameters
-    ----------
-    found
-        The hull.
-    all_entries
-        Also those above it, by their distance.
-    """
-    vertices, above = set(found.hull.vertices), found.hull.above
-    chosen = [i for i in range(len(found.labels)) if all_entries or i in vertices]
+def hull_table(hull: LabelledHull, *, all_entries: bool = False) -> Table:
+    """Return the entries on the hull, or all by their distance to it with their decomposition."""
+    vertices, above = set(hull.hull.vertices), hull.hull.above
+    chosen = [i for i in range(len(hull.labels)) if all_entries or i in vertices]
     rows = []
-    for i in sorted(chosen, key=lambda i: (above[i], len(found.labels[i].structure.counts))):
-        entry = found.labels[i].structure
-        rest = "" if i in vertices else _mixture(found, i)
+    for i in sorted(chosen, key=lambda i: (above[i], len(hull.labels[i].structure.counts))):
+        entry = hull.labels[i].structure
+        rest = "" if i in vertices else _mixture(hull, i)
         rows.append(
             [
                 subscripts(entry.formula),
                 entry.structure_id,
-                number(1e3 * found.hull.energies[i]),
+                number(1e3 * hull.hull.energies[i]),
                 number(1e3 * above[i]),
                 rest,
             ]
         )
     return Table(
-        f"{len(vertices)} of {len(found.labels)} labelled structures are on the convex hull. "
-        f"Energies: {found.reference}."
+        f"{len(vertices)} of {len(hull.labels)} labelled structures are on the convex hull. "
+        f"Energies: {hull.reference}."
         + (
-            f" Left out, not converged or not in their phase: {len(found.left_out)}."
-            if found.left_out
+            f" Left out, not converged or not in their phase: {len(hull.left_out)}."
+            if hull.left_out
             else ""
         ),
         ["structure", "id", "mixing energy (meV/unit)", "above hull (meV/unit)", "decomposes to"],
@@ -186,40 +178,40 @@ def hull_table(found: LabelledHull, *, all_entries: bool = False) -> Table:
     )
 
 
-def _mixture(found: LabelledHull, i: int) -> str:
+def _mixture(hull: LabelledHull, i: int) -> str:
     parts = []
-    for phase in found.hull.decomposition(found.hull.fractions[i]):
+    for phase in hull.hull.decomposition(hull.hull.fractions[i]):
         assert phase.entry is not None  # every end member is an entry
-        formula = subscripts(found.labels[phase.entry].structure.formula)
+        formula = subscripts(hull.labels[phase.entry].structure.formula)
         parts.append(f"{phase.amount:.3f} {formula}")
     return " + ".join(parts)
 
 
 @styled
-def binary_hulls(found: LabelledHull) -> Figure:
+def binary_hulls(hull: LabelledHull) -> Figure:
     """Draw mixing energy against composition and the hull of every pair of elements."""
-    counts = [d.structure.counts for d in found.labels]
-    pairs = [p for p in combinations(found.elements, 2) if any(set(c) == set(p) for c in counts)]
+    counts = [d.structure.counts for d in hull.labels]
+    pairs = [p for p in combinations(hull.elements, 2) if any(set(c) == set(p) for c in counts)]
     columns = min(4, len(pairs)) or 1
     lines = max(1, -(-len(pairs) // columns))
-    figure = new_figure(max(4.5, 2.7 * columns), 0.9 + 2.5 * lines, f"Energies: {found.reference}.")
+    figure = new_figure(max(4.5, 2.7 * columns), 0.9 + 2.5 * lines, f"Energies: {hull.reference}.")
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     if not pairs:
         say_empty(panels[0, 0], "no binary structures")
         return figure
     for axes, pair in zip(panels.flat, pairs, strict=False):
-        _binary(axes, found, pair)
+        _binary(axes, hull, pair)
     for axes in panels.flat[len(pairs) :]:
         axes.set_axis_off()
     figure.supylabel("mixing energy (meV/unit)", fontsize=9.5)
     return figure
 
 
-def _binary(axes: Axes, found: LabelledHull, pair: tuple[str, str]) -> None:
-    own = [i for i, d in enumerate(found.labels) if set(d.structure.counts) <= set(pair)]
-    columns = [found.elements.index(e) for e in pair]
-    x = found.hull.fractions[own][:, columns]
-    energies = found.hull.energies[own]
+def _binary(axes: Axes, hull: LabelledHull, pair: tuple[str, str]) -> None:
+    own = [i for i, d in enumerate(hull.labels) if set(d.structure.counts) <= set(pair)]
+    columns = [hull.elements.index(e) for e in pair]
+    x = hull.hull.fractions[own][:, columns]
+    energies = hull.hull.energies[own]
     alone = convex_hull(x, energies)
     corners = sorted(alone.vertices, key=lambda i: float(x[i, 1]))
     axes.axhline(0, color="#888888", lw=0.8)

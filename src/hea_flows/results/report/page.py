@@ -1,4 +1,4 @@
-"""One self-contained HTML page of everything a campaign found."""
+"""The report of a campaign: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from hea_flows.results.report.figures import learning_curve, mixing_by_composition, parity
-from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
-from hea_flows.results.report.inputs import (
-    Geometry,
-    ReportInputs,
-    headline_geometry,
-    headline_thermodynamics,
-    summary,
+from hea_flows.results.figures import (
+    anion_tail,
+    data_uri,
+    gibbs_energy,
+    learning_curve,
+    mixing_by_composition,
+    order_parameters,
+    parity,
+    random_energies,
+    separation_words,
+    shell_name,
 )
-from hea_flows.results.report.order_tables import order_tables, separation_words, shell_name
-from hea_flows.results.report.phase_figures import gibbs_energy, order_parameters, random_energies
-from hea_flows.results.report.phase_tables import thermodynamics_tables
-from hea_flows.results.report.study_pictures import is_study, study_figures
-from hea_flows.results.report.style import anion_tail, data_uri
+from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
+from hea_flows.results.report.montecarlo_tables import montecarlo_tables
+from hea_flows.results.report.study import is_study, study_figures
+from hea_flows.results.report.summary import headline_geometry, summary
+from hea_flows.results.report.table import Table, interval, number
 from hea_flows.results.report.tables import (
-    Table,
     benchmark_table,
     committee_table,
-    number,
     problem_table,
     provenance_tables,
     training_table,
 )
-from hea_flows.schemas import GrowthDoc, MonteCarloDoc
+from hea_flows.results.report.thermodynamics_tables import thermodynamics_tables
+from hea_flows.results.store import CampaignDocuments
+from hea_flows.schemas import Geometry, GrowthDoc, MonteCarloDoc, ThermodynamicsDoc
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption and the words for those who cannot see it."""
+    """A figure with its caption and its description for screen readers."""
 
     uri: str
     alt: str
@@ -55,7 +58,7 @@ class Picture:
 
 @dataclass
 class Section:
-    """A heading of the page and what stands under it."""
+    """A section of the page."""
 
     id: str
     title: str
@@ -64,24 +67,24 @@ class Section:
     text: str = ""
 
 
-def reference_name(inputs: ReportInputs) -> str:
+def reference_name(documents: CampaignDocuments) -> str:
     """Return the functional of the labels, such as ``PBE``; ``reference`` where unknown."""
-    rules = [d.settings for d in inputs.datasets] + [d.settings for d in inputs.labels]
+    rules = [d.settings for d in documents.datasets] + [d.settings for d in documents.labels]
     names = {str(r[k]) for r in rules for k in ("xc", "functional") if r.get(k)}
     return names.pop() if len(names) == 1 else "reference"
 
 
-def cards(inputs: ReportInputs) -> list[Card]:
-    """Return the headline numbers as they stand on top of the page."""
-    s = summary(inputs)
+def cards(documents: CampaignDocuments) -> list[Card]:
+    """Return the headline numbers for the top of the page."""
+    s = summary(documents)
     before, after = s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]
     factor = s["mixing_factor"]
-    note = f"no held-out {reference_name(inputs)} labels"
+    note = f"no held-out {reference_name(documents)} labels"
     if s["mixing_geometry"]:
         counts = sorted({n for n in (s["mixing_n_before"], s["mixing_n_after"]) if n})
         note = (
             f"foundation → fine-tuned, on {' and '.join(map(str, counts))} held-out "
-            f"{reference_name(inputs)} labels, {s['mixing_geometry']}"
+            f"{reference_name(documents)} labels, {s['mixing_geometry']}"
         )
     if factor is not None:
         change = "smaller" if factor >= 1 else "larger"
@@ -93,22 +96,19 @@ def cards(inputs: ReportInputs) -> list[Card]:
         if temperature is None:
             stable = f"{mode} energies; the solid solution is stable at no temperature"
         if s["decomposition_interval_k"]:
-            low, high = s["decomposition_interval_k"]
             stable += (
-                f"; 95 % interval {number(low, 0)} to {number(high, 0)} K from a mixing-energy "
-                f"error of {number(s['decomposition_sigma_mev'])} meV/unit"
+                f"; 95 % interval {interval(s['decomposition_interval_k'], 0)} K from a "
+                f"mixing-energy error of {number(s['decomposition_sigma_mev'])} meV/unit"
             )
     per_unit = "not defined"
     if s["deed_per_unit"] is not None:
         per_unit = f"{number(s['deed_per_unit'], 1)} (eV/unit)⁻¹"
-    random = (
-        (
+    random = stable
+    if mode:
+        random = (
             f"{per_unit}; random structures {number(s['random_mean_mev'], 1)} ± "
             f"{number(s['random_sigma_mev'], 1)} meV/unit, {mode}"
         )
-        if mode
-        else stable
-    )
     return [
         Card("Mixing-energy error", f"{number(before, 1)} → {number(after, 1)}", "meV/unit", note),
         Card("Decomposition temperature", number(temperature, 0), "K", stable),
@@ -123,9 +123,9 @@ def cards(inputs: ReportInputs) -> list[Card]:
     ]
 
 
-def _accuracy(inputs: ReportInputs, geometry: Geometry) -> Iterator[Picture]:
-    tuned, foundation = inputs.benchmark("fine-tuned"), inputs.benchmark("foundation")
-    s = summary(inputs)
+def _accuracy(documents: CampaignDocuments, geometry: Geometry) -> Iterator[Picture]:
+    tuned, foundation = documents.benchmark("fine-tuned"), documents.benchmark("foundation")
+    s = summary(documents)
     errors = (
         f"mixing-energy MAE on held-out labels {number(s['mixing_mae_before_mev'])} meV/unit "
         f"before and {number(s['mixing_mae_after_mev'])} meV/unit after fine-tuning"
@@ -137,7 +137,7 @@ def _accuracy(inputs: ReportInputs, geometry: Geometry) -> Iterator[Picture]:
         f"fine-tuned model (right), {geometry}. Held-out structures are in no split of the "
         "dataset; end points are not shown.",
     )
-    elements = inputs.alloy.elements if inputs.alloy else ()
+    elements = documents.alloy.elements if documents.alloy else ()
     yield Picture(
         data_uri(mixing_by_composition(tuned, foundation, elements, geometry)),
         "Mixing energy of binaries against composition, and of all alloyed structures by number "
@@ -164,113 +164,97 @@ def _order_picture(doc: MonteCarloDoc, shell: int) -> Picture:
 
 
 def _growth(document: GrowthDoc) -> Section:
-    said = growth_verdict(document)
+    verdict = growth_verdict(document)
     curve = Picture(
         data_uri(growth_curve(document)),
-        f"Error against the number of structures trained on, step by step. {said}",
+        f"Error against the number of structures trained on, step by step. {verdict}",
         "Error of every step with its 95 % interval (dashes: single seeds); the ring marks the "
         "recommended step.",
     )
     title = "How large the training set has to be"
-    return Section("growth", title, [curve], [growth_table(document)], said)
+    return Section("growth", title, [curve], [growth_table(document)], verdict)
 
 
-def sections(inputs: ReportInputs) -> list[Section]:
+def _training(documents: CampaignDocuments) -> Section:
+    curve = Picture(
+        data_uri(learning_curve(documents.trainings)),
+        "Validation errors of energy and forces against the epoch, logarithmic.",
+        "Learning curves: root mean square errors of the validation frames; the ring marks the "
+        "epoch that was kept.",
+    )
+    return Section("training", "Training", [curve], [training_table(documents)])
+
+
+def _thermodynamics(doc: ThermodynamicsDoc, documents: CampaignDocuments) -> Section:
+    stable = ", ".join(f"{name} from {t:.0f} K" for t, name in doc.transitions)
+    band = ", the band the 95 % interval of the last one" if doc.uncertainty else ""
+    pictures = [
+        Picture(
+            data_uri(gibbs_energy(doc, documents.alloy)),
+            f"Gibbs energy against temperature; stable with rising temperature: {stable}.",
+            f"Gibbs energy of the solid solution and its stable decompositions ({doc.mode} "
+            f"energies, relative to the end members); dotted lines mark transitions{band}.",
+        ),
+        Picture(
+            data_uri(random_energies(doc)),
+            f"{len(doc.random_mixing_mev)} random mixing energies, histogram: mean "
+            f"{number(doc.h_ave_mev, 1)}, σ {number(doc.sigma_mev)} meV/unit.",
+            f"Mixing energies of random equimolar structures ({doc.mode} energies, relative to the "
+            "end members), with mean, one σ (shaded) and the SQS.",
+        ),
+    ]
+    tables = thermodynamics_tables(doc, anion_tail(documents.alloy))
+    return Section("thermodynamics", "Thermodynamics", pictures, tables)
+
+
+def sections(documents: CampaignDocuments) -> list[Section]:
     """Return the page's sections; those without a document are left out."""
     parts = []
-    geometry = headline_geometry(inputs)
-    if inputs.benchmarks:
-        section = Section("accuracy", "Accuracy of the models", tables=[benchmark_table(inputs)])
-        if inputs.missing:
-            names = "; ".join(inputs.missing)
-            section.text = f"Without a result: {names}. Why is told under Missing and failed."
-        shown: Geometry = geometry or ("relaxed" if inputs.benchmarks[-1].relaxed else "fixed")
-        section.pictures = list(_accuracy(inputs, shown))
+    if documents.benchmarks:
+        section = Section("accuracy", "Accuracy of the models", tables=[benchmark_table(documents)])
+        if documents.missing:
+            names = "; ".join(documents.missing)
+            section.text = f"Without a result: {names}. The reasons are under Missing and failed."
+        default: Geometry = "relaxed" if documents.benchmarks[-1].relaxed else "fixed"
+        section.pictures = list(_accuracy(documents, headline_geometry(documents) or default))
         parts.append(section)
-    if is_study(inputs):
-        study = Section("study", "Comparison of models")
-        study.pictures = [
-            Picture(data_uri(figure), f"{name}: {caption}", caption)
-            for name, caption, figure in study_figures(inputs)
-        ]
-        if inputs.committees:
-            study.tables = [committee_table(inputs)]
-        parts.append(study)
-    if inputs.growth:
-        parts.append(_growth(inputs.growth[-1]))
-    if inputs.trainings:
-        parts.append(
-            Section(
-                "training",
-                "Training",
-                [
-                    Picture(
-                        data_uri(learning_curve(inputs.trainings)),
-                        "Validation errors of energy and forces against the epoch, logarithmic.",
-                        "Learning curves: root mean square errors of the validation frames; the "
-                        "ring marks the epoch that was kept.",
-                    )
-                ],
-                [training_table(inputs)],
-            )
-        )
-    if inputs.montecarlo:
+    if is_study(documents):
         pictures = [
-            _order_picture(doc, shell) for doc in inputs.montecarlo for shell in doc.settings.shells
+            Picture(data_uri(figure), f"{name}: {caption}", caption)
+            for name, caption, figure in study_figures(documents)
         ]
-        parts.append(
-            Section("order", "Order and separation", pictures, order_tables(inputs.montecarlo))
-        )
-    if thermo := headline_thermodynamics(inputs):
-        tail = anion_tail(inputs.alloy)
-        parts.append(
-            Section(
-                "thermodynamics",
-                "Thermodynamics",
-                [
-                    Picture(
-                        data_uri(gibbs_energy(thermo, inputs.alloy)),
-                        "Gibbs energy against temperature; stable with rising temperature: "
-                        + ", ".join(f"{name} from {t:.0f} K" for t, name in thermo.transitions)
-                        + ".",
-                        "Gibbs energy of the solid solution and its stable decompositions "
-                        f"({thermo.mode} energies, relative to the end members); dotted lines mark "
-                        "transitions"
-                        + (
-                            ", the band the 95 % interval of the last one."
-                            if thermo.uncertainty
-                            else "."
-                        ),
-                    ),
-                    Picture(
-                        data_uri(random_energies(thermo)),
-                        f"{len(thermo.random_mixing_mev)} random mixing energies, histogram: mean "
-                        f"{number(thermo.h_ave_mev, 1)}, σ {number(thermo.sigma_mev)} meV/unit.",
-                        f"Mixing energies of random equimolar structures ({thermo.mode} energies, "
-                        "relative to the end members), with mean, one σ (shaded) and the SQS.",
-                    ),
-                ],
-                thermodynamics_tables(thermo, tail),
-            )
-        )
-    trouble = problem_table(inputs)
-    if not trouble.rows:
-        text = "Nothing is missing, failed or left out."
-        parts.append(Section("problems", "Missing and failed", text=text))
-    else:
-        parts.append(Section("problems", "Missing and failed", tables=[trouble]))
-    parts.append(Section("provenance", "Provenance", tables=provenance_tables(inputs)))
+        tables = [committee_table(documents)] if documents.committees else []
+        parts.append(Section("study", "Comparison of models", pictures, tables))
+    if documents.growth:
+        parts.append(_growth(documents.growth[-1]))
+    if documents.trainings:
+        parts.append(_training(documents))
+    if documents.montecarlo:
+        pictures = [
+            _order_picture(doc, shell)
+            for doc in documents.montecarlo
+            for shell in doc.settings.shells
+        ]
+        tables = montecarlo_tables(documents.montecarlo)
+        parts.append(Section("order", "Order and separation", pictures, tables))
+    if thermo := documents.headline_thermodynamics:
+        parts.append(_thermodynamics(thermo, documents))
+    trouble = Section("problems", "Missing and failed", tables=[problem_table(documents)])
+    if not trouble.tables[0].rows:
+        trouble.tables, trouble.text = [], "Nothing is missing, failed or left out."
+    parts.append(trouble)
+    parts.append(Section("provenance", "Provenance", tables=provenance_tables(documents)))
     return parts
 
 
-def build_page(documents: ReportInputs) -> str:
+def build_page(documents: CampaignDocuments) -> str:
     """Return the report as HTML: figures inside, no script, nothing loaded from elsewhere."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = files("hea_flows.results.report").joinpath("page.html").read_text(encoding="utf-8")
     alloy, campaign = documents.alloy, documents.campaign
-    made = max((d.created_at for d in documents.documents), default=None)
+    made = max((d.created_at for d in documents.all), default=None)
     about = ""
     if alloy:
         about = f"({', '.join(alloy.elements)}){anion_tail(alloy)}, {alloy.prototype}"

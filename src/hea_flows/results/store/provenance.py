@@ -1,16 +1,16 @@
-"""From any document back to the campaign file it comes from."""
+"""Trace any document back to its campaign file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jobflow import JobStore
 from rich.markup import escape
 from rich.tree import Tree
 
-from hea_flows.results.store.facts import counted, facts, name_of
-from hea_flows.results.store.query import by_uuid, by_uuids
+from hea_flows.results.store.query import get_document, get_documents
 from hea_flows.schemas import Document, LabelDoc
 
 #: More documents of one role than this are shown as one line.
@@ -43,16 +43,6 @@ class Node:
         """Kind of the document, or ``missing``."""
         return self.document.kind if self.document else "missing"
 
-    @property
-    def name(self) -> str:
-        """Short name of the document."""
-        return name_of(self.document) if self.document else ""
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """Checksums, seeds, sizes, settings id and versions."""
-        return facts(self.document) if self.document else {}
-
     def all_nodes(self) -> Iterator[Node]:
         """Yield this node and all under it, each once."""
         seen, queue = {id(self)}, [self]
@@ -75,7 +65,7 @@ class Node:
         return [n for n in self.all_nodes() if n.kind == "campaign"]
 
 
-def walk(store: JobStore, uuid: str) -> Node:
+def trace(store: JobStore, uuid: str) -> Node:
     """Follow a document's sources down to the campaign file.
 
     Parameters
@@ -90,72 +80,84 @@ def walk(store: JobStore, uuid: str) -> Node:
     NotFoundError
         If the document itself is unknown. A source that is missing is a node without a document.
     """
-    top = by_uuid(store, uuid)
-    known: dict[str, Document] = {top.uuid: top}
-    asked, level = {top.uuid}, [top]
-    while level:  # one query per generation, however many labels there are
-        wanted = sorted({u for d in level for us in d.sources.values() for u in us} - asked)
+    top = get_document(store, uuid)
+    documents: dict[str, Document] = {top.uuid: top}
+    asked, generation = {top.uuid}, [top]
+    while generation:  # one query each, however many labels there are
+        wanted = sorted({u for d in generation for us in d.sources.values() for u in us} - asked)
         asked |= set(wanted)
-        found = by_uuids(store, wanted) if wanted else {}
-        known |= found
-        level = list(found.values())
-    return _node(top.uuid, known, {}, ())
+        sources = get_documents(store, wanted) if wanted else {}
+        documents |= sources
+        generation = list(sources.values())
+    return _node(top.uuid, documents, {}, ())
 
 
 def _node(
-    uuid: str, known: dict[str, Document], made: dict[str, Node], path: tuple[str, ...]
+    uuid: str, documents: dict[str, Document], nodes: dict[str, Node], path: tuple[str, ...]
 ) -> Node:
     if uuid in path:
-        return Node(uuid, known[uuid], note="a document among its own sources; not followed")
-    if uuid in made:
-        return made[uuid]
-    if uuid not in known:
-        made[uuid] = Node(uuid, note="missing: no such document in this store")
-        return made[uuid]
-    document = known[uuid]
-    made[uuid] = Node(uuid, document)
-    made[uuid].sources = {
-        role: [_node(u, known, made, (*path, uuid)) for u in uuids]
+        return Node(uuid, documents[uuid], note="a document among its own sources; not followed")
+    if uuid in nodes:
+        return nodes[uuid]
+    if uuid not in documents:
+        nodes[uuid] = Node(uuid, note="missing: no such document in this store")
+        return nodes[uuid]
+    document = documents[uuid]
+    nodes[uuid] = Node(uuid, document)
+    nodes[uuid].sources = {
+        role: [_node(u, documents, nodes, (*path, uuid)) for u in uuids]
         for role, uuids in document.sources.items()
     }
-    return made[uuid]
+    return nodes[uuid]
 
 
 def render_tree(node: Node) -> Tree:
     """Return a tree for the terminal; what was shown once is referred to afterwards."""
-    tree = Tree(_label(node, ""))
+    tree = Tree(_line(node, ""))
     _grow(tree, node, {node.uuid})
     return tree
 
 
-def _label(node: Node, role: str) -> str:
+def _line(node: Node, role: str) -> str:
     head = f"[dim]{escape(role)}:[/] " if role else ""
     if node.document is None:
         return f"{head}[bold red]missing[/] {escape(node.uuid)}"
-    return f"{head}[bold]{node.kind}[/] {escape(node.name)} [cyan]{escape(node.uuid)}[/]"
+    heading = escape(node.document.heading)
+    return f"{head}[bold]{node.kind}[/] {heading} [cyan]{escape(node.uuid)}[/]"
 
 
 def _grow(tree: Tree, node: Node, shown: set[str]) -> None:
-    if node.note:
+    if node.note or node.document is None:
         tree.add(f"[red]{escape(node.note)}[/]")
         return
-    for key, value in node.facts.items():
+    for key, value in node.document.described().items():
         tree.add(f"[dim]{escape(key)}[/] {escape(value)}")
     for role, children in node.sources.items():
-        single = children
-        labels = [c.document for c in children if isinstance(c.document, LabelDoc)]
+        branch, listed = tree, children
         if len(children) > MANY:
-            what = f"{len(children)} documents" + (f" ({counted(labels)})" if labels else "")
-            gone = sum(c.document is None for c in children)
-            what += f", [bold red]{gone} missing[/]" if gone else ""
-            branch = tree.add(f"[dim]{escape(role)}:[/] {what}, for example")
+            branch = tree.add(f"[dim]{escape(role)}:[/] {_count(children)}, for example")
             shown |= {c.uuid for c in children[1:]}
-            single = [*children[:1], *(c for c in children[1:] if c.document is None)]
-        else:
-            branch = tree
-        for child in single:
+            listed = [*children[:1], *(c for c in children[1:] if c.document is None)]
+        for child in listed:
             if child.uuid in shown and child.document is not None and not child.note:
-                branch.add(f"{_label(child, role)} [dim](above)[/]")
+                branch.add(f"{_line(child, role)} [dim](above)[/]")
                 continue
             shown.add(child.uuid)
-            _grow(branch.add(_label(child, role)), child, shown)
+            _grow(branch.add(_line(child, role)), child, shown)
+
+
+def _count(nodes: list[Node]) -> str:
+    """Return how many documents there are, in which states, and how many are missing."""
+    states = count_states(n.document for n in nodes if isinstance(n.document, LabelDoc))
+    missing = sum(n.document is None for n in nodes)
+    return (
+        f"{len(nodes)} documents"
+        + (f" ({states})" if states else "")
+        + (f", [bold red]{missing} missing[/]" if missing else "")
+    )
+
+
+def count_states(labels: Iterable[LabelDoc]) -> str:
+    """Return how many labels are in which state, such as ``120 converged, 6 failed``."""
+    states = Counter(label.state for label in labels)
+    return ", ".join(f"{n} {state}" for state, n in states.most_common())

@@ -1,45 +1,17 @@
-"""Reading documents back from the store that jobflow writes to."""
+"""Read documents from the store that jobflow writes to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar, get_args, get_origin, overload
 
 from jobflow import JobStore
 
-from hea_flows.schemas import (
-    BenchmarkDoc,
-    CampaignDoc,
-    CommitteeDoc,
-    DatasetDoc,
-    Document,
-    GrowthDoc,
-    LabelDoc,
-    MonteCarloDoc,
-    ReportDoc,
-    StoredFile,
-    StructuresDoc,
-    TestSetDoc,
-    ThermodynamicsDoc,
-    TrainingDoc,
-)
+from hea_flows.schemas import Document, StoredFile, kinds
 
-#: Class of every kind of document.
-KINDS: dict[str, type[Document]] = {
-    "campaign": CampaignDoc,
-    "structures": StructuresDoc,
-    "label": LabelDoc,
-    "dataset": DatasetDoc,
-    "test_set": TestSetDoc,
-    "training": TrainingDoc,
-    "benchmark": BenchmarkDoc,
-    "committee": CommitteeDoc,
-    "growth": GrowthDoc,
-    "montecarlo": MonteCarloDoc,
-    "thermodynamics": ThermodynamicsDoc,
-    "report": ReportDoc,
-}
+D = TypeVar("D", bound=Document)
+
 #: What a table shows of a field that lies in the data store and was not loaded.
 STORED = "in the data store"
 
@@ -48,13 +20,13 @@ class NotFoundError(ValueError):
     """No document, or more than one, has the uuid that was asked for."""
 
 
-def is_blob(value: Any) -> bool:  # noqa: ANN401
+def is_blob(value: object) -> bool:
     """Return whether a value is jobflow's reference to an object in an additional store."""
     return isinstance(value, Mapping) and "blob_uuid" in value
 
 
-def light(output: Mapping[str, Any] | Document) -> dict[str, Any]:
-    """Return what fits a table row: scalars as they are, long things by their length.
+def preview(output: Mapping[str, object] | Document) -> dict[str, object]:
+    """Return a document in short: scalars as they are, long things by their length.
 
     Parameters
     ----------
@@ -63,7 +35,7 @@ def light(output: Mapping[str, Any] | Document) -> dict[str, Any]:
 
     Returns
     -------
-    row
+    fields
         Field to value: texts, numbers, None; lists and mappings of up to three scalars as they
         are and longer ones as a length; files without content; fields in the data store as
         `STORED`.
@@ -72,21 +44,21 @@ def light(output: Mapping[str, Any] | Document) -> dict[str, Any]:
     return {k: _short(v) for k, v in data.items() if not k.startswith("@")}
 
 
-def _short(value: Any) -> Any:  # noqa: ANN401
+def _short(value: object) -> object:
     if is_blob(value):
         return STORED
     if isinstance(value, Mapping):
         inner = {k: v for k, v in value.items() if not str(k).startswith("@")}
-        if "sha256" in inner and "content" in inner:  # a file: told by name and checksum
+        if "sha256" in inner and "content" in inner:  # a file: its name and checksum say enough
             del inner["content"]
-        few = len(inner) <= 3 and not any(
-            isinstance(v, Mapping | list | tuple) for v in inner.values()
-        )
-        return inner if few else len(inner)
+        return inner if _are_few(inner.values()) else len(inner)
     if isinstance(value, list | tuple):
-        few = len(value) <= 3 and not any(isinstance(v, Mapping | list | tuple) for v in value)
-        return list(value) if few else len(value)
+        return list(value) if _are_few(value) else len(value)
     return value
+
+
+def _are_few(values: Collection[object]) -> bool:
+    return len(values) <= 3 and not any(isinstance(v, Mapping | list | tuple) for v in values)
 
 
 def decode(output: Mapping[str, Any]) -> Document:
@@ -98,13 +70,13 @@ def decode(output: Mapping[str, Any]) -> Document:
     Raises
     ------
     ValueError
-        If the dictionary is no document of this package.
+        If the dictionary is no document of a known kind.
     """
-    kind = output.get("kind") if isinstance(output, Mapping) else None
-    if kind not in KINDS:
-        msg = f"the stored output is no document (kind {kind!r}); accepted: {', '.join(KINDS)}"
+    kind = output.get("kind")
+    cls = kinds().get(str(kind))
+    if cls is None:
+        msg = f"the stored output is no document (kind {kind!r}); accepted: {', '.join(kinds())}"
         raise ValueError(msg)
-    cls = KINDS[kind]
     data = {k: v for k, v in output.items() if not k.startswith("@")}
     for key, value in data.items():
         if is_blob(value):
@@ -112,13 +84,13 @@ def decode(output: Mapping[str, Any]) -> Document:
     return cls.model_validate(data)
 
 
-def _stand_in(annotation: Any, key: str, data: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _stand_in(annotation: object, key: str, data: Mapping[str, object]) -> object:
     if type(None) in get_args(annotation):
         return None
     if annotation is StoredFile:
         model = data.get("model") if key == "model_file" else None
-        known = model.get("sha256") if isinstance(model, Mapping) else None
-        return StoredFile(name=key, sha256=known or "not loaded", content="")
+        digest = model.get("sha256") if isinstance(model, Mapping) else None
+        return StoredFile(name=key, sha256=digest or "not loaded", content="")
     origin = get_origin(annotation) or annotation
     if origin in (list, dict, str):
         return origin()
@@ -131,14 +103,36 @@ def _with_uuid(stored: Mapping[str, Any]) -> Document:
     return document if document.uuid else document.model_copy(update={"uuid": stored["uuid"]})
 
 
+@overload
+def documents(
+    store: JobStore,
+    kind: type[D],
+    campaign: str | None = None,
+    *,
+    load: bool = False,
+    **filters: object,
+) -> list[D]: ...
+
+
+@overload
 def documents(
     store: JobStore,
     kind: str,
     campaign: str | None = None,
     *,
     load: bool = False,
-    **filters: Any,  # noqa: ANN401
-) -> list[Document]:
+    **filters: object,
+) -> list[Document]: ...
+
+
+def documents(
+    store: JobStore,
+    kind: str | type[Document],
+    campaign: str | None = None,
+    *,
+    load: bool = False,
+    **filters: object,
+) -> Sequence[Document]:
     """Return the documents of a kind, oldest first, each job's newest run only.
 
     Parameters
@@ -146,7 +140,7 @@ def documents(
     store
         A connected store.
     kind
-        A key of `KINDS`.
+        Name of a kind, see `hea_flows.schemas.kinds`, or the class of its documents.
     campaign
         Name of the campaign; default all. Labels of another campaign that this one uses count.
     load
@@ -160,35 +154,34 @@ def documents(
     ValueError
         For an unknown kind, or a field that documents of this kind do not have.
     """
-    if kind not in KINDS:
-        msg = f"unknown kind {kind!r}; accepted: {', '.join(KINDS)}"
+    known = kinds()
+    if not isinstance(kind, str):
+        kind = str(kind.model_fields["kind"].default)
+    if kind not in known:
+        msg = f"unknown kind {kind!r}; accepted: {', '.join(known)}"
         raise ValueError(msg)
-    fields = KINDS[kind].model_fields
+    fields = known[kind].model_fields
     if unknown := sorted({f.split("__")[0] for f in filters} - set(fields)):
         msg = f"{kind} documents have no field {', '.join(unknown)}; accepted: {', '.join(fields)}"
         raise ValueError(msg)
     criteria: dict[str, Any] = {"output.kind": kind}
-    if campaign is not None:
+    if campaign is not None and kind == "label":
+        used = {"uuid": {"$in": _labels_used(store, campaign)}}
+        criteria["$or"] = [{"output.campaign": campaign}, used]
+    elif campaign is not None:
         criteria["output.campaign"] = campaign
-    if kind == "label" and campaign is not None:
-        del criteria["output.campaign"]
-        criteria["$or"] = [
-            {"output.campaign": campaign},
-            {"uuid": {"$in": _labels_used(store, campaign)}},
-        ]
     criteria |= {f"output.{k.replace('__', '.')}": v for k, v in filters.items()}
     # A newer run of the same job hides an older one even if the newer does not match.
-    found = {(d["uuid"], d["index"]) for d in store.query(criteria, properties=["uuid", "index"])}
-    newest = _newest(store, sorted({uuid for uuid, _ in found}))
-    wanted = [(u, i) for u, i in newest.items() if (u, i) in found]
-    if not wanted:
+    matches = {(d["uuid"], d["index"]) for d in store.query(criteria, properties=["uuid", "index"])}
+    current = matches & set(_newest(store, sorted({uuid for uuid, _ in matches})).items())
+    if not current:
         return []
     rows = store.query(
-        {"uuid": {"$in": [u for u, _ in wanted]}} | criteria,
+        {"uuid": {"$in": sorted(uuid for uuid, _ in current)}} | criteria,
         properties=["uuid", "index", "output"],
         load=load,
     )
-    chosen = [_with_uuid(r) for r in rows if (r["uuid"], r["index"]) in set(wanted)]
+    chosen = [_with_uuid(r) for r in rows if (r["uuid"], r["index"]) in current]
     return sorted(chosen, key=lambda d: (d.created_at, d.uuid))
 
 
@@ -199,28 +192,32 @@ def _labels_used(store: JobStore, campaign: str) -> list[str]:
     return sorted({uuid for row in rows for uuid in row["output"]["labels"].values()})
 
 
-def _newest(store: JobStore, uuids: list[str]) -> dict[str, int]:
+def _newest(store: JobStore, uuids: Sequence[str]) -> dict[str, int]:
     newest: dict[str, int] = {}
     if uuids:
-        for row in store.query({"uuid": {"$in": uuids}}, properties=["uuid", "index"]):
+        for row in store.query({"uuid": {"$in": list(uuids)}}, properties=["uuid", "index"]):
             newest[row["uuid"]] = max(row["index"], newest.get(row["uuid"], row["index"]))
     return newest
 
 
-def by_uuids(store: JobStore, uuids: list[str], *, load: bool = False) -> dict[str, Document]:
+def get_documents(
+    store: JobStore, uuids: Sequence[str], *, load: bool = False
+) -> dict[str, Document]:
     """Return the documents of full uuids in one query; uuids without a document are left out."""
-    newest = _newest(store, uuids)
-    rows = store.query({"uuid": {"$in": uuids}}, properties=["uuid", "index", "output"], load=load)
+    newest, known = _newest(store, uuids), kinds()
+    rows = store.query(
+        {"uuid": {"$in": list(uuids)}}, properties=["uuid", "index", "output"], load=load
+    )
     return {
         r["uuid"]: _with_uuid(r)
         for r in rows
         if r["index"] == newest[r["uuid"]]
         and isinstance(r["output"], Mapping)
-        and r["output"].get("kind") in KINDS
+        and r["output"].get("kind") in known
     }
 
 
-def by_uuid(store: JobStore, uuid: str, *, load: bool = False) -> Document:
+def get_document(store: JobStore, uuid: str, *, load: bool = False) -> Document:
     """Return one document by its uuid, or by the first characters of it if they are unique.
 
     Raises
@@ -228,8 +225,8 @@ def by_uuid(store: JobStore, uuid: str, *, load: bool = False) -> Document:
     NotFoundError
         If no document or several have it.
     """
-    known = {"uuid": {"$regex": f"^{re.escape(uuid)}"}, "output.kind": {"$in": list(KINDS)}}
-    matches = sorted({row["uuid"] for row in store.query(known, properties=["uuid"])})
+    criteria = {"uuid": {"$regex": f"^{re.escape(uuid)}"}, "output.kind": {"$in": list(kinds())}}
+    matches = sorted({row["uuid"] for row in store.query(criteria, properties=["uuid"])})
     if uuid in matches:
         matches = [uuid]
     if not uuid or not matches:
@@ -239,8 +236,8 @@ def by_uuid(store: JobStore, uuid: str, *, load: bool = False) -> Document:
         few = ", ".join(m[: len(uuid) + 6] for m in matches[:4])
         msg = f"uuid {uuid!r} is not unique, {len(matches)} documents begin so ({few}); give more"
         raise NotFoundError(msg)
-    found = by_uuids(store, matches, load=load)
-    if not found:
+    current = get_documents(store, matches, load=load)
+    if not current:
         msg = f"uuid {matches[0]!r}: the newest run of this job wrote no document"
         raise NotFoundError(msg)
-    return found[matches[0]]
+    return current[matches[0]]

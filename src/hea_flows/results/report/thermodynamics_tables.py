@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 
-from hea_flows.results.report.style import phase_name
-from hea_flows.results.report.tables import Table, number
+from hea_flows.results.figures import phase_name
+from hea_flows.results.report.table import Table, interval, number
 from hea_flows.schemas import ThermodynamicsDoc
 
 
@@ -15,17 +16,17 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
     stable, ends = [], [*(t for t, _ in doc.transitions[1:]), float("inf")]
     for (start, name), end in zip(doc.transitions, ends, strict=True):
         phases = _phases(name)
-        found = pool.get(frozenset(frozenset(p) for p in phases))
+        phase_set = pool.get(frozenset(frozenset(p) for p in phases))
         stable.append(
             [
                 _mixture(phases, tail),
                 number(start, 0),
                 number(end, 0) if isfinite(end) else "no limit",
-                number(found.enthalpy_mev if found else None),
-                number(1000 * found.entropy_mev_per_k if found else None, 1),
+                number(phase_set.enthalpy_mev if phase_set else None),
+                number(1000 * phase_set.entropy_mev_per_k if phase_set else None, 1),
             ]
         )
-    mode = f"Energies: {doc.mode}, {doc.model.label}; reference: end members, {doc.mode}."
+    mode = f"Energies: {doc.mode}, {doc.model.title}; reference: end members, {doc.mode}."
     every = [
         [
             " + ".join(phase_name(p, tail) for p in d.phases),
@@ -53,10 +54,10 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
 
 def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
     """Return the decomposition temperature of the model, its interval, and the reference's."""
-    rows = [[f"{doc.model.label}, {doc.mode}", f"{number(doc.decomposition_temperature, 0)} K"]]
+    rows = [[f"{doc.model.title}, {doc.mode}", f"{number(doc.decomposition_temperature, 0)} K"]]
     if u := doc.uncertainty:
         rows += [
-            [f"its {100 * u.level:.0f} % interval", f"{number(u.low, 0)} to {number(u.high, 0)} K"],
+            [f"its {100 * u.level:.0f} % interval", f"{interval((u.low, u.high), 0)} K"],
             ["median", f"{number(u.median, 0)} K"],
             ["error of mixing energies", f"{number(u.sigma_mev)} meV/unit ({u.sigma_from})"],
             ["decomposes at no temperature", f"{number(100 * u.share_none, 1)} % of draws"],
@@ -76,7 +77,7 @@ def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
             value = "not known: " + "; ".join(
                 f"{phase_name(p, tail)}: {why}" for p, why in v.unusable.items()
             )
-        rows.append([f"{doc.model.label}, {doc.mode}, with harmonic vibrations", value])
+        rows.append([f"{doc.model.title}, {doc.mode}, with harmonic vibrations", value])
     return Table(
         "Temperature above which the solid solution is stable. "
         + (
@@ -84,7 +85,7 @@ def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
             "else: not errors that phases share, not the reference method's, not what ideal mixing "
             "leaves out."
             if doc.uncertainty
-            else "No interval: nothing tells the error of the model."
+            else "No interval: the error of the model is not known."
         ),
         ["", "decomposition temperature"],
         rows,
@@ -92,33 +93,24 @@ def _decomposition_table(doc: ThermodynamicsDoc, tail: str) -> Table:
 
 
 def _sqs_table(doc: ThermodynamicsDoc, mode: str, tail: str) -> Table:
-    reference = doc.reference
-    if reference is None:
-        columns, known = [], {}
-        words = f"Special quasirandom structures. {mode}"
-    else:
-        columns = [f"{reference.engine} (meV/unit)", "model minus it (meV/unit)"]
-        known = reference.sqs_mixing_mev
-        why = "; ".join(f"{phase_name(p, tail)}: {text}" for p, text in reference.missing.items())
-        words = (
-            f"Special quasirandom structures. {mode} {reference.engine}: relaxed, the same cells, "
-            f"relative to its own relaxed end members, settings {reference.settings_id}."
+    caption, engine = f"Special quasirandom structures. {mode}", ""
+    labelled: dict[str, float] = {}
+    if r := doc.reference:
+        engine, labelled = r.engine, r.sqs_mixing_mev
+        why = "; ".join(f"{phase_name(p, tail)}: {text}" for p, text in r.missing.items())
+        caption += (
+            f" {engine}: relaxed, the same cells, relative to its own relaxed end members, "
+            f"settings {r.settings_id}."
         ) + (f" Without: {why}." if why else "")
-    rows = [
-        [
-            phase_name(p, tail),
-            number(h),
-            *(
-                [number(known.get(p)), number(h - known[p] if p in known else None)]
-                if columns
-                else []
-            ),
-            number(doc.sqs_objective.get(p), 4),
-        ]
-        for p, h in doc.sqs_mixing_mev.items()
-    ]
-    headings = ["phase", "mixing energy (meV/unit)", *columns, "objective"]
-    return Table(words, headings, rows, folded=True)
+    rows = []
+    for phase, h in doc.sqs_mixing_mev.items():
+        row = {"phase": phase_name(phase, tail), "mixing energy (meV/unit)": number(h)}
+        if engine:
+            label = labelled.get(phase)
+            row[f"{engine} (meV/unit)"] = number(label)
+            row["model minus it (meV/unit)"] = number(None if label is None else h - label)
+        rows.append(row | {"objective": number(doc.sqs_objective.get(phase), 4)})
+    return replace(Table.from_rows(caption, rows, {"phase"}), folded=True)
 
 
 def _phases(name: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Figures of labels and models: mixing energies, parity, learning curves."""
+"""Figures of models: mixing energies, parity, learning curves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
-from numpy.typing import NDArray
 
-from hea_flows.results.report.inputs import Geometry
-from hea_flows.results.report.style import (
+from hea_flows.results.figures.style import (
     FOUNDATION,
     PALETTE,
     REFERENCE,
@@ -24,8 +22,9 @@ from hea_flows.results.report.style import (
     plain,
     say_empty,
     styled,
+    violin,
 )
-from hea_flows.schemas import BenchmarkDoc, ParityPoint, TrainingDoc
+from hea_flows.schemas import BenchmarkDoc, Geometry, ParityPoint, TrainingDoc
 
 GEOMETRY_WORDS: dict[Geometry, str] = {
     "relaxed": "relaxed, each energy with its own method",
@@ -36,20 +35,13 @@ _MARKS: dict[str, dict[str, Any]] = {
     "foundation model": {"marker": "+", "color": FOUNDATION, "ms": 6, "mew": 1.3},
     "fine-tuned model": {"marker": "x", "color": TUNED, "ms": 5, "mew": 1.3},
 }
-_DATABASE_MARKS = (("D", "#D55E00", "white"), ("o", "none", "#0072B2"), ("s", "none", "#009E73"))
-
-
-def points_of(benchmark: BenchmarkDoc | None, geometry: Geometry) -> list[ParityPoint]:
-    """Return the parity points at one geometry."""
-    if benchmark is None:
-        return []
-    return benchmark.relaxed if geometry == "relaxed" else benchmark.fixed
+_TEST_SET_MARKS = (("D", "#D55E00", "white"), ("o", "none", "#0072B2"), ("s", "none", "#009E73"))
 
 
 def fractions(formula: str, elements: Sequence[str]) -> dict[str, float]:
     """Return the share of each alloyed element in a formula such as ``Mo2W1S6``."""
-    found = {el: int(n or 1) for el, n in re.findall(r"([A-Z][a-z]?)(\d*)", formula)}
-    counts = {el: found[el] for el in elements if el in found}
+    every = {el: int(n or 1) for el, n in re.findall(r"([A-Z][a-z]?)(\d*)", formula)}
+    counts = {el: every[el] for el in elements if el in every}
     return {el: n / sum(counts.values()) for el, n in counts.items()}
 
 
@@ -71,24 +63,18 @@ def mixing_by_composition(
 ) -> Figure:
     """Draw mixing energies of binaries against composition, and by number of components.
 
-    Parameters
-    ----------
-    tuned, foundation
-        Benchmarks; either may be missing. Reference energies are those of the first given.
-    elements
-        Alloyed elements, in the order that pairs are named.
-    geometry
-        Which parity points.
+    Either benchmark may be missing; reference energies are those of the first given. Pairs are
+    named in the order of the elements.
     """
     given = [b for b in (tuned, foundation) if b is not None]
-    points = points_of(given[0], geometry) if given else []
+    points = given[0].points(geometry) if given else []
     pairs = [p for p in combinations(elements, 2) if _of_pair(points, p, elements)]
     columns = min(5, len(pairs)) or 1
     lines = max(1, -(-len(pairs) // columns))
     figure = new_figure(10, max(4.4, 1.2 + 1.7 * lines), energy_note(given, geometry))
     halves: Any = figure.subfigures(1, 2, width_ratios=(0.9 + 0.28 * columns, 1))
     panels = halves[0].subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-    pools = (points, points_of(foundation, geometry), points_of(tuned, geometry))
+    pools = (points, *(b.points(geometry) if b else [] for b in (foundation, tuned)))
     for axes, pair in zip(panels.flat, pairs, strict=False):
         _binary(axes, pair, [_of_pair(pool, pair, elements) for pool in pools])
     for axes in panels.flat[len(pairs) :]:
@@ -155,7 +141,7 @@ def _by_components(axes: Axes, points: list[ParityPoint], tuned: list[ParityPoin
         values = np.array([p.reference_mixing_mev for p in points if p.n_components == n])
         values = values[np.isfinite(values)]
         if len(values) >= 5 and np.ptp(values) > 0:
-            _violin(axes, values, at)
+            violin(axes, values, at, width=0.7, alpha=0.6, median={"ms": 4, "color": "white"})
         axes.plot(
             at - 0.2 + rng.uniform(-0.06, 0.06, len(values)),
             values,
@@ -184,21 +170,6 @@ def _by_components(axes: Axes, points: list[ParityPoint], tuned: list[ParityPoin
     axes.legend(handles=handles, loc="best")
 
 
-def _violin(axes: Axes, values: NDArray[np.float64], at: float) -> None:
-    """Draw a violin with median (white dot), quartiles (bar), 1.5 × their range, outliers."""
-    body = axes.violinplot([values], positions=[at], widths=0.7, showextrema=False)
-    for part in body["bodies"]:  # type: ignore[attr-defined]
-        part.set(facecolor="#b9cfe0", edgecolor="#7f9db5", alpha=0.6)
-    low, median, high = np.percentile(values, [25, 50, 75])
-    reach = 1.5 * (high - low)
-    inside = values[(values >= low - reach) & (values <= high + reach)]
-    outside = values[(values < low - reach) | (values > high + reach)]
-    axes.plot([at, at], [inside.min(), inside.max()], color=REFERENCE, lw=1)
-    axes.plot([at, at], [low, high], color=REFERENCE, lw=5, solid_capstyle="butt")
-    axes.plot([at] * len(outside), outside, "D", ms=4, color=REFERENCE)
-    axes.plot([at], [median], "o", ms=4, color="white", zorder=5)
-
-
 @styled
 def parity(
     foundation: BenchmarkDoc | None, tuned: BenchmarkDoc | None, geometry: Geometry
@@ -220,13 +191,13 @@ def parity(
     models = ((foundation, "foundation"), (tuned, "fine-tuned"))
     for row, (title, unit, pick, to_mev) in zip(panels, quantities, strict=True):
         for axes, (bench, who) in zip(row, models, strict=True):
-            points = [p for p in points_of(bench, geometry) if p.n_components > 1]
+            points = [p for p in bench.points(geometry) if p.n_components > 1] if bench else []
             axes.set_title(f"{title}, {who} model")
             if not points:
                 say_empty(axes, f"no {geometry} energies of the {who} model")
                 continue
             for j, name in enumerate(dict.fromkeys(p.test_set for p in points)):
-                marker, face, edge = _DATABASE_MARKS[j % len(_DATABASE_MARKS)]
+                marker, face, edge = _TEST_SET_MARKS[j % len(_TEST_SET_MARKS)]
                 pairs = [pick(p) for p in points if p.test_set == name]
                 xy = np.array(pairs, dtype=float).reshape(-1, 2)
                 xy = xy[np.isfinite(xy).all(axis=1)]
@@ -282,7 +253,7 @@ def learning_curve(documents: Sequence[TrainingDoc]) -> Figure:
                 color=colour,
                 marker="o",
                 ms=3,
-                label=plain(f"{doc.model.label}, seed {doc.settings.seed}"),
+                label=plain(f"{doc.model.title}, seed {doc.settings.seed}"),
             )
             kept = [(e, v) for e, v in zip(epochs, shown, strict=True) if e == doc.best_epoch]
             axes.plot(

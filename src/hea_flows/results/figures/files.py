@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from io import BytesIO
 from pathlib import Path
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from hea_flows.results.report.style import to_svg
 from hea_flows.runtime.atomic_files import atomic_write
 
 #: What is left out of a file because it changes with the day or the version.
@@ -17,6 +18,19 @@ _METADATA: dict[str, dict[str, None]] = {
 }
 FORMATS = ("svg", "pdf", "png")
 _DPI = 300
+
+
+def to_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; the same figure gives the same bytes."""
+    buffer = BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "hea-flows", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def data_uri(figure: Figure) -> str:
+    """Return a figure as a data URI for an HTML image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(to_svg(figure)).decode()
 
 
 def figure_bytes(figure: Figure, form: str) -> bytes:

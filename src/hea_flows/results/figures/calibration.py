@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from hea_flows.alloy.errors import Committee, reliability
-from hea_flows.results.report.style import PALETTE, new_figure, plain, styled
+from hea_flows.results.figures.style import PALETTE, new_figure, plain, styled
 
 _MOST_BINS, _PER_BIN = 8, 8
 _BAND = 0.9
@@ -65,13 +65,13 @@ def calibration_figure(
     Parameters
     ----------
     committees
-        Label, for example a test set, to the committee on its structures; members must not agree
+        Name, for example of a test set, to the committee on its structures; members must not agree
         exactly on one.
     note
         The line under the figure: which members, which energies.
     scale
         Factor of the spread that is drawn as the ideal line and, where it is not 1, as a second
-        curve of each label in (b); see `hea_flows.alloy.errors.calibration.scale_factor`.
+        curve of each name in (b); see `hea_flows.alloy.errors.calibration.scale_factor`.
     unit
         Of the values.
 
@@ -83,9 +83,8 @@ def calibration_figure(
     if not committees:
         msg = "no committees given; this figure needs one at least"
         raise ValueError(msg)
-    found = list(committees.values())
-    members = sorted({int(m) for c in found for m in c.members})
-    dropped = sum(c.n_dropped for c in found)
+    members = sorted({int(m) for c in committees.values() for m in c.members})
+    dropped = sum(c.n_dropped for c in committees.values())
     note += (
         f" Spread: standard deviation of {_range(members)} members. Squares: root mean squares of "
         f"bins of equally many structures. Band: {100 * _BAND:.0f} % of errors at a scale of "
@@ -135,7 +134,7 @@ def _scatter(
         ylim=(floor / 1.3, 1.5 * max(errors.max(), scale * ends[1])),
     )
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        # Two and five are told where there are few powers of ten.
+        # With few powers of ten, 2 and 5 have ticks too.
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
         axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axis.set_minor_formatter(NullFormatter())

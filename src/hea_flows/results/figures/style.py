@@ -1,24 +1,25 @@
-"""The look that all figures share: sizes, colours of elements and pairs, and how they are saved."""
+"""The look that all figures share: fonts, colours of elements and pairs, names of phases."""
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from io import BytesIO
 from textwrap import wrap
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from hea_flows.schemas import AlloySpec
 
 P = ParamSpec("P")
 
-#: Okabe and Ito's palette and two more, told apart with every common colour vision.
+#: Okabe and Ito's palette and two more, distinct with every common colour vision.
 PALETTE = (
     "#0072B2",
     "#D55E00",
@@ -133,19 +134,39 @@ def new_figure(width: float, height: float, note: str) -> Figure:
 
 
 def say_empty(axes: Axes, text: str) -> None:
-    """Write in an empty panel why it is empty."""
+    """Write into an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#777777")
     axes.set_axis_off()
 
 
-def to_svg(figure: Figure) -> bytes:
-    """Return a figure as SVG; the same figure gives the same bytes."""
-    buffer = BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "hea-flows", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+def violin(
+    axes: Axes,
+    values: NDArray[np.float64],
+    at: float,
+    *,
+    width: float,
+    alpha: float,
+    median: Mapping[str, Any],
+) -> None:
+    """Draw a violin with its median (dot), quartiles (bar), 1.5 × their range (line) and outliers.
 
-
-def data_uri(figure: Figure) -> str:
-    """Return a figure as a data URI for an HTML image."""
-    return "data:image/svg+xml;base64," + base64.b64encode(to_svg(figure)).decode()
+    Parameters
+    ----------
+    axes, at
+        Where.
+    values
+        All finite, one at least.
+    width, alpha
+        Of the body, which equal values do not have.
+    median
+        Look of the dot, as keywords of `Axes.plot`.
+    """
+    if np.ptp(values) > 0:
+        body = axes.violinplot([values], positions=[at], widths=width, showextrema=False)
+        for part in body["bodies"]:  # type: ignore[attr-defined]
+            part.set(facecolor="#b9cfe0", edgecolor="#7f9db5", alpha=alpha)
+    [box] = boxplot_stats(values)
+    axes.plot([at, at], [box["whislo"], box["whishi"]], color=REFERENCE, lw=1)
+    axes.plot([at, at], [box["q1"], box["q3"]], color=REFERENCE, lw=5, solid_capstyle="butt")
+    axes.plot([at] * len(box["fliers"]), box["fliers"], "D", ms=4, color=REFERENCE)
+    axes.plot([at], [box["med"]], "o", zorder=5, **median)

@@ -7,17 +7,13 @@ from math import nan, sqrt
 import pytest
 from rich.console import Console
 
-from hea_flows.results.report.inputs import ReportInputs, headline_geometry, problems, summary
-from hea_flows.results.report.order_tables import order_tables, separation_words
-from hea_flows.results.report.phase_tables import thermodynamics_tables
-from hea_flows.results.report.tables import (
-    Table,
-    benchmark_table,
-    number,
-    summary_table,
-    with_error,
-)
-from hea_flows.results.store.facts import facts
+from hea_flows.results.figures import separation_words
+from hea_flows.results.report.montecarlo_tables import montecarlo_tables
+from hea_flows.results.report.summary import headline_geometry, problems, summary
+from hea_flows.results.report.table import Table, number, with_error
+from hea_flows.results.report.tables import benchmark_table, summary_table
+from hea_flows.results.report.thermodynamics_tables import thermodynamics_tables
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import (
     Document,
     ExchangeLadder,
@@ -27,7 +23,7 @@ from hea_flows.schemas import (
 )
 
 
-def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportInputs) -> None:
+def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: CampaignDocuments) -> None:
     s = summary(inputs)
     assert s["mixing_geometry"] == "relaxed"
     assert (s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]) == (20.0, 2.5)
@@ -45,12 +41,12 @@ def test_summary_holds_the_numbers_the_documents_were_made_with(inputs: ReportIn
 
 
 def test_summary_of_nothing_is_all_none_and_zero() -> None:
-    s = summary(ReportInputs())
+    s = summary(CampaignDocuments())
     assert {v for v in s.values() if v is not None} == {0}
     assert s["mixing_factor"] is None
 
 
-def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs: ReportInputs) -> None:
+def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs: CampaignDocuments) -> None:
     before, after = inputs.benchmarks
     tables = [t for t in before.tables if t.geometry == "fixed"]
     unrelaxed = before.model_copy(update={"tables": tables, "relaxed": []})
@@ -60,7 +56,7 @@ def test_fixed_energies_lead_if_one_model_was_not_relaxed(inputs: ReportInputs) 
     assert (s["mixing_mae_before_mev"], s["mixing_mae_after_mev"]) == (18.0, 2.0)
 
 
-def test_a_nan_error_is_no_headline(inputs: ReportInputs) -> None:
+def test_a_nan_error_is_no_headline(inputs: CampaignDocuments) -> None:
     before, after = inputs.benchmarks
     tables = [t.model_copy(update={"mixing_mae_mev": nan}) for t in after.tables]
     broken = replace(inputs, benchmarks=[before, after.model_copy(update={"tables": tables})])
@@ -68,7 +64,9 @@ def test_a_nan_error_is_no_headline(inputs: ReportInputs) -> None:
     assert summary(broken)["mixing_factor"] is None
 
 
-def test_the_foundation_of_another_model_or_reference_is_not_compared(inputs: ReportInputs) -> None:
+def test_the_foundation_of_another_model_or_reference_is_not_compared(
+    inputs: CampaignDocuments,
+) -> None:
     before, after = inputs.benchmarks
     other = before.model_copy(update={"model": before.model.model_copy(update={"name": "0.2.0"})})
     foreign = before.model_copy(update={"settings_id": "ffffffffffff"})
@@ -81,11 +79,11 @@ def test_the_foundation_of_another_model_or_reference_is_not_compared(inputs: Re
 
 
 def test_documents_are_sorted_by_kind_and_age(documents: list[Document]) -> None:
-    shuffled = ReportInputs.from_documents(reversed(documents))
-    assert [d.uuid for d in shuffled.documents] == [d.uuid for d in documents]
+    shuffled = CampaignDocuments.from_documents(reversed(documents))
+    assert [d.uuid for d in shuffled.all] == [d.uuid for d in documents]
 
 
-def test_problems_name_the_structure_the_place_and_the_reason(inputs: ReportInputs) -> None:
+def test_problems_name_the_structure_the_place_and_the_reason(inputs: CampaignDocuments) -> None:
     rows = problems(inputs)
     assert [where for *_, where, _ in rows] == [
         "label: failed",
@@ -101,8 +99,8 @@ def test_problems_name_the_structure_the_place_and_the_reason(inputs: ReportInpu
     assert all(formula for _, formula, *_ in rows[:5])
 
 
-def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: ReportInputs) -> None:
-    [table] = order_tables(inputs.montecarlo)
+def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: CampaignDocuments) -> None:
+    [table] = montecarlo_tables(inputs.montecarlo)
     assert table.columns == ["pair", "1000 K", "600 K", "400 K", "300 K", "200 K"]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["V-V"] == [f"{24 / t:.3f} ± 0.003" for t in (1000, 600, 400, 300, 200)]
@@ -120,36 +118,36 @@ def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: ReportInputs) -> 
     )
 
 
-def test_exchanges_are_a_row_where_they_were_tried(inputs: ReportInputs) -> None:
+def test_exchanges_are_a_row_where_they_were_tried(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     name = "exchanged with the next higher (%)"
-    assert name not in {row[0] for row in order_tables([doc])[0].rows}
+    assert name not in {row[0] for row in montecarlo_tables([doc])[0].rows}
     chains = [
         c.model_copy(update={"exchange_acceptance": share if c.temperature < 1000 else None})
         for c, share in zip(doc.chains, 5 * [0.25, 0.36], strict=True)
     ]
-    [table] = order_tables([doc.model_copy(update={"chains": chains})])
+    [table] = montecarlo_tables([doc.model_copy(update={"chains": chains})])
     [row] = [row for row in table.rows if row[0] == name]
     assert row[1:] == ["–"] + 4 * ["30.5"]
 
 
-def test_a_ladder_that_was_chosen_is_a_fact(inputs: ReportInputs) -> None:
+def test_a_ladder_that_was_chosen_is_described(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     asked = ExchangeLadder(lowest=200, highest=1000, acceptance=0.3)
     rungs = [r.temperature for r in doc.averages]
-    found = LadderRecord(temperatures=rungs, evaluations=188, spread_mev=1.1)
+    ladder = LadderRecord(temperatures=rungs, evaluations=188, spread_mev=1.1)
     settings = doc.settings.model_copy(update={"temperatures": asked})
-    told = facts(doc.model_copy(update={"settings": settings, "ladder": found}))
-    assert (told["temperatures"], told["exchanges asked for"]) == ("5", "0.3")
-    assert told["evaluations of the pilot"] == "188"
-    assert "exchanges asked for" not in facts(doc)
+    rows = doc.model_copy(update={"settings": settings, "ladder": ladder}).described()
+    assert (rows["temperatures"], rows["exchanges asked for"]) == ("5", "0.3")
+    assert rows["evaluations of the pilot"] == "188"
+    assert "exchanges asked for" not in doc.described()
 
 
 def test_an_error_that_is_not_known_stays_unknown() -> None:
     assert with_error(0.5, nan) == "0.50"
 
 
-def test_no_temperature_of_separation_says_why(inputs: ReportInputs) -> None:
+def test_no_temperature_of_separation_says_why(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     none = SeparationRecord(reason="five temperatures are needed, there are 2")
     words = separation_words(doc.model_copy(update={"separation": none}))
@@ -171,7 +169,7 @@ def test_numbers_as_text(value: float | None, digits: int, text: str) -> None:
     assert number(value, digits) == text
 
 
-def test_stable_phases_span_all_temperatures(inputs: ReportInputs) -> None:
+def test_stable_phases_span_all_temperatures(inputs: CampaignDocuments) -> None:
     [doc] = inputs.thermodynamics
     stable, _, every, sqs = thermodynamics_tables(doc, "S₂")
     assert stable.rows[0][0] == "(Mo,W)S₂ + (Ta,Nb)S₂ + VS₂"
@@ -183,11 +181,11 @@ def test_stable_phases_span_all_temperatures(inputs: ReportInputs) -> None:
     assert len(sqs.rows) == 26
 
 
-def test_interval_and_reference_are_told_beside_the_model(surer: ReportInputs) -> None:
+def test_interval_and_reference_are_told_beside_the_model(surer: CampaignDocuments) -> None:
     [doc] = surer.thermodynamics
     _, temperature, _, sqs = thermodynamics_tables(doc, "S₂")
     assert dict(temperature.rows) == {
-        f"{doc.model.label}, relaxed": "594 K",
+        f"{doc.model.title}, relaxed": "594 K",
         "its 95 % interval": "480 to 730 K",
         "median": "600 K",
         "error of mixing energies": "2.50 meV/unit (RMSE of 15 held-out structures, relaxed)",
@@ -229,7 +227,7 @@ def test_interval_and_reference_are_told_beside_the_model(surer: ReportInputs) -
     assert "decomposition temperature, relaxed, 95 % interval 480 to 730" in table.columns[0]._cells
 
 
-def test_terminal_table_shows_every_headline(inputs: ReportInputs) -> None:
+def test_terminal_table_shows_every_headline(inputs: CampaignDocuments) -> None:
     console = Console(width=140, record=True)
     console.print(summary_table(summary(inputs)))
     text = console.export_text()
@@ -237,7 +235,7 @@ def test_terminal_table_shows_every_headline(inputs: ReportInputs) -> None:
         assert expected in text
 
 
-def test_benchmark_table_in_a_terminal(inputs: ReportInputs) -> None:
+def test_benchmark_table_in_a_terminal(inputs: CampaignDocuments) -> None:
     bench = inputs.benchmarks[1]
     tables = [t.model_copy(update={"reference": "[red]x[/] [/]"}) for t in bench.tables]
     odd = replace(inputs, benchmarks=[bench.model_copy(update={"tables": tables})])

@@ -10,9 +10,8 @@ from typing import Literal
 import numpy as np
 
 from hea_flows.alloy.errors import mae_by_group, mae_interval
-from hea_flows.results.report.figures import energy_note, points_of
-from hea_flows.results.report.inputs import Geometry
-from hea_flows.schemas import BenchmarkDoc, DatasetDoc, ParityPoint, TrainingDoc
+from hea_flows.results.figures import energy_note
+from hea_flows.schemas import BenchmarkDoc, DatasetDoc, Geometry, ParityPoint, TrainingDoc
 
 Quantity = Literal["total", "mixing"]
 
@@ -20,15 +19,15 @@ QUANTITY_WORDS: dict[Quantity, str] = {"total": "total energy", "mixing": "mixin
 
 
 @dataclass(frozen=True)
-class Study:
+class Comparison:
     """A model and the test set that a figure shows it on.
 
-    Studies with one label are one model in a figure, trained with several seeds.
+    Those of one name are one model in a figure, trained with several seeds.
 
     Parameters
     ----------
-    label
-        Name of the model, for example ``Model 4``.
+    name
+        Of the model, for example ``Model 4``.
     benchmark
         Its parity points.
     test_set
@@ -36,13 +35,13 @@ class Study:
         has one.
     structure_ids
         The only structures that count; None: all.
-    finetune
+    training
         How the model was trained; None for a foundation.
     dataset
         What the model was trained on (trajectories are not read).
     """
 
-    label: str
+    name: str
     benchmark: BenchmarkDoc
     test_set: str = "all structures"
     structure_ids: frozenset[str] | None = None
@@ -52,17 +51,17 @@ class Study:
     def __post_init__(self) -> None:
         if self.training is None:
             return
-        trained, shown = self.training.model.sha256, self.benchmark.model.sha256
-        if trained and shown and trained != shown:
+        trained, compared = self.training.model.sha256, self.benchmark.model.sha256
+        if trained and compared and trained != compared:
             msg = (
-                f"{self.label}: the benchmark is of the model {shown[:8]}, the training made "
+                f"{self.name}: the benchmark is of the model {compared[:8]}, the training made "
                 f"{trained[:8]}; give the benchmark of that model"
             )
             raise ValueError(msg)
-        made_of = self.training.dataset_checksum
-        if self.dataset is not None and self.dataset.checksum != made_of:
+        checksum = self.training.dataset_checksum
+        if self.dataset is not None and self.dataset.checksum != checksum:
             msg = (
-                f"{self.label}: it was trained on the dataset {made_of[:8]}, given is "
+                f"{self.name}: it was trained on the dataset {checksum[:8]}, given is "
                 f"{self.dataset.checksum[:8]}; give the dataset of its training"
             )
             raise ValueError(msg)
@@ -91,16 +90,16 @@ class Study:
         Raises
         ------
         ValueError
-            If the study has no dataset document.
+            If the comparison has no dataset document.
         """
         if self.dataset is None:
-            msg = f"{self.label} has no dataset document; models are ordered by the size of theirs"
+            msg = f"{self.name} has no dataset document; models are ordered by the size of theirs"
             raise ValueError(msg)
         entries = self.dataset.structures
         return sum(len(entries[key].counts) > 1 for key in self.dataset.n_frames)
 
     def _alloyed(self, geometry: Geometry) -> list[ParityPoint]:
-        points = points_of(self.benchmark, geometry)
+        points = self.benchmark.points(geometry)
         if self._named:
             points = [p for p in points if p.test_set == self.test_set]
         return [p for p in points if p.n_components > 1 and self.holds(p.structure_id)]
@@ -128,7 +127,7 @@ def energies(point: ParityPoint, quantity: Quantity) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Errors:
-    """Mean absolute errors of one quantity in one study (meV/unit).
+    """Mean absolute errors of one quantity in one comparison (meV/unit).
 
     Parameters
     ----------
@@ -151,17 +150,17 @@ class Errors:
     by_components: dict[int, float]
 
 
-def errors_of(study: Study, geometry: Geometry, quantity: Quantity) -> Errors | None:
+def errors_of(comparison: Comparison, geometry: Geometry, quantity: Quantity) -> Errors | None:
     """Return the errors as a benchmark's tables define them; None if no structure has energies.
 
     Over the structures of one part of a benchmark they are the numbers of its table.
     """
-    points = study.points(geometry)
+    points = comparison.points(geometry)
     if not points:
         return None
     pairs = np.array([energies(p, quantity) for p in points])
     reference, model = pairs.T * (1e3 if quantity == "total" else 1.0)
-    rng = np.random.default_rng(study.benchmark.bootstrap_seed)
+    rng = np.random.default_rng(comparison.benchmark.bootstrap_seed)
     interval = mae_interval(model, reference, rng)
     groups = mae_by_group(model, reference, [p.n_components for p in points])
     return Errors(
@@ -170,7 +169,7 @@ def errors_of(study: Study, geometry: Geometry, quantity: Quantity) -> Errors | 
         high=interval.high,
         n=len(points),
         n_training=sum(p.trained for p in points),
-        lost=study.lost(geometry),
+        lost=comparison.lost(geometry),
         by_components={n: groups[n] for n in sorted({p.n_components for p in points})},
     )
 
@@ -187,28 +186,33 @@ def over_seeds(values: Sequence[Errors]) -> tuple[float, float, float]:
     return float(np.mean(errors)), min(errors), max(errors)
 
 
-def names(studies: Iterable[Study]) -> tuple[list[str], list[str]]:
-    """Return the labels of the models and the test sets, each once, in the order given."""
-    pool = list(studies)
-    return list(dict.fromkeys(s.label for s in pool)), list(dict.fromkeys(s.test_set for s in pool))
+def model_names(comparisons: Iterable[Comparison]) -> list[str]:
+    """Return the names of the models, each once, in the order given."""
+    return list(dict.fromkeys(c.name for c in comparisons))
 
 
-def study_note(studies: Sequence[Study], geometry: Geometry) -> str:
+def test_set_names(comparisons: Iterable[Comparison]) -> list[str]:
+    """Return the names of the test sets, each once, in the order given."""
+    return list(dict.fromkeys(c.test_set for c in comparisons))
+
+
+def comparison_note(comparisons: Sequence[Comparison], geometry: Geometry) -> str:
     """Return the line under a figure: which energies, which reference, what has none.
 
     Raises
     ------
     ValueError
-        If there are no studies, or their references were calculated with different settings.
+        If there are no comparisons, or their references were calculated with different settings.
     """
-    if not studies:
-        msg = "no studies given; this figure needs the benchmark of a model at least"
+    if not comparisons:
+        msg = "no benchmarks given; this figure needs the benchmark of a model at least"
         raise ValueError(msg)
-    if len(found := sorted({s.benchmark.settings_id for s in studies})) > 1:
-        msg = f"references of different settings are not compared; found {', '.join(found)}"
+    if len(ids := sorted({c.benchmark.settings_id for c in comparisons})) > 1:
+        msg = f"references of different settings are not compared; found {', '.join(ids)}"
         raise ValueError(msg)
-    note = energy_note([s.benchmark for s in studies], geometry) + f" Reference labels: {found[0]}."
-    named = {(s.benchmark.uuid, s.test_set): s for s in studies}
-    if lost := sum(s.lost(geometry) for s in named.values()):
+    note = energy_note([c.benchmark for c in comparisons], geometry)
+    note += f" Reference labels: {ids[0]}."
+    once = {(c.benchmark.uuid, c.test_set): c for c in comparisons}
+    if lost := sum(c.lost(geometry) for c in once.values()):
         note += f" Without an energy, and in no error: {lost} (failed relaxations)."
     return note

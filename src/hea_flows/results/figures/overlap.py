@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from hea_flows.results.report.style import new_figure, plain, styled
+from hea_flows.results.figures.style import new_figure, plain, styled
 
 _COLOURS = LinearSegmentedColormap.from_list("overlap", ["#ffffff", "#0072B2"])
 
@@ -20,7 +20,7 @@ def overlap_matrix(
 ) -> Figure:
     """Draw how many structures of each test set are in each training set.
 
-    Each field tells shared structures out of those of the test set; its colour is their share.
+    Each field gives the shared structures and all of the test set; its colour is their share.
 
     Parameters
     ----------

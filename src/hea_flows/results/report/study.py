@@ -1,4 +1,4 @@
-"""The pictures of a study in a report: the paper's panels, overlap of sets, calibration."""
+"""The figures that compare models: the paper's panels, overlap of sets, calibration."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 
 from matplotlib.figure import Figure
 
-from hea_flows.results.paper.panels import PANELS
-from hea_flows.results.report.calibration_figure import calibration_figure
-from hea_flows.results.report.committees import by_name, members_on
-from hea_flows.results.report.figures import GEOMETRY_WORDS
-from hea_flows.results.report.inputs import Geometry, ReportInputs
-from hea_flows.results.report.overlap_figure import overlap_matrix
+from hea_flows.results.figures import GEOMETRY_WORDS, calibration_figure, overlap_matrix
+from hea_flows.results.paper import PANELS
+from hea_flows.results.store import CampaignDocuments, committee_on, group_seeds
+from hea_flows.schemas import Geometry
 
 #: Panels of the paper that compare models, and what they show.
 _CAPTIONS = {
@@ -31,30 +29,30 @@ _CAPTIONS = {
 }
 
 
-def is_study(inputs: ReportInputs) -> bool:
+def is_study(documents: CampaignDocuments) -> bool:
     """Return whether several models of a kind are compared."""
-    names = {(b.name, b.role == "foundation") for b in inputs.benchmarks}
+    names = {(b.name, b.role == "foundation") for b in documents.benchmarks}
     return any(sum(f is kind for _, f in names) > 1 for kind in (True, False)) or bool(
-        by_name(inputs.benchmarks)
+        group_seeds(documents.benchmarks)
     )
 
 
-def study_figures(inputs: ReportInputs) -> Iterator[tuple[str, str, Figure]]:
+def study_figures(documents: CampaignDocuments) -> Iterator[tuple[str, str, Figure]]:
     """Yield name, caption and figure of everything that the documents of a study hold."""
-    drawers: dict[str, tuple[str, Callable[[ReportInputs], Figure]]] = {
+    drawers: dict[str, tuple[str, Callable[[CampaignDocuments], Figure]]] = {
         **{f"figure {panel}": (text, PANELS[panel]) for panel, text in _CAPTIONS.items()},
         "overlap": ("Structures that test sets share with training sets.", overlap),
         "calibration": ("Spread over seeds against the error of the mean.", calibration),
     }
     for name, (caption, draw) in drawers.items():
         try:
-            figure = draw(inputs)
+            figure = draw(documents)
         except ValueError:  # the documents do not hold what it shows
             continue
         yield name, caption, figure
 
 
-def overlap(inputs: ReportInputs) -> Figure:
+def overlap(documents: CampaignDocuments) -> Figure:
     """Draw which test sets share how many structures with which training sets.
 
     Raises
@@ -62,17 +60,17 @@ def overlap(inputs: ReportInputs) -> Figure:
     ValueError
         If there are no test sets or no trained models.
     """
-    test_sets = {d.name: set(d.members) for d in inputs.test_sets}
-    datasets = {d.checksum: d for d in inputs.datasets}
+    test_sets = {d.name: set(d.members) for d in documents.test_sets}
+    datasets = {d.checksum: d for d in documents.datasets}
     training = {
         t.name: set(datasets[t.dataset_checksum].n_frames)
-        for t in inputs.trainings
+        for t in documents.trainings
         if t.dataset_checksum in datasets
     }
     return overlap_matrix(test_sets, training)
 
 
-def calibration(inputs: ReportInputs) -> Figure:
+def calibration(documents: CampaignDocuments) -> Figure:
     """Draw whether the spread of the model with most seeds predicts its error, by test set.
 
     Raises
@@ -80,16 +78,16 @@ def calibration(inputs: ReportInputs) -> Figure:
     ValueError
         If no model has several seeds.
     """
-    groups = by_name(inputs.benchmarks)
+    groups = group_seeds(documents.benchmarks)
     if not groups:
         msg = "no model trained with several seeds"
         raise ValueError(msg)
     name, members = max(groups.items(), key=lambda item: len(item[1]))
     geometry: Geometry = "relaxed" if all(b.relaxed for b in members) else "fixed"
-    found = {
+    committees = {
         test_set: committee
         for test_set in members[0].test_sets
-        if (committee := members_on(members, test_set, geometry)) is not None
+        if (committee := committee_on(members, test_set, geometry)) is not None
         and committee.spread.all()
     }
-    return calibration_figure(found, f"{name}. Energies: {GEOMETRY_WORDS[geometry]}.")
+    return calibration_figure(committees, f"{name}. Energies: {GEOMETRY_WORDS[geometry]}.")

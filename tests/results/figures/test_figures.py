@@ -9,20 +9,17 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hea_flows.results.report.figures import (
+from hea_flows.results.figures.files import data_uri, to_svg
+from hea_flows.results.figures.models import (
     fractions,
     learning_curve,
     mixing_by_composition,
     parity,
 )
-from hea_flows.results.report.inputs import ReportInputs
-from hea_flows.results.report.phase_figures import (
-    gibbs_energy,
-    order_parameters,
-    random_energies,
-    snapshot_chains,
-)
-from hea_flows.results.report.style import data_uri, element_colours, phase_name, to_svg
+from hea_flows.results.figures.montecarlo import order_parameters, snapshot_chains
+from hea_flows.results.figures.style import element_colours, phase_name
+from hea_flows.results.figures.thermodynamics import gibbs_energy, random_energies
+from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import AlloySpec
 
 
@@ -34,7 +31,7 @@ def note(figure: Figure) -> str:
     return " ".join(figure.get_supxlabel().split())
 
 
-def test_parity_tells_the_error_of_the_points_it_draws(inputs: ReportInputs) -> None:
+def test_parity_tells_the_error_of_the_points_it_draws(inputs: CampaignDocuments) -> None:
     figure = parity(*inputs.benchmarks, "relaxed")
     total_before, total_after, before, after = figure.axes
     assert legend_texts(before) == [
@@ -54,7 +51,7 @@ def test_parity_tells_the_error_of_the_points_it_draws(inputs: ReportInputs) -> 
     assert markers == {"o", "D"}
 
 
-def test_parity_without_relaxed_energies_says_so(inputs: ReportInputs) -> None:
+def test_parity_without_relaxed_energies_says_so(inputs: CampaignDocuments) -> None:
     empty = [b.model_copy(update={"relaxed": []}) for b in inputs.benchmarks]
     figure = parity(*empty, "relaxed")
     assert all(not axes.axison for axes in figure.axes)
@@ -62,7 +59,7 @@ def test_parity_without_relaxed_energies_says_so(inputs: ReportInputs) -> None:
     to_svg(figure)
 
 
-def test_parity_leaves_out_what_is_not_a_number(inputs: ReportInputs) -> None:
+def test_parity_leaves_out_what_is_not_a_number(inputs: CampaignDocuments) -> None:
     before, after = inputs.benchmarks
     points = [
         p.model_copy(update={"model_mixing_mev": nan}) if p.test_set == "held-out" else p
@@ -78,7 +75,7 @@ def test_fractions_count_the_alloyed_sites_only() -> None:
     assert fractions("Nb1Ta3", ("Ta", "Nb")) == {"Ta": 0.75, "Nb": 0.25}
 
 
-def test_every_binary_has_a_panel_with_its_reference_energies(inputs: ReportInputs) -> None:
+def test_every_binary_has_a_panel_with_its_reference_energies(inputs: CampaignDocuments) -> None:
     figure = mixing_by_composition(
         inputs.benchmarks[1], inputs.benchmarks[0], inputs.alloy.elements, "relaxed"
     )
@@ -94,7 +91,7 @@ def test_every_binary_has_a_panel_with_its_reference_energies(inputs: ReportInpu
     assert "relaxed" in note(figure)
 
 
-def test_mixing_figure_without_benchmarks_or_binaries(inputs: ReportInputs) -> None:
+def test_mixing_figure_without_benchmarks_or_binaries(inputs: CampaignDocuments) -> None:
     figure = mixing_by_composition(None, None, ("Mo", "W"), "fixed")
     assert [a.texts[0].get_text() for a in figure.axes] == [
         "no binary structures in this benchmark",
@@ -103,7 +100,7 @@ def test_mixing_figure_without_benchmarks_or_binaries(inputs: ReportInputs) -> N
     to_svg(figure)
 
 
-def test_learning_curve_draws_what_is_positive(inputs: ReportInputs) -> None:
+def test_learning_curve_draws_what_is_positive(inputs: CampaignDocuments) -> None:
     [doc] = inputs.trainings
     broken = doc.model_copy(
         update={
@@ -122,7 +119,7 @@ def test_learning_curve_draws_what_is_positive(inputs: ReportInputs) -> None:
     assert [a.texts[0].get_text() for a in empty.axes] == ["no learning curve"] * 2
 
 
-def test_order_parameters_with_errors_and_snapshots(inputs: ReportInputs) -> None:
+def test_order_parameters_with_errors_and_snapshots(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     figure = order_parameters(doc)
     unlike, like, *shots = figure.axes
@@ -145,7 +142,7 @@ def test_order_parameters_with_errors_and_snapshots(inputs: ReportInputs) -> Non
     assert [tuple(c) for c in drawn] == [mpl.colors.to_rgba(colours[s]) for s in species]
 
 
-def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: ReportInputs) -> None:
+def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: CampaignDocuments) -> None:
     figure = order_parameters(inputs.montecarlo[0])
     centres = np.array(
         [
@@ -159,7 +156,7 @@ def test_snapshot_sites_are_nearest_neighbours_on_the_lattice(inputs: ReportInpu
     assert nearest == pytest.approx(3.241, abs=1e-6)
 
 
-def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs: ReportInputs) -> None:
+def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
     kept = {
         name: [r for r in getattr(doc, name) if r.temperature == 300]
@@ -172,7 +169,7 @@ def test_one_temperature_and_bulk_hosts_can_be_drawn(inputs: ReportInputs) -> No
     assert len(order_parameters(one.model_copy(update={"alloy": bulk})).axes) == 2
 
 
-def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) -> None:
+def test_gibbs_lines_cross_where_transitions_are_marked(inputs: CampaignDocuments) -> None:
     [doc] = inputs.thermodynamics
     left, right = gibbs_energy(doc, inputs.alloy).axes
     lines = {x.get_label(): x for x in left.get_lines() if "S₂" in str(x.get_label())}
@@ -188,7 +185,7 @@ def test_gibbs_lines_cross_where_transitions_are_marked(inputs: ReportInputs) ->
     assert left.get_ylabel() == "G relative to the end members (meV/unit)"
 
 
-def test_the_band_is_the_interval_and_both_sqs_are_marked(surer: ReportInputs) -> None:
+def test_the_band_is_the_interval_and_both_sqs_are_marked(surer: CampaignDocuments) -> None:
     [doc] = surer.thermodynamics
     for axes in gibbs_energy(doc, surer.alloy).axes:
         [band] = axes.patches
@@ -200,7 +197,7 @@ def test_the_band_is_the_interval_and_both_sqs_are_marked(surer: ReportInputs) -
     assert lines[1:] == pytest.approx([638 / 25, 638 / 25 + 1.5])
 
 
-def test_gibbs_of_one_decomposition_or_none(inputs: ReportInputs) -> None:
+def test_gibbs_of_one_decomposition_or_none(inputs: CampaignDocuments) -> None:
     [doc] = inputs.thermodynamics
     one = doc.model_copy(
         update={"decompositions": doc.decompositions[:1], "transitions": [(0.0, "(Mo,Ta,Nb,W,V)")]}
@@ -209,7 +206,7 @@ def test_gibbs_of_one_decomposition_or_none(inputs: ReportInputs) -> None:
     to_svg(gibbs_energy(doc.model_copy(update={"decompositions": [], "transitions": []})))
 
 
-def test_histogram_counts_every_finite_energy(inputs: ReportInputs) -> None:
+def test_histogram_counts_every_finite_energy(inputs: CampaignDocuments) -> None:
     [doc] = inputs.thermodynamics
     [axes] = random_energies(doc).axes
     assert sum(p.get_height() for p in axes.containers[0]) == 500
@@ -232,14 +229,14 @@ def test_phases_are_written_as_formulas() -> None:
     assert phase_name("V", "S₂") == "VS₂"
 
 
-def test_figures_leave_matplotlib_alone_and_repeat_byte_for_byte(inputs: ReportInputs) -> None:
+def test_figures_leave_matplotlib_alone_and_repeat_byte_for_byte(inputs: CampaignDocuments) -> None:
     before = dict(mpl.rcParams)
     first = data_uri(random_energies(inputs.thermodynamics[0]))
     assert first == data_uri(random_energies(inputs.thermodynamics[0]))
     assert dict(mpl.rcParams) == before
 
 
-def test_text_with_dollar_signs_is_no_formula(inputs: ReportInputs) -> None:
+def test_text_with_dollar_signs_is_no_formula(inputs: CampaignDocuments) -> None:
     [doc] = inputs.trainings
     model = doc.model.model_copy(update={"name": "x$\\frac{$"})
     svg = to_svg(learning_curve([doc.model_copy(update={"model": model})]))

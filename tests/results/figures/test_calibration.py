@@ -9,9 +9,10 @@ from scipy.stats import t
 
 from hea_flows.alloy.errors.calibration import LEVELS, reliability
 from hea_flows.alloy.errors.committee import Committee, build_committee
-from hea_flows.results.report.calibration_figure import binned_rms, calibration_figure
-from hea_flows.results.report.overlap_figure import overlap_matrix
-from hea_flows.results.report.style import PALETTE, to_svg
+from hea_flows.results.figures.calibration import binned_rms, calibration_figure
+from hea_flows.results.figures.files import to_svg
+from hea_flows.results.figures.overlap import overlap_matrix
+from hea_flows.results.figures.style import PALETTE
 
 
 def note(figure: Figure) -> str:

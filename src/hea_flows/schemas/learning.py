@@ -1,0 +1,187 @@
+"""Documents of models: their training, their errors, and committees of several seeds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hea_flows.schemas.documents import Document, describe_model, joined
+from hea_flows.schemas.record import Record
+from hea_flows.schemas.records import Epoch, ErrorSummary, ModelSpec, StoredFile, TrainingSettings
+
+#: Energies at the geometry of the label, or each method's own; the two are never compared.
+Geometry = Literal["fixed", "relaxed"]
+
+
+class TrainingDoc(Document):
+    """A trained model, the path it took and what it was trained on."""
+
+    kind: Literal["training"] = "training"
+    name: str = Field(description="The campaign's name of the model.")
+    identity: str = Field(description="Hash of frames, splits, parent and settings.")
+    parent: ModelSpec | None = Field(description="None: trained from scratch.")
+    model: ModelSpec
+    model_file: StoredFile = Field(description="In the data store.")
+    settings: TrainingSettings = Field(description="With what the size of the set decided.")
+    offsets: dict[str, float] = Field(description="Removed from the labels, eV/atom.")
+    dataset_checksum: str
+    curve: list[Epoch]
+    best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
+    errors: dict[Literal["train", "test", "validation", "replay"], ErrorSummary] = Field(
+        description="Of the kept epoch."
+    )
+    seconds: float
+    hardware: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def heading(self) -> str:
+        """Name of the model in its campaign, and in tables."""
+        return f"{self.name}, {self.model.title}"
+
+    def headline(self) -> dict[str, object]:
+        """Return what the model was trained from, and how."""
+        return {
+            **describe_model("parent", self.parent),
+            **describe_model("model", self.model),
+            "seed": self.settings.seed,
+            "epochs": len(self.curve),
+            "best epoch": self.best_epoch,
+            "dataset checksum": self.dataset_checksum,
+            "hardware": joined(self.hardware),
+        }
+
+
+class ParityPoint(Record):
+    """One structure of a test set; energies in eV/unit, mixing energies in meV/unit."""
+
+    structure_id: str
+    formula: str
+    n_components: int
+    test_set: str
+    trained: bool = Field(description="Whether the model was trained on this structure.")
+    reference_energy: float
+    model_energy: float
+    reference_mixing_mev: float
+    model_mixing_mev: float
+
+
+class BenchmarkTable(Record):
+    """Errors on one test set: MAE of total (after offsets) and mixing energy, meV/unit.
+
+    End points, whose mixing energy is zero by definition, are not counted.
+    """
+
+    test_set: str
+    geometry: Geometry
+    n: int
+    n_trained: int = Field(description="How many of them the model was trained on.")
+    n_failed: int = Field(0, description="Relaxations that failed; they are in no error.")
+    total_mae_mev: float
+    mixing_mae_mev: float
+    mixing_mae_interval_mev: tuple[float, float] = Field(description="95 %, bootstrap.")
+    new_mixing_mae_mev: float | None = Field(
+        description="Of the structures that the model was not trained on."
+    )
+    by_components: dict[str, float] = Field(description="Mixing MAE per number of elements.")
+    new_frames: ErrorSummary | None = Field(
+        None,
+        description="At fixed geometry: RMSE over first and last frames of structures that the "
+        "model was not trained on, offsets removed.",
+    )
+    reference: str = Field(description="Which end points the mixing energies take.")
+
+
+class BenchmarkDoc(Document):
+    """A model against the reference, on test sets."""
+
+    kind: Literal["benchmark"] = "benchmark"
+    name: str = Field(description="The campaign's name of the model.")
+    identity: str = Field(description="Hash of model, test sets, offsets and settings.")
+    model: ModelSpec
+    role: Literal["foundation", "fine-tuned", "from scratch"]
+    seed: int | None = Field(None, description="Of the training.")
+    engine: str = Field(description="What labelled the test sets.")
+    settings_id: str
+    offsets: dict[str, float]
+    offsets_from: Literal["training frames", "end points"] = Field(
+        description="What the offsets in total energies were fitted on."
+    )
+    test_sets: dict[str, str] = Field(description="Name to checksum.")
+    tables: list[BenchmarkTable]
+    fixed: list[ParityPoint]
+    relaxed: list[ParityPoint]
+    failed: dict[str, str] = Field(description="Structure id to why its relaxation failed.")
+    bootstrap_seed: int = 0
+
+    def points(self, geometry: Geometry) -> list[ParityPoint]:
+        """Return the structures of all test sets, end points included."""
+        return self.relaxed if geometry == "relaxed" else self.fixed
+
+    @property
+    def heading(self) -> str:
+        """Name, role and kind of the model."""
+        return f"{self.name}, {self.role} {self.model.title}"
+
+    def headline(self) -> dict[str, object]:
+        """Return which model was compared with what."""
+        return {
+            **describe_model("model", self.model),
+            "test sets": joined({k: v[:12] for k, v in self.test_sets.items()}),
+            "engine": self.engine,
+            "settings id": self.settings_id,
+            "offsets fitted on": self.offsets_from,
+            "bootstrap seed": self.bootstrap_seed,
+            "failed": len(self.failed),
+        }
+
+
+class CommitteeTable(Record):
+    """A committee on one test set: mixing energies, meV/unit; None where unknown."""
+
+    test_set: str
+    geometry: Geometry
+    n: int
+    n_dropped: int = Field(description="Structures without the values of two members.")
+    mixing_mae_mev: float = Field(description="Of the members' mean.")
+    spread_mev: float = Field(description="Root mean square standard deviation of the members.")
+    spearman: float | None = Field(None, description="Rank correlation of spread and error.")
+    spearman_interval: tuple[float, float] | None = Field(None, description="95 %, bootstrap.")
+    scale: float | None = Field(None, description="Factor that makes the spread fit the errors.")
+    scale_interval: tuple[float, float] | None = Field(None, description="95 %, bootstrap.")
+    miscalibration_area: float | None = Field(
+        None, description="Between observed and nominal coverage; 0 is calibrated, 1/2 the worst."
+    )
+    too_sure: float | None = Field(
+        None, description="Nominal minus observed coverage, mean; positive: too sure."
+    )
+    alarm_auc: float | None = Field(
+        None, description="How well the spread finds large errors: 1 always, 1/2 by chance."
+    )
+
+
+class CommitteeDoc(Document):
+    """Whether the spread of models of several seeds predicts the error of their mean."""
+
+    kind: Literal["committee"] = "committee"
+    name: str = Field(description="The campaign's name of the model.")
+    seeds: list[int]
+    engine: str = Field(description="What labelled the test sets.")
+    settings_id: str
+    alarm_mev: float = Field(description="Error that counts as large (meV/unit).")
+    tables: list[CommitteeTable]
+    bootstrap_seed: int
+
+    @property
+    def heading(self) -> str:
+        """The campaign's name of the model."""
+        return self.name
+
+    def headline(self) -> dict[str, object]:
+        """Return the seeds of the members and of the bootstrap."""
+        return {
+            "seeds": ", ".join(map(str, self.seeds)),
+            "engine": self.engine,
+            "settings id": self.settings_id,
+            "bootstrap seed": self.bootstrap_seed,
+        }
