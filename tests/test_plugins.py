@@ -29,7 +29,8 @@ def test_importing_the_registry_loads_no_engine() -> None:
     code = (
         "import sys, hea_flows.potentials as p, hea_flows.reference as r;"
         "p.families(); r.reference_engines();"
-        "print([m for m in ('torch', 'gpaw.calculator', 'mace', 'chgnet', 'e3nn') if m in sys.modules])"
+        "names = ('torch', 'gpaw.calculator', 'mace', 'chgnet', 'e3nn');"
+        "print([m for m in names if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
