@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from hea_flows.runtime.atomic_files import atomic_write, clear_partial
-from hea_flows.runtime.locks import alone
+from hea_flows.runtime.locks import alone, try_lock
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "frames",
     "seconds_left",
     "too_late",
+    "try_lock",
 ]

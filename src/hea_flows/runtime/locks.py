@@ -33,7 +33,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as handle:
-        while not _locked(handle.fileno()):
+        while not try_lock(handle.fileno()):
             if too_late(left := seconds_left()):
                 msg = f"{left:.0f} s are left and another process works in {folder}"
                 raise OutOfTimeError(msg)
@@ -41,7 +41,8 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _locked(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this process; return False if another process holds the lock."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the second on network file systems
