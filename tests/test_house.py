@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -108,3 +109,18 @@ def test_cycles_are_the_strongly_connected_components(script: ModuleType) -> Non
     graph = {"a": "b", "b": "c", "c": "ad", "d": "e", "e": "d", "f": "f", "g": "a"}
     assert script.cycles(graph) == [["a", "b", "c"], ["d", "e"]]
     assert script.cycles({"a": "bc", "b": "d", "c": "d"}) == []
+
+
+def test_the_files_that_contributors_are_sent_to_are_there() -> None:
+    root = SCRIPT.parents[1]
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    sections = text[text.index("## Where code goes") : text.index("## Style")]
+    paths = set(re.findall(r"`([\w./-]+(?:/|\.(?:py|html|toml|yaml|md)))`", sections))
+    package = root / "src" / "hea_flows"
+    missing = [
+        path
+        for path in sorted(paths)
+        if "NAME" not in path and not (root / path).exists() and not (package / path).exists()
+    ]
+    assert len(paths) > 40
+    assert missing == []
