@@ -128,7 +128,7 @@ class House:
         for room in self.rooms:
             front = self.modules[room]
             parts = {"docstring": ast.get_docstring(front.tree), "__all__": front.public}
-            if missing := [name for name, value in parts.items() if not value]:
+            if missing := [name for name, value in parts.items() if value is None]:
                 lacking[room] = " and ".join(missing)
         return lacking
 
@@ -171,7 +171,9 @@ class House:
 
     def target(self, name: str) -> str:
         """Return the module that an imported name is or comes from."""
-        return name if name in self.modules else name.rpartition(".")[0]
+        while name not in self.modules:
+            name = name.rpartition(".")[0]
+        return name
 
     def reaches_inside(self) -> list[Import]:
         """Return the imports of a room's inside by another room that does not lie in it."""
