@@ -1,16 +1,17 @@
 # make run    run the quickstart campaign, from nothing to its report
 # make test   every check: lint, types, floors, tests
-# make gpaw   build GPAW into .venv, if what it is compiled against is installed; `make test` does
-# make mattersim   install MatterSim into .venv beside MACE; `make test` does
-# The first of them makes .venv and installs into it (a few minutes); later ones start at once.
+# make gpaw   build GPAW into .venv, if the libraries it needs are installed; part of `make test`
+# make mattersim   install MatterSim into .venv beside MACE; part of `make test`
+# The first call makes .venv and installs into it (a few minutes); later ones start at once.
 #
 # Variables (make run PYTHON=/opt/python3.11/bin/python3.11):
 #   PYTHON       interpreter for .venv; 3.11 is the one that is tested
 #   CONFIG       campaign that `make run` runs
 #   TORCH_INDEX  a package index that offers a CPU (or other) build of torch
 #   PIP_ARGS     more arguments for pip install
-#   TEST_JOBS    files of tests that run side by side; one after the other if not given
+#   TEST_JOBS    test files that run side by side (2); 1: one after the other
 #   PYTEST_ARGS  more arguments for pytest, for example PYTEST_ARGS='-m "not slow"'
+#   COVERAGE     if given, print which lines of src the tests ran
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -20,8 +21,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CONFIG ?= configs/quickstart.yaml
 TORCH_INDEX ?=
 PIP_ARGS ?=
-TEST_JOBS ?=
+TEST_JOBS ?= 2
 PYTEST_ARGS ?=
+COVERAGE ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
@@ -41,7 +43,8 @@ run: .venv/.installed-run
 test: lint types floors gpaw mattersim
 	@echo "Running the tests; the ten slowest are listed at the end."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS) \
-		$(if $(TEST_JOBS),--numprocesses=$(TEST_JOBS) --dist=loadfile)
+		$(if $(filter-out 0 1,$(TEST_JOBS)),--numprocesses=$(TEST_JOBS) --dist=loadfile --no-loadscope-reorder) \
+		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 lint: .venv/.installed-test
 	@echo "Checking style with ruff."
@@ -84,12 +87,12 @@ mattersim: .venv/.installed-mattersim
 	@$(INSTALL) --editable '.[chgnet,mace,phonons,local,dev]'
 	@touch .venv/.installed-run $@
 
-# Without a compiler or a library there is no file, and the next run looks again.
+# Without a compiler or a library this file is not made, and the next run tries again.
 .venv/.installed-gpaw: constraints.txt docs/siteconfig.py | .venv/.installed-test
 	@headers=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
-	if ! said=$$(printf '#include <Python.h>\n#include <xc.h>\n#include <fftw3.h>\nint main() {}' \
+	if ! output=$$(printf '#include <Python.h>\n#include <xc.h>\n#include <fftw3.h>\nint main() {}' \
 		| g++ -I "$$headers" -x c++ - -o /dev/null -lxc -lopenblas -lfftw3 2>&1); then \
-		echo "GPAW is left out, and the tests that run it will be skipped: $${said%%$$'\n'*}"; \
+		echo "GPAW is left out, and the tests that need it will be skipped: $${output%%$$'\n'*}"; \
 		echo "On Debian: apt-get install g++ libxc-dev libopenblas-dev libfftw3-dev; see docs/gpaw.md"; \
 	else \
 		echo "Building GPAW into .venv; this takes some minutes."; \
@@ -97,18 +100,18 @@ mattersim: .venv/.installed-mattersim
 		touch $@; \
 	fi
 
-# mattersim and mace-torch disagree about e3nn: what it needs first, then itself without its wishes.
+# mattersim and mace-torch pin different versions of e3nn: its dependencies first, then itself without them.
 .venv/.installed-mattersim: constraints.txt requirements/mattersim.txt | .venv/.installed-test
 	@echo "Installing MatterSim into .venv."
-	@if said=$$($(INSTALL) --requirement requirements/mattersim.txt 2>&1 \
+	@if output=$$($(INSTALL) --requirement requirements/mattersim.txt 2>&1 \
 		&& $(INSTALL) --no-deps mattersim 2>&1); then \
 		touch $@; \
 	else \
-		echo "MatterSim is left out, and its tests will be skipped: $${said##*$$'\n'}"; \
+		echo "MatterSim is left out, and its tests will be skipped: $${output##*$$'\n'}"; \
 	fi
 
 clean:
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

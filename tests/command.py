@@ -1,4 +1,4 @@
-"""The command line in a process of its own, on a test's test set."""
+"""The command line in a process of its own, with the database of a test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from hea_flows.services.connection import Connection
+from hea_flows.services import Connection
 
 
 def cli(connection: Connection, *arguments: str, check: bool = True) -> str:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from hea_flows.services import mongod
-from hea_flows.services.connection import Connection
+from hea_flows.services import Connection, mongod
 from hea_flows.services.mongod import LocalMongod
 from hea_flows.services.mongod_program import find_mongod
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have most slow tests, so that processes end at the same time."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -61,13 +61,13 @@ def test_unknown_variable_is_an_error(machine: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HEA_FLOWS_CONNECTION_FILE", "x")
     get_settings()
     monkeypatch.setenv("HEA_FLOWS_DATABSE", "x")
-    with pytest.raises(ValueError, match=r"HEA_FLOWS_DATABSE is no setting.*HEA_FLOWS_DATABASE"):
+    with pytest.raises(ValueError, match=r"HEA_FLOWS_DATABSE is not a setting.*HEA_FLOWS_DATABASE"):
         get_settings()
 
 
 def test_missing_settings_file(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEA_FLOWS_SETTINGS_FILE", "/nowhere.yaml")
-    with pytest.raises(FileNotFoundError, match=r"/nowhere\.yaml, which is no file"):
+    with pytest.raises(FileNotFoundError, match=r"/nowhere\.yaml, which is not a file"):
         get_settings()
 
 
@@ -77,11 +77,11 @@ def test_missing_settings_file(machine: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_values_that_are_not_accepted(machine: Path, key: str, value: object) -> None:
     with pytest.raises(ValidationError, match=key):
-        get_settings(**{key: value})
+        Settings(**{key: value})
 
 
 def test_password_is_not_shown(machine: Path) -> None:
-    settings = get_settings(mongodb_uri="mongodb://me:geheim@host/")
+    settings = Settings(mongodb_uri="mongodb://me:geheim@host/")
     assert "geheim" not in f"{settings} {settings!r} {settings.model_dump_json()}"
 
 

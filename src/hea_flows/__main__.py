@@ -1,4 +1,4 @@
-"""`python -m hea_flows`."""
+"""The command line, as `python -m hea_flows`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What every document says of itself: the job that wrote it, its campaign, versions, sources."""
+"""Where a document comes from: its job, campaign, package versions and source documents."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _PACKAGES = ("hea-flows", "jobflow", "numpy", "ase", "icet")
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of Python, the packages every document names, and `packages`."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, the packages in every document, and `packages`."""
+    result = {"python": platform.python_version()}
     for package in (*_PACKAGES, *packages):
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def provenance(*packages: str, **sources: Document | Sequence[Document] | None) -> dict[str, Any]:
-    """Return the fields of `Document` that a job fills in.
+    """Return the fields of a `Document` that say where it comes from.
 
     Parameters
     ----------
     packages
-        Further packages whose versions matter to this result.
+        Further packages whose versions matter to the result.
     sources
-        Role to the document, or documents, this one is made from.
+        The document or documents that this one is made from, by role.
     """
     job = CURRENT_JOB.job
     links: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import (
@@ -15,7 +15,7 @@ from pydantic_settings import (
 )
 
 PREFIX = "HEA_FLOWS_"
-#: Variables with the prefix that are read elsewhere and are no settings.
+#: Variables with the prefix that are read elsewhere and are not settings.
 OTHER_VARIABLES = frozenset(
     {PREFIX + name for name in ("SETTINGS_FILE", "DEBUG", "CONNECTION_FILE", "ATTEMPT")}
 )
@@ -47,7 +47,7 @@ def settings_file() -> Path:
         return _xdg("XDG_CONFIG_HOME", ".config") / "settings.yaml"
     path = Path(given).expanduser()
     if not path.is_file():
-        msg = f"{PREFIX}SETTINGS_FILE is {given}, which is no file; create it or unset the variable"
+        msg = f"{PREFIX}SETTINGS_FILE is {given}, which is not a file; create it or unset it"
         raise FileNotFoundError(msg)
     return path
 
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file
 
 
-def get_settings(**overrides: Any) -> Settings:  # noqa: ANN401
+def get_settings() -> Settings:
     """Return the settings as the environment and the file give them now.
 
     Raises
@@ -134,10 +134,10 @@ def get_settings(**overrides: Any) -> Settings:  # noqa: ANN401
     FileNotFoundError
         If HEA_FLOWS_SETTINGS_FILE names no file.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    names = {PREFIX + name.upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known | OTHER_VARIABLES:
-            accepted = ", ".join(sorted(known))
-            msg = f"{variable} is no setting of hea-flows; accepted are {accepted}"
+        if variable.upper().startswith(PREFIX) and variable.upper() not in names | OTHER_VARIABLES:
+            accepted = ", ".join(sorted(names))
+            msg = f"{variable} is not a setting of hea-flows; accepted are {accepted}"
             raise ValueError(msg)
-    return Settings(**overrides)
+    return Settings()

@@ -120,7 +120,7 @@ def test_database_verbs(
         assert main(["db", "start"]) == 0
         assert "mongod started: 127.0.0.1:" in capsys.readouterr().out
         assert main(["db", "start"]) == 0
-        assert "mongod runs already" in capsys.readouterr().out
+        assert "mongod is already running" in capsys.readouterr().out
         assert main(["db", "status"]) == 0
         said = capsys.readouterr().out
         assert "(from: local)" in said
@@ -133,7 +133,7 @@ def test_database_verbs(
         assert main(["db", "stop"]) == 0
     assert capsys.readouterr().out == "mongod stopped\n"
     assert main(["db", "stop"]) == 0
-    assert capsys.readouterr().out == "mongod does not run\n"
+    assert capsys.readouterr().out == "mongod was not running\n"
 
 
 def test_worker_and_status(connection: Connection, capsys: pytest.CaptureFixture[str]) -> None:

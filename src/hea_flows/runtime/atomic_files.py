@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def atomic_write(path: Path, content: bytes | str, *, private: bool = False) -> None:
-    """Write a file whole or not at all, on disk before it gets its name.
+    """Write a file whole or not at all; it is on disk before it gets its name.
 
-    Several processes may write the same file at once: each writes one of its own beside it, and the
-    last one to finish stays. Readers see an old or a new file, never a part of one.
+    Several processes may write the same file at once: each writes a file of its own beside it, and
+    the last rename wins. Readers see an old or a new file, never part of one.
 
     Parameters
     ----------
     path
-        The file; its folder is made.
+        The file; its folder is created.
     content
         Text is encoded as UTF-8.
     private
@@ -37,6 +37,6 @@ def atomic_write(path: Path, content: bytes | str, *, private: bool = False) -> 
 
 
 def clear_partial(path: Path) -> None:
-    """Remove what writers of a file left beside it when they were killed; none may be at work."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
+    """Remove the partial files of killed writers; nobody may be writing the file now."""
+    for partial in path.parent.glob(f".{path.name}.*"):
+        partial.unlink(missing_ok=True)

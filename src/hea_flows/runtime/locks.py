@@ -1,4 +1,4 @@
-"""One process at a time works on one and the same run: a training, or the chains of a sampling."""
+"""Locks that let only one process at a time work on a run, such as a training."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from pathlib import Path
 
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
 
-#: Seconds between two looks.
+#: Seconds between two attempts.
 _POLL = 1.0
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a run's folder; wait while another process, of any host that sees it, does.
+    """Lock a run's folder; wait while another process, on any host that sees it, holds the lock.
 
-    The system releases it when the process that holds it ends, however it ends. The lock lies
-    beside the folder, whose content is the run's own, and stays there.
+    The operating system releases the lock when its process ends, however it ends. The lock file
+    lies beside the folder and stays there.
 
     Parameters
     ----------
     folder
-        Folder of the run; it is not made.
+        Folder of the run; it is not created.
 
     Raises
     ------
     OutOfTimeError
-        If the batch job ends while the other still works.
+        If the batch job ends before the lock is free.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as handle:
-        while not _taken(handle.fileno()):
+        while not try_lock(handle.fileno()):
             if too_late(left := seconds_left()):
                 msg = f"{left:.0f} s are left and another process works in {folder}"
                 raise OutOfTimeError(msg)
@@ -41,9 +41,10 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _taken(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this process; return False if another process holds the lock."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the second on file systems of a network
+    except (BlockingIOError, PermissionError):  # the second on network file systems
         return False
     return True

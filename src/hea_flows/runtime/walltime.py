@@ -1,4 +1,4 @@
-"""How long the batch job that this process runs in may go on."""
+"""Time that is left to the batch job of this process."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import time
 from typing import ClassVar, TypeGuard
 
-#: Another step begins only where this many times a usual one, and these seconds, are left.
+#: A step starts only if `MARGIN` times its usual duration plus `RESERVE` seconds are left.
 MARGIN, RESERVE = 1.5, 30.0
 
 
 class OutOfTimeError(Exception):
-    """A calculation was stopped before the time limit; the next batch job goes on with it.
+    """A calculation stopped before the time limit; the next batch job continues it.
 
-    A worker leaves then: the job that goes on would be stopped here again, and again.
+    A worker then exits: it would only stop the continuation again.
     """
 
-    #: Whether this process has made one.
+    #: Whether one was raised in this process.
     happened: ClassVar[bool] = False
 
     def __init__(self, *args: object) -> None:
@@ -35,13 +35,13 @@ def seconds_left() -> float | None:
 
 
 def too_late(left: float | None, usual: float = 0.0) -> TypeGuard[float]:
-    """Say whether the batch job ends before another step would.
+    """Return whether the batch job ends before another step would.
 
     Parameters
     ----------
     left
-        `seconds_left`.
+        Seconds left, from `seconds_left`; None: no limit.
     usual
-        What a step takes (s).
+        Usual duration of a step (s).
     """
     return left is not None and left < MARGIN * usual + RESERVE

@@ -1,4 +1,4 @@
-"""Whether a job of SLURM goes on: a worker inside it dies with it, on whatever host it was."""
+"""Check whether a SLURM job is still running: a worker inside it dies with it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any, Self
 
-#: Seconds to wait for an answer of SLURM.
-_PATIENCE = 30.0
+#: Seconds to wait for a SLURM command.
+_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
 class BatchJob:
-    """What tells one run of a SLURM job from every other.
+    """One run of a SLURM job; a job that was requeued has several.
 
     Parameters
     ----------
     cluster
-        Name of the cluster, empty where SLURM does not say it.
+        Name of the cluster; empty where SLURM gives none.
     number
-        Number of the job.
+        Job id.
     restarts
-        How often the job had been put back into the queue before this run.
+        How often the job had been requeued before this run.
     user
-        Numerical id of its user.
+        Numerical id of its owner.
     """
 
     cluster: str
@@ -34,7 +34,7 @@ class BatchJob:
 
     @classmethod
     def current(cls) -> Self | None:
-        """Return the job that this process is in, or None."""
+        """Return the SLURM job of this process, or None."""
         number = os.environ.get("SLURM_JOB_ID", "")
         restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
         if not (number.isdigit() and restarts.isdigit()):
@@ -44,7 +44,7 @@ class BatchJob:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any] | None) -> Self | None:
-        """Read a job back; None if it is none."""
+        """Read a job back; None if `data` describes none."""
         try:
             return cls(**data) if data else None
         except TypeError:
@@ -52,35 +52,35 @@ class BatchJob:
 
 
 def unfinished_jobs(cluster: str, user: int) -> dict[int, int] | None:
-    """Return the jobs of a user that wait or run: their numbers, and how often each restarted.
+    """Return the pending and running jobs of a user: number of restarts by job id.
 
-    None if SLURM cannot be asked from here: it is another cluster, it does not answer, or the user
-    is another one, whose jobs a cluster may hide.
+    None if SLURM cannot be asked from here: this is another cluster, SLURM does not answer, or the
+    user is another one, whose jobs a cluster may hide.
     """
     if user != os.getuid() or not cluster or _cluster_name() != cluster:
         return None
     columns = "--Format=JobID:20,RestartCnt:20"
-    listed = _said("squeue", "--noheader", f"--user={user}", columns)
-    if listed is None:
+    listing = _output("squeue", "--noheader", f"--user={user}", columns)
+    if listing is None:
         return None
     try:
-        rows = [line.split() for line in listed.splitlines() if line.strip()]
+        rows = [line.split() for line in listing.splitlines() if line.strip()]
         return {int(number): int(restarts) for number, restarts in rows}
     except ValueError:
         return None
 
 
 def _cluster_name() -> str | None:
-    for line in (_said("scontrol", "show", "config") or "").splitlines():
+    for line in (_output("scontrol", "show", "config") or "").splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "ClusterName":
             return value.strip()
     return None
 
 
-def _said(*command: str) -> str | None:
-    """Return what a command of SLURM prints, or None if it fails."""
-    # The user's own SQUEUE_STATES and the like would hide jobs.
+def _output(*command: str) -> str | None:
+    """Return what a SLURM command prints, or None if it fails."""
+    # SQUEUE_STATES and the like in the user's environment would hide jobs.
     hiding = ("SQUEUE_", "SLURM_CLUSTERS")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(hiding)}
     try:
@@ -91,7 +91,7 @@ def _said(*command: str) -> str | None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

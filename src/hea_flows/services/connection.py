@@ -1,4 +1,4 @@
-"""Which MongoDB a process uses, and the job store and the launchpad in it."""
+"""The MongoDB that a process uses, with its job store and launchpad."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from pymongo.database import Database
 from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 from hea_flows.services import mongod
 from hea_flows.services.errors import DatabaseUnreachableError, redact
 from hea_flows.services.user_files import find_user_files, load_job_store
@@ -44,11 +44,11 @@ class Connection:
     Parameters
     ----------
     source
-        Which rule found it; see `find_connection`.
+        The rule that gave it; see `find_connection`.
     database_name
         Name of the database; with the user's own files, of the job store's.
     uri
-        URI with the password in it, which is never shown; None with the user's own files.
+        URI, password included, never shown; None with the user's own files.
     jobflow_file, launchpad_file
         The user's own files, or None.
     """
@@ -60,7 +60,7 @@ class Connection:
     launchpad_file: Path | None = None
 
     def __str__(self) -> str:
-        """Say where it leads, without a secret."""
+        """Name the server and the database, without the password."""
         if self.uri is None:
             return f"{self.jobflow_file} and {self.launchpad_file}"
         server = redact(self.uri.get_secret_value()).partition("?")[0].rpartition("://")[2]
@@ -72,7 +72,7 @@ class Connection:
         from maggma.stores import GridFSStore, MongoStore
 
         if self.uri is None:
-            return load_job_store(_given(self.jobflow_file))
+            return load_job_store(_required(self.jobflow_file))
         uri = self.uri.get_secret_value()
         return JobStore(
             MongoStore(self.database_name, OUTPUTS, uri=uri),
@@ -91,7 +91,7 @@ class Connection:
 
         with self._errors():
             if self.uri is None:
-                return load_launchpad(_given(self.launchpad_file), os.getpid())
+                return load_launchpad(_required(self.launchpad_file), os.getpid())
             uri = self.uri.get_secret_value()
             return open_launchpad(uri, self.database_name, os.getpid())
 
@@ -101,10 +101,10 @@ class Connection:
             with self._errors():
                 return _client(self.uri.get_secret_value(), os.getpid())[self.database_name]
         with self._errors():
-            return _database(_given(self.jobflow_file), os.getpid())
+            return _database(_required(self.jobflow_file), os.getpid())
 
     def ping(self, timeout: float = PING_SECONDS) -> None:
-        """Ask the database for a document.
+        """Check that the database answers.
 
         Parameters
         ----------
@@ -122,33 +122,33 @@ class Connection:
                 self.launchpad()
 
     def ensure_indexes(self) -> None:
-        """Index the job store by what jobs ask it for, where the database lets us.
+        """Index the job store by what jobs look up.
 
-        jobflow does not: it would read every output to find one, several times per job.
+        jobflow does not, and reads every output to find one, several times per job.
         """
         with self._errors(), self.job_store() as store:
             store.ensure_index("uuid")
             store.additional_stores["data"].ensure_index("blob_uuid")
 
     def activate(self) -> None:
-        """Make it the connection of this process and of the processes it starts.
+        """Use it in this process and in the processes that this one starts.
 
-        Jobs that FireWorks runs take the job store from JOBFLOW_CONFIG_FILE, because the Fireworks
-        hold none (a store has a password). It is set to a file that only its owner can read.
+        Fireworks hold no job store, because a store has a password: their jobs take it from
+        JOBFLOW_CONFIG_FILE, which is set to a file that only its owner can read.
         """
         os.environ.update(self.environment())
-        os.environ.pop("JOBFLOW_JOB_STORE", None)  # would win over the file
+        os.environ.pop("JOBFLOW_JOB_STORE", None)  # would override the file
         if "jobflow" in sys.modules:
             import jobflow
 
             jobflow.SETTINGS.JOB_STORE = self.job_store()
 
     def environment(self) -> dict[str, str]:
-        """Write the files that processes using it need; return the variables that name them."""
+        """Write the files that other processes need; return the variables that name them."""
         folder = self.folder
         content: dict[str, Any] = {"source": self.source, "database_name": self.database_name}
         if self.uri is None:
-            jobflow_file = _given(self.jobflow_file)
+            jobflow_file = _required(self.jobflow_file)
             content["jobflow_file"] = str(jobflow_file)
             content["launchpad_file"] = str(self.launchpad_file)
         else:
@@ -170,9 +170,9 @@ class Connection:
 
     @property
     def folder(self) -> Path:
-        """Folder of the files that `environment` writes; the same for the same database."""
-        where = self.source if self.source == "local" else str(self)
-        digest = hashlib.sha256(f"{where}\n{self.database_name}".encode()).hexdigest()
+        """Folder of the files that `environment` writes; one per database."""
+        server = self.source if self.source == "local" else str(self)
+        digest = hashlib.sha256(f"{server}\n{self.database_name}".encode()).hexdigest()
         return _folder(get_settings()) / digest[:12]
 
     @contextmanager
@@ -194,15 +194,15 @@ class Connection:
 
 @cache
 def _client(uri: str, pid: int) -> pymongo.MongoClient[dict[str, Any]]:  # noqa: ARG001
-    """Return the one client of a process for a server; a fork must not use its parent's."""
-    # A refused login makes the driver forget the server until its next look at it: look often, so
-    # that a retry within the time of a ping finds it again and says why it was refused.
+    """Return the client of a process for a server; a fork must not use its parent's."""
+    # After a refused login the driver ignores the server until its next heartbeat. With frequent
+    # ones, a retry within the time of a ping reaches the server and says why it was refused.
     return pymongo.MongoClient(uri, heartbeatFrequencyMS=500)
 
 
 @cache
 def _database(jobflow_file: Path, pid: int) -> Database[dict[str, Any]]:  # noqa: ARG001
-    """Return the database of the user's job store, by one connection for each process."""
+    """Return the database of the user's job store; one connection per process."""
     docs: Any = load_job_store(jobflow_file).docs_store
     docs.connect()
     database: Database[dict[str, Any]] = docs._collection.database  # noqa: SLF001
@@ -210,31 +210,31 @@ def _database(jobflow_file: Path, pid: int) -> Database[dict[str, Any]]:  # noqa
 
 
 _BAD_URI = (
-    f"{PREFIX}MONGODB_URI is no MongoDB URI; accepted is mongodb://user:password@host:port/ with "
-    "the special characters of user and password percent-encoded"
+    f"{PREFIX}MONGODB_URI is not a MongoDB URI; accepted is mongodb://user:password@host:port/, "
+    "special characters of user and password percent-encoded"
 )
 
 
 def find_connection(*, start_local: bool = False) -> Connection:
-    """Return the connection of this process; the first rule that gives one wins.
+    """Return the connection of this process, by the first of these rules that gives one.
 
-    0. the connection that this process, or the one that started it, activated;
+    0. the connection that this process or its parent activated;
     1. the URI HEA_FLOWS_MONGODB_URI (or the setting mongodb_uri);
-    2. the user's jobflow.yaml (JOBFLOW_CONFIG_FILE or ~/.jobflow.yaml) together with the launchpad
-       file that FireWorks finds;
+    2. the user's jobflow.yaml (JOBFLOW_CONFIG_FILE or ~/.jobflow.yaml) with the launchpad file that
+       FireWorks finds;
     3. the local mongod.
 
     Parameters
     ----------
     start_local
-        Start the local mongod where it is the one and does not run.
+        Start the local mongod if rule 3 applies and it does not run.
 
     Raises
     ------
     ValueError, FileNotFoundError
         If a rule applies but what it names is incomplete.
     DatabaseUnreachableError
-        If the local mongod is the one and does not run.
+        If rule 3 applies and the local mongod does not run.
     """
     settings = get_settings()
     if path := os.environ.get(CONNECTION_FILE):
@@ -257,7 +257,7 @@ def _activated(path: Path) -> Connection:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
-        msg = f"{CONNECTION_FILE} is {path}, which is no file; unset the variable"
+        msg = f"{CONNECTION_FILE} is {path}, which is not a file; unset the variable"
         raise FileNotFoundError(msg) from None
     for key in ("jobflow_file", "launchpad_file"):
         if key in content:
@@ -273,7 +273,7 @@ def _from_uri(settings: Settings, uri: SecretStr) -> Connection:
         raise ValueError(_BAD_URI)
     name = settings.database
     try:
-        # The name of a server can only be looked up, and its options read, while connecting.
+        # A +srv URI gives its servers and options only while connecting.
         parsed = {} if "+srv" in text else pymongo.uri_parser.parse_uri(text)
     except (InvalidURI, ValueError):
         raise ValueError(_BAD_URI) from None
@@ -287,7 +287,7 @@ def _local(settings: Settings, database: str, *, start: bool) -> Connection:
     if not state.running:
         msg = (
             f"no {PREFIX}MONGODB_URI and no jobflow.yaml with a launchpad file is given, and the "
-            f"local mongod of {settings.data_dir} does not run; start it by `hea-flows db start`"
+            f"local mongod of {settings.data_dir} does not run; start it with `hea-flows db start`"
         )
         raise DatabaseUnreachableError(msg)
     return Connection("local", database, SecretStr(state.uri))
@@ -297,7 +297,7 @@ def _folder(settings: Settings) -> Path:
     return settings.data_dir / "connections"
 
 
-def _given(path: Path | None) -> Path:
+def _required(path: Path | None) -> Path:
     if path is None:
         msg = "a connection without a URI needs jobflow_file and launchpad_file"
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""What is there, what is missing, and what to do about it; never a secret."""
+"""`hea-flows doctor`: check what is installed, what is missing and what to do; never a secret."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _PYTHON = ((3, 11), (3, 13))
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
     Parameters
     ----------
     name
-        What was looked at.
+        What was checked.
     state
-        "ok"; "warn": works, but look at it; "missing": something can't run without it.
+        "ok"; "warn": works, but has a limit; "missing": something cannot run without it.
     detail
-        What was found.
+        The result.
     action
-        What to do, empty if nothing.
+        What to do; empty if nothing.
     """
 
     name: str
@@ -47,18 +47,18 @@ class Check:
 
 
 def check_all() -> list[Check]:
-    """Return every finding; a check that fails is a finding, not an error."""
+    """Run every check; one that raises an error is reported as missing."""
     settings_check, settings = _settings()
     checks = [_python(), settings_check]
     if settings is not None:
         checks += [_data_dir(settings), _disk(settings)]
-        checks += _tried("mongod program", _mongod)
+        checks += _guarded("mongod program", _mongod)
     checks += [_torch(settings.device if settings else "cpu")]
     checks += [_package(*row) for row in _EXTRAS]
     checks += [_gpaw_setups()]
     if settings is not None:
-        checks += _tried("VASP inputs", _vasp)
-        checks += _tried("database", _database)
+        checks += _guarded("VASP inputs", _vasp)
+        checks += _guarded("database", _database)
     checks += [_fireworks_config()]
     return checks
 
@@ -73,12 +73,12 @@ _EXTRAS = (
 )
 
 
-def _tried(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     try:
         yield from look()
-    except Exception as error:  # noqa: BLE001  # whatever is wrong is the finding
-        said = redact(str(error)).strip().splitlines() or [type(error).__name__]
-        yield Check(name, "missing", said[0], "see the message")
+    except Exception as error:  # noqa: BLE001  # any error is the result of the check
+        lines = redact(str(error)).strip().splitlines() or [type(error).__name__]
+        yield Check(name, "missing", lines[0], "see the message")
 
 
 def _python() -> Check:
@@ -92,8 +92,8 @@ def _settings() -> tuple[Check, Settings | None]:
     try:
         path, settings = settings_file(), get_settings()
     except (ValueError, FileNotFoundError) as error:
-        said = " ".join(redact(str(error)).split())
-        return Check("settings", "missing", said, "correct the settings"), None
+        message = " ".join(redact(str(error)).split())
+        return Check("settings", "missing", message, "correct the settings"), None
     detail = str(path) if path.is_file() else f"defaults and environment (no {path})"
     return Check("settings", "ok", detail), settings
 
@@ -133,19 +133,19 @@ def _mongod() -> Iterator[Check]:
 
 def _torch(device: str) -> Check:
     try:
-        found = version("torch")
+        build = version("torch")
     except PackageNotFoundError:
         action = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
         return Check("torch", "warn", "not installed", f"needed by mace and chgnet: {action}")
-    # PyPI's build for Linux is the CUDA one and says so only by what it depends on.
+    # PyPI's build for Linux is a CUDA build and shows it only in its dependencies.
     names = {(d.name or "").lower().replace("_", "-") for d in distributions()}
     runtime = any(name.startswith("nvidia-cuda-runtime") for name in names)
-    cuda = "+cu" in found or ("+" not in found and runtime)
+    cuda = "+cu" in build or ("+" not in build and runtime)
     if device.startswith("cuda") and not cuda:
         action = "install a CUDA build of torch, or set HEA_FLOWS_DEVICE=cpu"
-        return Check("torch", "missing", f"{found} is a CPU build, the device is {device}", action)
-    build = "CUDA build" if cuda else "CPU build"
-    return Check("torch", "ok", f"{found}, {build}, device {device}")
+        return Check("torch", "missing", f"{build} is a CPU build, the device is {device}", action)
+    kind = "CUDA build" if cuda else "CPU build"
+    return Check("torch", "ok", f"{build}, {kind}, device {device}")
 
 
 def _package(name: str, distribution: str, action: str) -> Check:
@@ -161,7 +161,7 @@ def _gpaw_setups() -> Check:
         folders = [Path(part) for part in path.split(os.pathsep) if part]
         if any(folder.is_dir() for folder in folders):
             return Check(name, "ok", f"GPAW_SETUP_PATH={path}")
-        return Check(name, "missing", f"GPAW_SETUP_PATH={path} is no folder", "correct it")
+        return Check(name, "missing", f"GPAW_SETUP_PATH={path} is not a folder", "correct it")
     if find_spec("gpaw_data"):
         return Check(name, "ok", f"gpaw-data {version('gpaw-data')}")
     if find_spec("gpaw") is None:
@@ -170,7 +170,7 @@ def _gpaw_setups() -> Check:
 
 
 def _vasp() -> Iterator[Check]:
-    """Look for VASP and its POTCARs, and ask Materials Project's validation for our inputs."""
+    """Look for VASP and its POTCARs, and let Materials Project's validation judge our inputs."""
     from hea_flows.reference.vasp.validation import demonstration_objections, missing_potcars
 
     command = os.path.expandvars(_atomate2_command())
@@ -205,8 +205,8 @@ def _database() -> Iterator[Check]:
         if path is not None and path.stat().st_mode & 0o077:
             detail = f"others can read {path}, which may hold a password"
             yield Check(path.name, "warn", detail, f"chmod 600 {path}")
-    yield from _tried("launchpad", lambda: _launchpad(connection))
-    yield from _tried("job store", lambda: _job_store(connection))
+    yield from _guarded("launchpad", lambda: _launchpad(connection))
+    yield from _guarded("job store", lambda: _job_store(connection))
 
 
 def _launchpad(connection: Connection) -> Iterator[Check]:
@@ -225,12 +225,12 @@ def _job_store(connection: Connection) -> Iterator[Check]:
 
 
 def _fireworks_config() -> Check:
-    found = [Path.home() / ".fireworks" / "FW_config.yaml", Path.cwd() / "FW_config.yaml"]
+    standard = [Path.home() / ".fireworks" / "FW_config.yaml", Path.cwd() / "FW_config.yaml"]
     given = os.environ.get("FW_CONFIG_FILE")
     if given and not Path(given).is_file():
-        detail = f"FW_CONFIG_FILE={given} is no file"
+        detail = f"FW_CONFIG_FILE={given} is not a file"
         return Check("FireWorks configuration", "warn", detail, "correct or unset it")
-    files = [str(path) for path in [*found, *([Path(given)] if given else [])] if path.is_file()]
+    files = [str(path) for path in [*standard, *([Path(given)] if given else [])] if path.is_file()]
     if len(files) > 1:
         detail = f"several files, FireWorks takes one: {', '.join(files)}"
         return Check("FireWorks configuration", "warn", detail, "keep one of them")

@@ -1,4 +1,4 @@
-"""What can go wrong with a service, said in one line and without a password."""
+"""Errors of the services: one line each, without passwords."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class MongodError(RuntimeError):
 
 
 def redact(text: str) -> str:
-    """Return a text without the users and passwords of the MongoDB URIs in it."""
+    """Remove users and passwords from the MongoDB URIs in a text."""
     return re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", text)

@@ -1,9 +1,7 @@
-"""A MongoDB server of one's own: started once, found again by every later process."""
+"""The local MongoDB server: started once, found again by every later process."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import secrets
@@ -20,7 +18,7 @@ from urllib.parse import quote
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write, try_lock
 from hea_flows.services.errors import MongodError
 from hea_flows.services.mongod_program import (
     ADDRESS_IN_USE,
@@ -44,11 +42,11 @@ class LocalMongod:
     Parameters
     ----------
     folder
-        Its folder: database files, log, state and credentials.
+        Database files, log, state and credentials.
     pid
-        Its process, or None if it does not run.
+        Process id; None if it does not run.
     port
-        Its port on 127.0.0.1, or the last one, or None if it never ran.
+        Port on 127.0.0.1, the last one if it does not run; None if it never ran.
     password
         Password of `USER`; not shown.
     """
@@ -70,7 +68,7 @@ class LocalMongod:
 
     @property
     def uri(self) -> str:
-        """URI with the password in it."""
+        """URI, password included."""
         if self.port is None or self.password is None:
             msg = f"the local mongod of {self.folder} was never started; run `hea-flows db start`"
             raise MongodError(msg)
@@ -79,13 +77,13 @@ class LocalMongod:
 
 
 def status(data_dir: Path | None = None) -> LocalMongod:
-    """Return the state of the local mongod of a data folder (default: of the settings)."""
+    """Return the state of the local mongod in a data folder (default: the settings')."""
     folder = _folder(data_dir)
     state = _read(folder / "state.json")
     password = _read(folder / "credentials.json").get("password")
     pid, port = state.get("pid"), state.get("port")
     host = state.get("host", socket.gethostname())
-    # Another name on the same kernel is a container, and there mongod guards its own files.
+    # Another host name on the same kernel is a container; there mongod locks its own files.
     elsewhere = host != socket.gethostname() and (not boot_id() or state.get("boot") != boot_id())
     if pid is not None and elsewhere:
         msg = (
@@ -99,16 +97,16 @@ def status(data_dir: Path | None = None) -> LocalMongod:
 
 
 def start(data_dir: Path | None = None, *, timeout: float = 60.0) -> LocalMongod:
-    """Start the local mongod unless it runs, and return its state.
+    """Start the local mongod unless it runs; return its state.
 
-    It listens on 127.0.0.1 only, asks for a password, and outlives this process.
+    It listens on 127.0.0.1 only, requires a password and outlives this process.
 
     Parameters
     ----------
     data_dir
-        Folder that holds it (default: of the settings).
+        Data folder (default: the settings').
     timeout
-        Seconds to wait for it, or for another process that is starting it.
+        Seconds to wait for the server, or for another process that is starting it.
 
     Raises
     ------
@@ -125,12 +123,12 @@ def start(data_dir: Path | None = None, *, timeout: float = 60.0) -> LocalMongod
 
 
 def stop(data_dir: Path | None = None, *, timeout: float = 60.0) -> bool:
-    """Shut the local mongod down cleanly; return whether one ran.
+    """Shut the local mongod down; return whether it was running.
 
     Raises
     ------
     MongodError
-        If it is still there after `timeout` seconds.
+        If it still runs after `timeout` seconds.
     """
     folder = _folder(data_dir)
     if not folder.is_dir():
@@ -139,13 +137,11 @@ def stop(data_dir: Path | None = None, *, timeout: float = 60.0) -> bool:
         state = status(data_dir)
         if state.pid is None:
             return False
-        os.kill(state.pid, signal.SIGTERM)  # mongod's own way to a clean shutdown
+        os.kill(state.pid, signal.SIGTERM)  # a clean shutdown
         deadline = time.monotonic() + timeout
         while is_alive(state.pid, str(folder / "db")):
             if time.monotonic() > deadline:
-                msg = (
-                    f"mongod (pid {state.pid}) was told to stop {timeout:.0f} s ago and still runs"
-                )
+                msg = f"mongod (pid {state.pid}) still runs {timeout:.0f} s after it was stopped"
                 raise MongodError(msg)
             time.sleep(0.05)
         _write(folder / "state.json", {"pid": None, "port": state.port})
@@ -163,7 +159,7 @@ def _start(folder: Path, state: LocalMongod, timeout: float) -> LocalMongod:
     password = state.password
     if password is None:
         password = secrets.token_urlsafe(32)
-        # Before the server has the user: a crash in between must not lose the password.
+        # Before the server has the user, so that a crash in between does not lose the password.
         _write(folder / "credentials.json", {"user": USER, "password": password})
     (folder / "db").mkdir(mode=0o700, exist_ok=True)
     port = state.port if state.port is not None and is_free(state.port) else free_port()
@@ -182,7 +178,7 @@ def _start(folder: Path, state: LocalMongod, timeout: float) -> LocalMongod:
 
 
 def _ensure_user(state: LocalMongod, timeout: float) -> None:
-    """Create the user, which the server lets a local process do as long as it has none."""
+    """Create the user; the server allows this to a local process while it has no user."""
     wait_ms = int(1000 * timeout)
     with MongoClient[dict[str, Any]](state.uri, serverSelectionTimeoutMS=wait_ms) as client:
         try:
@@ -215,7 +211,7 @@ def _folder(data_dir: Path | None) -> Path:
 
 @contextmanager
 def _lock(folder: Path, timeout: float) -> Iterator[None]:
-    """Hold the folder, which is created, against other processes."""
+    """Lock the folder, which is created, against other processes."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -225,17 +221,11 @@ def _lock(folder: Path, timeout: float) -> Iterator[None]:
         raise MongodError(msg) from None
     with lock:
         deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                    raise
-                if time.monotonic() > deadline:
-                    msg = f"another process holds {folder / 'lock'} for {timeout:.0f} s; try again"
-                    raise MongodError(msg) from None
-                time.sleep(0.05)
+        while not try_lock(lock.fileno()):
+            if time.monotonic() > deadline:
+                msg = f"another process has held {folder / 'lock'} for {timeout:.0f} s; try again"
+                raise MongodError(msg)
+            time.sleep(0.05)
         yield
 
 
@@ -251,5 +241,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that only its owner can read, in one step."""
+    """Write a file that only its owner can read."""
     atomic_write(path, json.dumps(content), private=True)

@@ -1,4 +1,4 @@
-"""The mongod program: where it is, how it is run, and what it says when it does not start."""
+"""The mongod program: where it is, how it is run, why it did not start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADDRESS_IN_USE = 48
 
 
 def find_mongod() -> Path | None:
-    """Return the mongod program of the settings, of PATH or of hea-flows[local], or None.
+    """Return the mongod program of the settings, PATH or hea-flows[local], or None.
 
     Raises
     ------
@@ -27,11 +27,11 @@ def find_mongod() -> Path | None:
     given = get_settings().mongod
     if given is not None:
         if not os.access(given, os.X_OK) or given.is_dir():
-            msg = f"the setting mongod is {given}, which is no program; correct or unset it"
+            msg = f"the setting mongod is {given}, which is not a program; correct or unset it"
             raise FileNotFoundError(msg)
         return given
-    if found := shutil.which("mongod"):
-        return Path(found)
+    if on_path := shutil.which("mongod"):
+        return Path(on_path)
     wheel = find_spec("fiftyone")  # looked up, not imported
     for location in (wheel.submodule_search_locations or []) if wheel else []:
         program = Path(location) / "db" / "bin" / "mongod"
@@ -41,14 +41,14 @@ def find_mongod() -> Path | None:
 
 
 def run_mongod(program: Path, folder: Path, port: int, timeout: float) -> tuple[int, str]:
-    """Run mongod as a daemon that listens on 127.0.0.1; return its exit code and its reason.
+    """Run mongod as a daemon that listens on 127.0.0.1.
 
     Parameters
     ----------
     program
         The mongod program.
     folder
-        Folder with the database files in `db`, where log and pid are written.
+        Holds the database files in `db`, the log and the pid file.
     port
         Port to listen on.
     timeout
@@ -56,7 +56,7 @@ def run_mongod(program: Path, folder: Path, port: int, timeout: float) -> tuple[
 
     Returns
     -------
-    Exit code, 0 if it answers, and what went wrong, empty if nothing did.
+    Exit code (0: the server answers) and the error, empty if there is none.
     """
     log = folder / "mongod.log"
     offset = log.stat().st_size if log.exists() else 0
@@ -86,8 +86,8 @@ def run_mongod(program: Path, folder: Path, port: int, timeout: float) -> tuple[
 
 
 def _reason(log: Path, offset: int) -> str:
-    """Return what the log says went wrong since `offset`."""
-    said = []
+    """Return the first error in the log since `offset`."""
+    errors = []
     if log.exists():
         with log.open(errors="replace") as lines:
             lines.seek(offset)
@@ -98,8 +98,8 @@ def _reason(log: Path, offset: int) -> str:
                     continue
                 if entry.get("s") in {"E", "F"}:
                     error = entry.get("attr", {}).get("error", "")
-                    said.append(f"{entry.get('msg', '')} {error}".strip())
-    return " ".join(said[0].split()) if said else ""
+                    errors.append(f"{entry.get('msg', '')} {error}".strip())
+    return " ".join(errors[0].split()) if errors else ""
 
 
 def is_free(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which processes of this host are alive, though numbers are used again and hosts restart."""
+"""Check which processes of this host are alive, though pids are reused and hosts reboot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROC = Path("/proc")
 
 
 def is_alive(pid: int, argument: str = "") -> bool:
-    """Return whether a process runs and, where /proc tells, has an argument in its command line."""
+    """Return whether a process runs and, where /proc exists, has `argument` on its command line."""
     if not (_PROC / "self").exists():
         return _answers(pid)
     if _state(pid) in {"", "Z", "X"}:
@@ -27,21 +27,21 @@ def is_alive(pid: int, argument: str = "") -> bool:
 
 
 @dataclass(frozen=True)
-class ProcessMark:
-    """What tells a process from every other one of its host, before and after.
+class ProcessIdentity:
+    """Identity of a process that no other process shares, on any host, before or after.
 
     Parameters
     ----------
     host
         Name of the host.
     pid
-        Number of the process.
+        Process id.
     boot
-        Identity of the host's boot, empty where it is unknown.
+        Id of the host's boot; empty if unknown.
     started
-        Start of the process in clock ticks since that boot, 0 where it is unknown.
+        Start of the process in clock ticks since that boot; 0 if unknown.
     batch
-        The job of SLURM that it is in, or None.
+        SLURM job of the process, or None.
     """
 
     host: str
@@ -51,14 +51,14 @@ class ProcessMark:
     batch: BatchJob | None = None
 
     @classmethod
-    def of_this(cls) -> Self:
-        """Mark this process."""
+    def current(cls) -> Self:
+        """Return the identity of this process."""
         pid = os.getpid()
         return cls(socket.gethostname(), pid, boot_id(), _started(pid), BatchJob.current())
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self | None:
-        """Read a mark back; None if it is none."""
+        """Read an identity back; None if `data` holds none."""
         try:
             batch = BatchJob.from_dict(data.get("batch"))
             process = str(data["host"]), int(data["pid"]), str(data["boot"]), int(data["started"])
@@ -67,21 +67,21 @@ class ProcessMark:
             return None
 
     @property
-    def here(self) -> bool:
-        """Whether it was a process of this host."""
+    def on_this_host(self) -> bool:
+        """Whether it is a process of this host."""
         return self.host == socket.gethostname()
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs; only a mark of this host can be asked.
+        """Whether the process runs; only processes of this host can be asked.
 
         Raises
         ------
         ValueError
             If it is a process of another host.
         """
-        if not self.here:
-            msg = f"process {self.pid} is one of {self.host}, this is {socket.gethostname()}"
+        if not self.on_this_host:
+            msg = f"process {self.pid} runs on {self.host}, this is {socket.gethostname()}"
             raise ValueError(msg)
         if self.boot != boot_id():
             return False
@@ -99,7 +99,7 @@ def _answers(pid: int) -> bool:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat after the name, which may hold blanks."""
+    """Return the fields of /proc/PID/stat after the program name, which may hold blanks."""
     try:
         return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -116,7 +116,7 @@ def _started(pid: int) -> int:
 
 
 def boot_id() -> str:
-    """Return what tells this boot of the kernel from every other, or an empty string."""
+    """Return the id of this boot of the kernel, or an empty string."""
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Jobs whose worker died: found by the worker's process, not by a timeout of hours, and rerun."""
+"""Find jobs whose worker died, by its process rather than by a timeout of hours, and rerun them."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hea_flows.services.batch import unfinished_jobs
-from hea_flows.services.processes import ProcessMark
+from hea_flows.services.processes import ProcessIdentity
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
 #: States of a Firework or a launch that some worker has taken.
 TAKEN = ("RUNNING", "RESERVED")
-#: Key under which a worker's mark lies in its FWorker's env.
-MARK = "hea_flows_process"
-#: Seconds without a sign of life after which a worker of another host is given up.
+#: Key of a worker's process identity in its FWorker's env.
+PROCESS_KEY = "hea_flows_process"
+#: Seconds without a ping after which a worker on another host counts as dead.
 SILENT_SECONDS = 3600.0
-#: The same where its batch job is known to have ended: two pings. A node that its batch system
-#: gave up may still be running the job, but then it pings.
+#: The same if its batch job has ended: two pings. A node that the batch system gave up may still
+#: be running the job, but then it pings.
 ENDED_SECONDS = 60.0
-#: Seconds that the steps between taking, running and finishing a job may take a live worker.
+#: Seconds that a live worker may need between taking, running and finishing a job.
 STEP_SECONDS = 60.0
 
-
-#: Asks for the unfinished batch jobs of a cluster and a user; see `unfinished_jobs`.
+#: `unfinished_jobs`, asked once per cluster and user.
 _Queue = Callable[[str, int], dict[int, int] | None]
 
 
 @dataclass(frozen=True)
 class LostLaunch:
-    """A taken job that nobody works on.
+    """A job that was taken and that no worker is running.
 
     Parameters
     ----------
     fw_id, name
         The Firework and its name.
     launch_id
-        Its launch; None if the worker died before it wrote one, or after it had finished it.
+        Its launch; None if the worker died before writing one, or after finishing it.
     finished
-        Whether only the bookkeeping of a finished launch is missing.
+        Whether the launch is finished and only the Firework's update is missing.
     reason
-        Why it is known to be lost.
+        Why it counts as lost.
     """
 
     fw_id: int
@@ -57,14 +56,14 @@ class LostLaunch:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What became of lost jobs, by the ids of their Fireworks."""
+    """Ids of the Fireworks that were lost, by what was done with them."""
 
     rerun: tuple[int, ...] = ()
     finished: tuple[int, ...] = ()
     given_up: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there was one."""
+        """Whether any job was lost."""
         return bool(self.rerun or self.finished or self.given_up)
 
 
@@ -77,35 +76,35 @@ def lost_launches(
 ) -> list[LostLaunch]:
     """Return the taken jobs whose worker is dead.
 
-    A worker of this package leaves a mark of its process, and of the SLURM job that it is in, in
-    its launches. On this host the mark says at once whether the process lives. A worker of another
-    host pings twice a minute; once it is silent, SLURM is asked whether its job goes on, and only
-    where SLURM cannot be asked does its silence alone decide. Launches of FireWorks' own `rlaunch`
-    have no mark and are left to `lpad detect_lostruns`.
+    A worker of this package records the identity of its process, and of its SLURM job, in its
+    launches. On this host that says at once whether the process lives. A worker on another host
+    pings twice a minute; once it is silent, SLURM is asked whether its job is still running, and
+    only where SLURM cannot be asked does silence alone decide. Launches of FireWorks' own
+    `rlaunch` record no identity and are left to `lpad detect_lostruns`.
 
     Parameters
     ----------
     launchpad
         FireWorks' launchpad.
     silent_after
-        Seconds without a ping after which a worker of another host counts as dead.
+        Seconds without a ping after which a worker on another host counts as dead.
     ended_after
-        The same where its SLURM job has ended, or was put back into the queue.
+        The same if its SLURM job has ended or was requeued.
     step
-        Seconds after which a job that was taken, but by no launch, counts as lost.
+        Seconds after which a job that is taken without a launch counts as lost.
     """
     fields = {"fw_id": 1, "name": 1, "state": 1, "updated_on": 1}
     taken = list(launchpad.fireworks.find({"state": {"$in": TAKEN}}, fields))
     launches: dict[int, list[dict[str, Any]]] = {firework["fw_id"]: [] for firework in taken}
     wanted = {"fw_id": {"$in": list(launches)}}
-    # The action can be large and is not looked at.
+    # The action can be large and is not needed.
     for launch in launchpad.launches.find(wanted, {"action": 0}):
         launches[launch["fw_id"]].append(launch)
     queue = cache(unfinished_jobs)
     reasons = {
-        launch["launch_id"]: _why_dead(launch, silent_after, ended_after, queue)
-        for found in launches.values()
-        for launch in found
+        launch["launch_id"]: _reason_lost(launch, silent_after, ended_after, queue)
+        for group in launches.values()
+        for launch in group
         if launch["state"] in TAKEN
     }
     return [
@@ -124,7 +123,7 @@ def recover_lost(
     max_losses: int = 5,
     lock_patience: float = 30.0,
 ) -> Recovery:
-    """Rerun exactly the lost jobs, never a finished one.
+    """Rerun the lost jobs, and only those.
 
     Several processes may do so at once: only the one that changes a launch's state acts on it.
 
@@ -135,9 +134,9 @@ def recover_lost(
     silent_after, ended_after, step
         See `lost_launches`.
     max_losses
-        A job that was lost this often (it may exhaust the memory) becomes FIZZLED instead.
+        A job that was lost this often (it may exhaust memory) becomes FIZZLED instead.
     lock_patience
-        Seconds after which a workflow's lock that nobody uses is taken for a dead worker's.
+        Seconds after which an unused lock of a workflow counts as left by a dead worker.
     """
     rerun, finished, given_up = [], [], []
     for workflow in launchpad.workflows.find({"locked": {"$exists": True}}, {"nodes": 1}):
@@ -161,10 +160,14 @@ def recover_lost(
 
 
 def break_stale_lock(launchpad: LaunchPad, fw_id: int, patience: float) -> bool:
-    """Remove the lock of a Firework's workflow if it stays, unused, for `patience` seconds.
+    """Remove the lock of a Firework's workflow if it stays unused for `patience` seconds.
 
-    A worker killed while it updates a workflow leaves its lock behind, and FireWorks then makes
-    everybody wait five minutes and fail. Return whether it was removed.
+    A worker that is killed while it updates a workflow leaves the lock behind, and FireWorks then
+    lets everybody wait five minutes and fail.
+
+    Returns
+    -------
+    Whether the lock was removed.
     """
     locked = {"nodes": fw_id, "locked": {"$exists": True}}
     first = launchpad.workflows.find_one(locked, {"updated_on": 1})
@@ -191,14 +194,14 @@ def _lost(
             yield LostLaunch(fw_id, name, int(launch["launch_id"]), finished=False, reason=reason)
     if active or _age(firework["updated_on"]) < step:
         return
-    # The Firework is taken but no launch is: the worker died before or after its launch.
+    # The Firework is taken but no launch is active: the worker died before or after its launch.
     done = any(launch["state"] == "COMPLETED" for launch in launches)
-    reason = "finished, but not yet written down" if done else "taken, but never launched"
+    reason = "finished, but not recorded" if done else "taken, but never launched"
     yield LostLaunch(fw_id, name, None, finished=done, reason=reason)
 
 
 def _claim(launchpad: LaunchPad, lost: LostLaunch) -> bool:
-    """Mark a lost launch, unless somebody else did or it has finished meanwhile."""
+    """Mark a lost launch; return False if somebody else did, or if it has finished meanwhile."""
     if lost.launch_id is None:
         state = {"fw_id": lost.fw_id, "state": {"$in": TAKEN}}
         now = {"$set": {"updated_on": datetime.now(UTC)}}
@@ -209,25 +212,25 @@ def _claim(launchpad: LaunchPad, lost: LostLaunch) -> bool:
     return bool(launchpad.launches.update_one(state, claim).modified_count)
 
 
-def _why_dead(
+def _reason_lost(
     launch: dict[str, Any], silent_after: float, ended_after: float, queue: _Queue
 ) -> str:
     env = (launch.get("fworker") or {}).get("env") or {}
-    mark = ProcessMark.from_dict(env.get(MARK) or {})
-    if mark is None:
+    process = ProcessIdentity.from_dict(env.get(PROCESS_KEY) or {})
+    if process is None:
         return ""
-    if mark.here:
-        return "" if mark.alive else f"process {mark.pid} of this host is gone"
+    if process.on_this_host:
+        return "" if process.alive else f"process {process.pid} of this host is gone"
     if launch["state"] != "RUNNING":
         return ""
     silent = max((_age_of_state(entry) for entry in launch["state_history"][-1:]), default=0.0)
-    if mark.batch and silent > ended_after:
-        jobs = queue(mark.batch.cluster, mark.batch.user)
+    if (batch := process.batch) and silent > ended_after:
+        jobs = queue(batch.cluster, batch.user)
         if jobs is not None:
-            goes_on = jobs.get(mark.batch.number) == mark.batch.restarts
-            return "" if goes_on else f"SLURM job {mark.batch.number} on {mark.host} has ended"
+            running = jobs.get(batch.number) == batch.restarts
+            return "" if running else f"SLURM job {batch.number} on {process.host} has ended"
     if silent > silent_after:
-        return f"process {mark.pid} of {mark.host} is silent for {silent / 60:.0f} min"
+        return f"process {process.pid} of {process.host} has been silent for {silent / 60:.0f} min"
     return ""
 
 
@@ -236,6 +239,6 @@ def _age_of_state(entry: dict[str, Any]) -> float:
 
 
 def _age(moment: datetime | str) -> float:
-    """Return the seconds since a moment of FireWorks, in UTC, as a date or as a text."""
+    """Return the seconds since a time that FireWorks wrote, in UTC, as a date or as text."""
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return (datetime.now(UTC) - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds()

@@ -1,4 +1,4 @@
-"""The files by which a user already told jobflow and FireWorks where their database is."""
+"""The user's jobflow.yaml and my_launchpad.yaml, if their database is configured already."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def find_user_files(ours: Path) -> tuple[Path, Path] | None:
     Parameters
     ----------
     ours
-        Folder whose files are no user's.
+        Folder of files that this package wrote; they are not the user's.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        If there is only one of them, or a variable names a file that does not exist.
+        If only one of them exists, or a variable names a file that does not exist.
     """
     given = os.environ.get("JOBFLOW_CONFIG_FILE")
     jobflow_file = Path(given or "~/.jobflow.yaml").expanduser().absolute()
     if given and not jobflow_file.is_file():
-        msg = f"JOBFLOW_CONFIG_FILE is {given}, which is no file; create it, {_INSTEAD}"
+        msg = f"JOBFLOW_CONFIG_FILE is {given}, which is not a file; create it, {_INSTEAD}"
         raise FileNotFoundError(msg)
     launchpad_file = find_launchpad_file()
     if launchpad_file is not None and not launchpad_file.is_file():
-        msg = f"FireWorks' LAUNCHPAD_LOC is {launchpad_file}, which is no file; create it, "
+        msg = f"FireWorks' LAUNCHPAD_LOC is {launchpad_file}, which is not a file; create it, "
         raise FileNotFoundError(msg + _INSTEAD)
     if ours in jobflow_file.parents or not jobflow_file.is_file():
         if launchpad_file is None:
@@ -51,12 +51,12 @@ def find_user_files(ours: Path) -> tuple[Path, Path] | None:
 
 
 def load_job_store(path: Path) -> JobStore:
-    """Return the job store of a user's jobflow.yaml, which must keep what it is given.
+    """Return the job store of a user's jobflow.yaml, which must be a persistent one.
 
     Raises
     ------
     ValueError
-        If it is no MongoStore with an additional store `data`.
+        If it is not a MongoStore with an additional store `data`.
     """
     from maggma.stores import MemoryStore, MongoStore
 
@@ -64,7 +64,7 @@ def load_job_store(path: Path) -> JobStore:
         from jobflow.settings import JobflowSettings
 
         store: Any = JobflowSettings(CONFIG_FILE=str(path)).JOB_STORE
-    except Exception as error:  # noqa: BLE001  # YAML, pydantic, unknown stores: all differ
+    except Exception as error:  # noqa: BLE001  # YAML, pydantic and unknown stores raise different errors
         reason = redact(str(error)).strip().splitlines() or [type(error).__name__]
         msg = f"{path} gives no job store ({reason[0]}); correct it, {_INSTEAD}"
         raise ValueError(msg) from None
@@ -74,18 +74,18 @@ def load_job_store(path: Path) -> JobStore:
             f"the job store of {path} is a {type(docs).__name__}; accepted is a MongoStore, which "
             f"other processes can read; correct it, {_INSTEAD}"
         )
-        raise ValueError(msg)  # noqa: TRY004  # wrong is the file, not a type
+        raise ValueError(msg)  # noqa: TRY004  # the file is wrong, not a type
     if "data" not in store.additional_stores:
         msg = f"the job store of {path} has no additional store `data` for big fields; add a "
         raise ValueError(msg + f"GridFSStore under additional_stores: data, {_INSTEAD}")
-    found: JobStore = store
-    return found
+    job_store: JobStore = store
+    return job_store
 
 
 def find_launchpad_file() -> Path | None:
-    """Return the launchpad file that FireWorks finds: its configuration, then known folders.
+    """Return the launchpad file that FireWorks uses: from its configuration, then known folders.
 
-    FireWorks looks once, while it is imported; this looks now, by the rules of
+    FireWorks looks once, when it is imported; this looks now, by the rules of
     `fireworks.fw_config` 2.1.
     """
     folders = [Path.cwd(), Path.home() / ".fireworks"]
@@ -97,14 +97,14 @@ def find_launchpad_file() -> Path | None:
         return Path(location)
     if "CONFIG_FILE_DIR" in config:
         folders.insert(0, Path(config["CONFIG_FILE_DIR"]))
-    found = (folder / "my_launchpad.yaml" for folder in folders)
-    return next((path.absolute() for path in found if path.is_file()), None)
+    candidates = (folder / "my_launchpad.yaml" for folder in folders)
+    return next((path.absolute() for path in candidates if path.is_file()), None)
 
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError:
-        msg = f"{path} is no valid YAML; correct it"
+        msg = f"{path} is not valid YAML; correct it"
         raise ValueError(msg) from None
     return content if isinstance(content, dict) else {}

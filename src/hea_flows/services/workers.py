@@ -1,4 +1,4 @@
-"""Workers: processes that take ready jobs from the launchpad and run them, one after the other."""
+"""Workers: processes that run the ready jobs of a launchpad, one after the other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from hea_flows.runtime.walltime import OutOfTimeError, seconds_left
+from hea_flows.runtime import OutOfTimeError, seconds_left
 from hea_flows.services.connection import Connection
-from hea_flows.services.processes import ProcessMark
-from hea_flows.services.recovery import MARK, TAKEN, recover_lost
+from hea_flows.services.processes import ProcessIdentity
+from hea_flows.services.recovery import PROCESS_KEY, TAKEN, recover_lost
 from hea_flows.settings import get_settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerStoppedError(BaseException):
-    """A worker was told to stop in the middle of a job; the job is given back."""
+    """A worker was stopped in the middle of a job; the job is given back."""
 
 
 def worker_loop(
@@ -47,30 +47,30 @@ def worker_loop(
 ) -> int:
     """Run ready jobs until there is nothing to do; return how many were run.
 
-    The connection becomes this process's. SIGTERM or SIGINT ends the loop: the job that runs is
-    interrupted and given back to the launchpad. It also ends after a calculation that the time
-    limit of its batch job stopped. While it is idle, a worker reruns jobs of dead ones (see
-    `recovery.recover_lost`).
+    The connection is activated in this process. SIGTERM or SIGINT ends the loop: the running job is
+    interrupted and given back to the launchpad. The loop also ends after a calculation that stopped
+    before the time limit of its batch job. An idle worker reruns the jobs of dead ones (see
+    `recover_lost`).
 
     Parameters
     ----------
     connection
         Where the jobs are.
     category
-        Take only jobs of this category, or these (`_category` in `JobConfig.manager_config`);
+        Take only jobs of this category, or of these (`_category` in `JobConfig.manager_config`);
         None takes all.
     query
-        Take only Fireworks that match this MongoDB query, for instance {"spec.campaign": "a"}.
+        Take only Fireworks that match this MongoDB query, for example {"spec.campaign": "a"}.
     idle_exit
-        Leave when no job that may be taken can become ready any more; else stay for ever.
+        Exit when no job for this worker can become ready any more; otherwise stay.
     poll
         Seconds between two looks at an empty launchpad.
     max_launches
-        Leave after so many jobs.
+        Exit after this many jobs.
     max_idle
-        Leave after so many idle seconds, even if jobs may still become ready.
+        Exit after this many idle seconds, even if jobs may still become ready.
     leave_before
-        Take no job in the last so many seconds of a batch job (see `seconds_left`), but leave.
+        Exit this many seconds before the end of the batch job (see `seconds_left`).
 
     Raises
     ------
@@ -122,7 +122,7 @@ def start_workers(
 ) -> list[subprocess.Popen[bytes]]:
     """Start workers as processes that outlive this one; `worker_log` names their logs.
 
-    Each gets its share of the cores as threads, unless the environment says how many.
+    Each gets an equal share of the cores as threads, unless OMP_NUM_THREADS is set.
 
     Parameters
     ----------
@@ -136,11 +136,11 @@ def start_workers(
         The query of `worker_loop` as JSON.
     """
     if n < 1:
-        msg = f"{n} workers were asked for; accepted is 1 or more"
+        msg = f"{n} workers were requested; accepted is 1 or more"
         raise ValueError(msg)
     threads = str(max(1, _cores() // n))
-    own = {name: os.environ.get("OMP_NUM_THREADS", threads) for name in _THREADS}
-    environment = {**own, **os.environ, **connection.environment()}
+    threading = {name: os.environ.get("OMP_NUM_THREADS", threads) for name in _THREADS}
+    environment = {**threading, **os.environ, **connection.environment()}
     environment.pop("JOBFLOW_JOB_STORE", None)
     command = [sys.executable, "-m", "hea_flows", "worker", "--poll", str(poll)]
     command += ["--idle-exit" if idle_exit else "--stay"]
@@ -168,7 +168,7 @@ def start_workers(
 
 
 def stop_workers(workers: Sequence[subprocess.Popen[bytes]], timeout: float = 30.0) -> None:
-    """Tell workers to give their jobs back and leave; after `timeout` seconds kill them."""
+    """Let workers give their jobs back and exit; kill them after `timeout` seconds."""
     for worker in workers:
         worker.terminate()
     deadline = time.monotonic() + timeout
@@ -194,13 +194,13 @@ def _cores() -> int:
 def _fworker(category: str | Sequence[str] | None, query: Mapping[str, Any] | None) -> FWorker:
     from fireworks import FWorker
 
-    mark = ProcessMark.of_this()
-    wanted = category if isinstance(category, str) else list(category or [])
+    process = ProcessIdentity.current()
+    categories = category if isinstance(category, str) else list(category or [])
     return FWorker(
-        name=f"{mark.host}:{mark.pid}",
-        category=wanted or "",
+        name=f"{process.host}:{process.pid}",
+        category=categories or "",
         query=dict(query or {}),
-        env={MARK: asdict(mark)},
+        env={PROCESS_KEY: asdict(process)},
     )
 
 
@@ -209,12 +209,12 @@ def _ready(launchpad: LaunchPad, query: dict[str, Any]) -> bool:
 
 
 def _any(launchpad: LaunchPad, query: dict[str, Any], *states: str) -> bool:
-    wanted = {**query, "state": {"$in": states}}
-    return launchpad.fireworks.find_one(wanted, {"_id": 1}) is not None
+    in_state = {**query, "state": {"$in": states}}
+    return launchpad.fireworks.find_one(in_state, {"_id": 1}) is not None
 
 
 def _may_become_ready(launchpad: LaunchPad, fworker: FWorker) -> bool:
-    """Return whether a job for this worker is ready or may still be released by another.
+    """Return whether a job for this worker is ready, or another job may still release one.
 
     FireWorks' own `future_run_exists` overlooks jobs that a running job may add, and jobs that
     one of another category may release.
@@ -229,7 +229,7 @@ def _may_become_ready(launchpad: LaunchPad, fworker: FWorker) -> bool:
 
 
 def _launch(launchpad: LaunchPad, fworker: FWorker, folder: Path) -> bool:
-    """Run one ready job in a folder of its own; return False if others had taken them all."""
+    """Run one ready job in a folder of its own; return False if none was left."""
     from fireworks.core.rocket_launcher import launch_rocket
 
     from hea_flows.services.launchpad import LOG_LEVEL
@@ -247,7 +247,7 @@ def _launch(launchpad: LaunchPad, fworker: FWorker, folder: Path) -> bool:
 
 
 def _give_back(launchpad: LaunchPad, fworker: FWorker) -> None:
-    """Make the job ready again that `WorkerStoppedError` interrupted."""
+    """Rerun the job that `WorkerStoppedError` interrupted."""
     mine = {"fworker.name": fworker.name}
     interrupted = re.compile(WorkerStoppedError.__name__)
     trace = {"action.stored_data._exception._stacktrace": interrupted}
@@ -258,7 +258,7 @@ def _give_back(launchpad: LaunchPad, fworker: FWorker) -> None:
 
 @contextmanager
 def _quiet_fireworks() -> Iterator[None]:
-    """Let FireWorks ping twice a minute and log errors only, as its own configuration would."""
+    """Let FireWorks ping twice a minute and log errors only, as its configuration file could."""
     from fireworks.core import rocket
 
     from hea_flows.services.launchpad import LOG_LEVEL
@@ -273,7 +273,7 @@ def _quiet_fireworks() -> Iterator[None]:
 
 @dataclass
 class _Stop:
-    """Whether a signal asked to stop; an Event would deadlock if it came while it is waited for."""
+    """Whether a signal asked to stop; an Event would deadlock if set while it is waited for."""
 
     wanted: bool = False
 
@@ -285,7 +285,7 @@ class _Stop:
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stop]:
-    """Ask to stop on SIGTERM and SIGINT; interrupt the job, but not FireWorks' own writes."""
+    """Stop on SIGTERM and SIGINT; interrupt the job, but not what FireWorks writes."""
     stop = _Stop()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

@@ -50,11 +50,6 @@ def fail(text: str) -> None:
     raise RuntimeError(text)
 
 
-@job
-def kill_own_worker() -> None:
-    os.kill(os.getpid(), 9)
-
-
 @job(data="big")
 def big(n: int) -> dict[str, object]:
     return {"small": n, "big": list(range(n))}
