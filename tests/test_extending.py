@@ -142,7 +142,7 @@ def test_a_wrong_option_is_told(extend: ModuleType) -> None:
     register_reference_engine("emt", extend.EMTMaker)
     spec = LabelSpec(engine="emt", options={"cutoff": 400})
     with pytest.raises(ValueError, match="'emt' has no option cutoff; accepted: calculation, fmax"):
-        LabellingMaker.from_spec(spec, seed=0).labels.engine()
+        LabellingMaker.from_spec(spec, seed=0)
 
 
 def test_the_engine_starts_where_it_is_told(extend: ModuleType) -> None:

@@ -240,5 +240,5 @@ def test_a_fan_out_survives_json_with_its_updates() -> None:
     flow = through_json(update_user_incar_settings(flow, {"SIGMA": 0.1}))
     [fan_out] = [job for job in flow.jobs if isinstance(job.maker, LabelsMaker)]
     assert fan_out.maker.labels == spec
-    engine = fan_out.maker.engine()
+    engine = fan_out.maker.reference
     assert id_of(engine) == id_of(VaspMaker.from_options(incar={"ENCUT": 600, "SIGMA": 0.1}))

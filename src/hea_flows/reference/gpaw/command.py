@@ -18,10 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from ase.io.jsonio import decode, encode
 
 from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.runtime.walltime import OutOfTimeError
 
@@ -43,8 +44,8 @@ class GPAWCrashError(GPAWRunError):
     """The command ended without a word of why; another start goes on from the last step."""
 
 
-def run_command(command: str, task: Task) -> tuple[list[Any], bool]:
-    """Label one structure by a command that runs Python, see `gpaw_steps.compute_frames`.
+def run_command(command: str, task: Task) -> tuple[list[Atoms], bool]:
+    """Label one structure by a command that runs Python, see `compute_frames`.
 
     If this process is interrupted or dies, so does the command.
 
@@ -141,8 +142,8 @@ def _to_json(task: Task) -> str:
                 "supercell": ordering.supercell,
                 "species": ordering.species,
                 "start": task.start,
-                "rule": asdict(task.rule),
-                "whole_rule": task.rule.as_rule(),
+                "settings": asdict(task.settings),
+                "rule": task.settings.rule(),
                 "directory": str(task.directory),
                 "static": task.static,
                 "fmax": task.fmax,
@@ -161,8 +162,8 @@ def _from_json(text: str) -> Task:
         If this Python's GPAW would follow another rule than the worker promises.
     """
     data: dict[str, Any] = decode(text, always_array=False)
-    rule = GPAWRule(**data["rule"])
-    here, asked = rule.as_rule(), data["whole_rule"]
+    settings = GPAWSettings(**data["settings"])
+    here, asked = settings.rule(), data["rule"]
     for key in here:
         if here[key] != asked[key]:
             msg = f"the label's {key} is {asked[key]}, that of the command's Python is {here[key]}"
@@ -172,7 +173,7 @@ def _from_json(text: str) -> Task:
     return Task(
         ordering=Ordering(alloy, matrix, tuple(data["species"])),  # type: ignore[arg-type]
         start=data["start"],
-        rule=rule,
+        settings=settings,
         directory=Path(data["directory"]),
         static=data["static"],
         fmax=data["fmax"],

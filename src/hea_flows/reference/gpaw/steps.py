@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
+from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.jsonio import read_json
 from ase.io.trajectory import Trajectory
 from ase.parallel import broadcast, world
 
 from hea_flows.alloy.lattice import Ordering, relax
-from hea_flows.reference.gpaw.settings import GPAWRule, calculator
+from hea_flows.reference.gpaw.settings import GPAWSettings, calculator
 from hea_flows.reference.scratch import locked
 from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
@@ -43,8 +44,8 @@ class Task:
         The decoration, which fixes the k-point mesh and the spin.
     start
         Start geometry.
-    rule
-        Settings.
+    settings
+        What makes labels comparable.
     directory
         Folder of this structure's steps; made if missing.
     static
@@ -55,7 +56,7 @@ class Task:
 
     ordering: Ordering
     start: Atoms
-    rule: GPAWRule
+    settings: GPAWSettings
     directory: Path
     static: bool = False
     fmax: float = 0.02
@@ -126,13 +127,13 @@ def _go_on(task: Task, frames: list[Atoms]) -> bool:
     atoms = (frames[0] if frames else task.start).copy()
     atoms.set_initial_magnetic_moments(_moments(task, last))
     log = task.directory / f"gpaw-{len(frames)}.txt"
-    computed = calculator(task.ordering, task.rule, log)
+    computed = calculator(task.ordering, task.settings, log)
     atoms.calc = computed if last is None else _Known(last, computed)
     clock = time.perf_counter()
 
     def save(current: Atoms) -> None:
         nonlocal clock
-        frame = _frame(current, spin=task.rule.spin_polarised(task.ordering))
+        frame = _frame(current, spin=task.settings.spin_polarised(task.ordering))
         frame.info["seconds"] = time.perf_counter() - clock
         clock = time.perf_counter()
         if world.rank == 0:
@@ -170,7 +171,7 @@ def _moments(task: Task, last: Atoms | None) -> list[float]:
     found = None if last is None else last.calc.results.get("magmoms")
     if found is not None and np.any(found):
         return [float(m) for m in found]
-    moments = task.rule.start_moments(task.ordering)
+    moments = task.settings.start_moments(task.ordering)
     return [moments.get(s, 0.0) for s in task.start.symbols]
 
 
@@ -188,7 +189,7 @@ def _check_time(frames: list[Atoms]) -> None:
 class _Known(GetPropertiesMixin):
     """Knows the results of one geometry, and asks a calculator about every other."""
 
-    def __init__(self, frame: Atoms, other: Any) -> None:  # noqa: ANN401
+    def __init__(self, frame: Atoms, other: Calculator) -> None:
         self.frame = frame
         self.other = other
 
