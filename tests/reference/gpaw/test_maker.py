@@ -21,6 +21,7 @@ from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
+from hea_flows.testing import check_reference_engine
 
 ALLOY = Alloy(("Mo", "V"))
 MO = Ordering(ALLOY, ((1, 0, 0), (0, 1, 0), (0, 0, 1)), ("Mo",))
@@ -227,23 +228,28 @@ def test_a_failure_keeps_the_frames_before_it(spring: type[Spring], tmp_path: Pa
     assert found.directory == tmp_path
 
 
-@pytest.mark.usefixtures("versions")
-def test_a_job_near_the_time_limit_is_replaced_by_one_that_goes_on(
-    spring: type[Spring], machine: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("versions", "machine")
+def test_what_every_engine_keeps(spring: type[Spring]) -> None:
+    label = check_reference_engine(GPAWMaker(), MO_V)
+    assert (label.state, label.n_frames) == ("converged", spring.evaluations)
+    assert label.magnetization == pytest.approx(3.0)
+    assert GPAWMaker.with_options({"settings": {"mesh": [6, 6, 1]}}) == GPAWMaker(
+        settings=GPAWSettings(mesh=(6, 6, 1))
+    )
+
+
+@pytest.mark.usefixtures("versions", "machine")
+def test_a_job_near_the_time_limit_goes_on_after_its_last_step(
+    spring: type[Spring], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = iter([100.0, 0.0])
     monkeypatch.setattr(steps, "seconds_left", lambda: next(left, None))
     job = GPAWMaker().make(StructureEntry.from_ordering(MO), AlloySpec(elements=["Mo", "V"]))
-    job.append_name(" MoS2")
-    job.config.manager_config = {"_category": "gpaw"}
     outputs = run_locally(job, ensure_success=True)[job.uuid]
     document = outputs[2].output
     assert isinstance(document, LabelDoc)
     assert document.state == "converged"
     assert document.n_frames == spring.evaluations > 2
-    again = outputs[1].replace.jobs[0]
-    assert again.name == "gpaw MoS2"
-    assert again.config.manager_config == {"_category": "gpaw"}
 
 
 @pytest.mark.usefixtures("versions")

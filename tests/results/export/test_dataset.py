@@ -48,7 +48,7 @@ def trajectory(entry: StructureEntry, n_frames: int, seed: int) -> Trajectory:
     """Return frames full of numbers that need all their digits, and some that need care."""
     rng = np.random.default_rng(seed)
     atoms = entry.to_ordering(SPEC.to_alloy()).to_atoms()
-    n = len(atoms)
+    n, in_plane = len(atoms), np.array([[1], [1], [0]])
     forces = rng.normal(size=(n_frames, n, 3))
     forces[0, 0] = 1e-05, -0.0, 5e-324
     stresses = 1e-3 * rng.normal(size=(n_frames, 6))
@@ -56,7 +56,10 @@ def trajectory(entry: StructureEntry, n_frames: int, seed: int) -> Trajectory:
     return Trajectory(
         symbols=atoms.get_chemical_symbols(),
         pbc=(True, True, False),
-        cells=[(atoms.cell.array * (1 + 0.01 * rng.normal())).tolist() for _ in range(n_frames)],
+        cells=[
+            (atoms.cell.array * (1 + 0.01 * rng.normal() * in_plane)).tolist()
+            for _ in range(n_frames)
+        ],
         positions=[
             (atoms.positions + 0.03 * rng.normal(size=(n, 3))).tolist() for _ in range(n_frames)
         ],

@@ -6,13 +6,12 @@ from hea_flows.alloy.errors.calibration import reliability, scale_factor
 from hea_flows.alloy.errors.committee import Committee, alarm, build_committee, spread_and_error
 from hea_flows.alloy.errors.comparison import Verdict, better, paired, within
 from hea_flows.alloy.errors.convergence import decide, recommended, step_error
-from hea_flows.alloy.errors.label_time import LabelTime, predict_label_time
+from hea_flows.alloy.errors.label_time import predict_label_time
 from hea_flows.alloy.errors.metrics import mae, mae_by_group, mae_interval
 from hea_flows.alloy.errors.splits import default_fractions, split_frames
 
 __all__ = [
     "Committee",
-    "LabelTime",
     "Verdict",
     "alarm",
     "better",

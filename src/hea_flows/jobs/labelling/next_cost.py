@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
-from hea_flows.alloy.errors import LabelTime, predict_label_time
+from hea_flows.alloy.errors import predict_label_time
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import parse
 from hea_flows.jobs.labelling.estimate import label_costs
-from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.schemas import AlloySpec, LabelDoc, NextPoint, StructuresDoc
 
 Labels = Sequence[Sequence[LabelDoc | None]]
@@ -25,7 +25,7 @@ def hours_of(labels: Labels, structures: Collection[str]) -> tuple[float | None,
 def next_point(
     expression: str,
     alloy: AlloySpec,
-    maker: LabelsMaker,
+    labelling: Any,  # noqa: ANN401  a LabellingMaker, of the floor above
     structures: Sequence[StructuresDoc],
     labels: Labels,
     rng: np.random.Generator,
@@ -38,8 +38,8 @@ def next_point(
         The set.
     alloy
         Its host.
-    maker
-        Labels it.
+    labelling
+        Builds and labels it.
     structures
         Sets that are labelled already.
     labels
@@ -47,32 +47,31 @@ def next_point(
     rng
         Source of resamples.
     """
-    orderings = parse(expression).build(alloy.to_alloy(), maker.seed)
-    labelled = {e.structure_id for doc in structures for e in doc.structures}
-    labelled |= {x.structure.structure_id for group in labels for x in group if x is not None}
-    left = [o for o in orderings if o.id not in labelled]
+    orderings = parse(expression).build(alloy.to_alloy(), labelling.structures.seed)
+    known = {e.structure_id for doc in structures for e in doc.structures}
+    known |= {x.structure.structure_id for group in labels for x in group if x is not None}
+    left = [o for o in orderings if o.id not in known]
     if not left:
         text = "every structure of it is labelled already"
         return NextPoint(expression=expression, n_structures=0, hours=0.0, basis=text)
-    common = {"expression": expression, "n_structures": len(left)}
+    found = {"expression": expression, "n_structures": len(left)}
     times = list(_times(labels).values())
     planned = [o.n_sites * o.alloy.atoms_per_unit for o in left]
     why = "no label tells its time"
     if times:
         try:
-            atoms, seconds = zip(*times, strict=True)
-            prediction = predict_label_time(atoms, seconds, planned, rng)
+            told = predict_label_time([n for n, _ in times], [t for _, t in times], planned, rng)
         except ValueError as error:
             why = str(error)
         else:
             return NextPoint(
-                **common,
-                hours=prediction.seconds / 3600,
-                hours_interval=(prediction.low / 3600, prediction.high / 3600),
-                basis=_measured(prediction, planned),
+                **found,
+                hours=told.seconds / 3600,
+                hours_interval=(told.low / 3600, told.high / 3600),
+                basis=_measured(told.n, told.sizes, told.exponent, planned),
             )
-    hours, basis = _estimated(maker, left)
-    return NextPoint(**common, hours=hours, basis=f"{basis}; {why}")
+    hours, basis = _estimated(labelling.labels, left)
+    return NextPoint(**found, hours=hours, basis=f"{basis}; {why}")
 
 
 def _times(labels: Labels) -> dict[str, tuple[int, float]]:
@@ -86,21 +85,22 @@ def _times(labels: Labels) -> dict[str, tuple[int, float]]:
     return times
 
 
-def _measured(prediction: LabelTime, planned: Sequence[int]) -> str:
-    sizes, exponent = prediction.sizes, prediction.exponent
+def _measured(
+    n: int, sizes: tuple[int, int], exponent: float | None, planned: Sequence[int]
+) -> str:
     span = f"{sizes[0]} to {sizes[1]}" if exponent is not None else str(sizes[0])
-    text = f"measured: {prediction.n} labels of {span} atoms"
+    text = f"measured: {n} labels of {span} atoms"
     if exponent is not None:
         text += f", time ∝ atoms^{exponent:.2f}"
     beyond = sorted({x for x in planned if not sizes[0] <= x <= sizes[1]})
     return text + (f", extrapolated to {', '.join(map(str, beyond))} atoms" if beyond else "")
 
 
-def _estimated(maker: LabelsMaker, orderings: list[Ordering]) -> tuple[float | None, str]:
+def _estimated(labels: Any, orderings: list[Ordering]) -> tuple[float | None, str]:  # noqa: ANN401
     """Return the engine's estimate (h), or None and why there is none."""
-    engine = maker.labels.engine
+    engine = labels.labels.engine
     try:
-        costs = label_costs(maker, orderings)
+        costs = label_costs(labels, orderings)
     except ModuleNotFoundError as error:
         return None, f"{engine} cannot estimate here ({error})"
     if costs is None:
