@@ -82,9 +82,9 @@ def load_dataset(card_path: Path) -> tuple[DatasetCard, dict[tuple[str, str], li
     if not path.is_file():
         msg = f"{card_path.name} names {card.file}, which is not beside it"
         raise FileNotFoundError(msg)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != card.sha256:
-        msg = f"{path.name}: sha256 is {found}, its card says {card.sha256}; restore the file"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != card.sha256:
+        msg = f"{path.name}: sha256 is {sha256}, its card says {card.sha256}; restore the file"
         raise ValueError(msg)
     if settings_id(card.settings) != card.settings_id:
         msg = f"{card_path.name}: the settings do not hash to settings id {card.settings_id}"

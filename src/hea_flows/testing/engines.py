@@ -96,7 +96,7 @@ def _check_value(maker: ReferenceMaker) -> None:
 def _check_refusals(maker: ReferenceMaker, alloy: AlloySpec) -> None:
     maker.check(alloy)
     other: Any = "no such calculation"
-    refused = {
+    refused: dict[str, Callable[[], object]] = {
         "no such calculation": lambda: replace(maker, calculation=other).check(alloy),
         "no_such_option": lambda: type(maker).with_options({"no_such_option": 1}),
     }

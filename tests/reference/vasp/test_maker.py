@@ -35,8 +35,8 @@ from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.reference.vasp.maker import VaspMaker
 from hea_flows.reference.vasp.parse import VaspRun, read_runs
-from hea_flows.reference.vasp.settings import rule_id
 from hea_flows.reference.vasp.validation import output_objections
+from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 from hea_flows.testing import check_reference_engine
@@ -559,4 +559,4 @@ def test_the_input_is_written_as_the_rule_says(standin: Any) -> None:
     incar = Incar.from_file(folder / "INCAR.gz")
     assert (incar["SIGMA"], incar["ISMEAR"], incar["EDIFF"]) == (0.1, 0, 1e-6)
     maker = VaspMaker.from_options(incar={"SIGMA": 0.1})
-    assert label.settings_id == rule_id(maker.vasp.input_set_generator, maker.mesh) != DEFAULT_ID
+    assert label.settings_id == settings_id(maker.rule()) != DEFAULT_ID

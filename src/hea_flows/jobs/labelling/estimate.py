@@ -1,4 +1,4 @@
-"""What the labels of a campaign will cost, before it is submitted."""
+"""What the labels of a campaign cost, before it is submitted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
 
     Last come the sets of a growth, which are labelled only if their turn comes.
 
-    What a label costs is told by `ReferenceMaker.estimate`.
+    `ReferenceMaker.estimate` says what a label costs.
 
     Raises
     ------

@@ -120,21 +120,21 @@ class LabelsMaker(Maker):
         """
         current = CURRENT_JOB.job
         more = passed_on(current) if current else {}
-        known = {e.structure_id for doc in earlier or [] for e in doc.structures}
-        entries = [e for e in structures.structures if e.structure_id not in known]
+        labelled = {e.structure_id for doc in earlier or [] for e in doc.structures}
+        entries = [e for e in structures.structures if e.structure_id not in labelled]
         structures = structures.model_copy(update={"structures": entries})
         if len(entries) > PART:
             return Response(replace=self._in_parts(structures, more))
         keys = self._identities(structures)
-        there = _usable(list(keys.values()))
-        found = [key for e in entries if (key := keys.get(e.structure_id)) in there]
-        reused = stored_documents(found)
-        jobs: list[Job | Flow] = [route(reused, CPU, **more)] if found else []
+        in_store = _usable(list(keys.values()))
+        uuids = [key for e in entries if (key := keys.get(e.structure_id)) in in_store]
+        reused = stored_documents(uuids)
+        jobs: list[Job | Flow] = [route(reused, CPU, **more)] if uuids else []
         outputs: list[OutputReference] = []
         for entry in entries:
             key = keys.get(entry.structure_id)
-            if key in there:
-                outputs.append(reused.output[found.index(key)])
+            if key in in_store:
+                outputs.append(reused.output[uuids.index(key)])
                 continue
             *before, label = self._label(entry, structures, more)
             if key is not None:

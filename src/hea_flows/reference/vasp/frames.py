@@ -54,7 +54,7 @@ def _geometry(task: Task, step: IonicStep, back: NDArray[np.int64]) -> Atoms:
 
 
 def last_geometry(task: Task, attempts: Sequence[Path]) -> Atoms:
-    """Return the newest geometry known: of CONTCAR if it is whole, else of the last whole step."""
+    """Return the newest geometry: of CONTCAR if that is whole, else of the last whole step."""
     back = np.argsort(task.order)
     for attempt in reversed(attempts):
         runs = read_runs(attempt)

@@ -128,10 +128,10 @@ class VaspMaker(ReferenceMaker):
         A table that the class of the input set gives to every instance is left out: it would be
         most of each job, and pymatgen does not read it back.
         """
-        found: dict[str, Any] = super().as_dict()
+        fields: dict[str, Any] = super().as_dict()
         if hasattr(self._inputs, "CONFIG"):
-            found["vasp"]["input_set_generator"].pop("config_dict", None)
-        return found
+            fields["vasp"]["input_set_generator"].pop("config_dict", None)
+        return fields
 
     @property
     def _inputs(self) -> VaspInputSet:
@@ -139,7 +139,7 @@ class VaspMaker(ReferenceMaker):
         return inputs
 
     def check(self, alloy: AlloySpec) -> None:
-        """Raise `ValueError` if it is not settled which POTCARs to take."""
+        """Raise `ValueError` if an element has no POTCAR, or more than one would do."""
         super().check(alloy)
         host = alloy.to_alloy()
         potcar_symbols(self._inputs, [*host.elements, *([host.anion] if host.anion else [])])
@@ -221,9 +221,9 @@ def _require_vasp(maker: BaseVaspMaker, inputs: VaspInputSet, ordering: Ordering
         try:
             PotcarSingle.from_symbol_and_functional(symbol, functional)
         except (OSError, ValueError) as error:
-            said = " ".join(str(error).split())
+            problem = " ".join(str(error).split())
             msg = (
-                f"no POTCAR {symbol} ({functional}) for {element}: {said} Set PMG_VASP_PSP_DIR "
+                f"no POTCAR {symbol} ({functional}) for {element}: {problem} Set PMG_VASP_PSP_DIR "
                 "in ~/.config/.pmgrc.yaml to the folder that `pmg config -p` made"
             )
             raise FileNotFoundError(msg) from None

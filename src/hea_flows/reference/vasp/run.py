@@ -45,15 +45,15 @@ HANDLERS = tuple(
         | MeshSymmetryErrorHandler,
     )
 )
-#: Custodian sleeps so long (s) before it looks whether VASP is done; its own default is 10 s. Its
-#: monitors, which read VASP's files, still look twice a minute.
+#: Custodian looks this often (s) whether VASP is done; its default is 10 s. Its monitors, which
+#: read VASP's files, look twice a minute as before.
 POLLING: dict[str, Any] = {"polling_time_step": 0.5, "monitor_freq": 60}
-#: Starts of VASP that may end without a verdict (killed, crashed, files cut) for one structure.
+#: Attempts at one structure that may end without a verdict (killed, crashed, files cut).
 MAX_CRASHES = 3
 _OUTCOME = "outcome.json"
 _CHANGED = "custodian left the campaign's settings: {}"
-#: Custodian deletes, before VASP starts, what was copied from an earlier calculation: it would be
-#: read as ours if VASP ended before it wrote its own.
+#: Custodian deletes outputs of an earlier calculation before VASP starts: they would be taken for
+#: ours if VASP ended before it wrote any.
 _FORGET = [
     {"file": name, "action": {"_file_delete": {"mode": "actual"}}}
     for name in ("OUTCAR", "vasprun.xml")
@@ -61,7 +61,7 @@ _FORGET = [
 
 
 def label(task: Task) -> Outcome:
-    """Label a structure; a second call goes on where an earlier one was interrupted.
+    """Label a structure; a second call goes on where the first was interrupted.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def label(task: Task) -> Outcome:
         done = sum(o.get("state") == "converged" for o in outcomes)
         over = "failed" in own or own.count("crashed") >= MAX_CRASHES
         if over or done >= max(1, task.passes):
-            return _collect(task, attempts, outcomes, converged=not over)
+            return _join(task, attempts, outcomes, converged=not over)
         atoms = last_geometry(task, attempts)
         _attempt(task, task.folder / f"attempt-{len(attempts):03d}", atoms, first=not attempts)
 
@@ -114,12 +114,12 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
             reason = custodian_log.why(error, folder)
             outcome = {"state": "crashed", "reason": reason}
             if isinstance(error, NonRecoverableError) or custodian_log.gave_up(folder):
-                found = _verdict(task, read_runs(folder)[-1])
-                seen = f"{found['reason']}; " if found["state"] == "failed" else ""
+                verdict = _verdict(task, read_runs(folder)[-1])
+                seen = f"{verdict['reason']}; " if verdict["state"] == "failed" else ""
                 outcome = {"state": "failed", "reason": seen + reason}
         except Exception as error:  # noqa: BLE001  parsers of VASP's files raise anything
-            said = " ".join(str(error).split())
-            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {said}"}
+            message = " ".join(str(error).split())
+            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {message}"}
         except BaseException:
             end_orphans(task.folder)
             raise
@@ -148,8 +148,8 @@ def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
         return {"state": "crashed", "reason": "VASP completed no ionic step"}
     expected = tuple(task.atoms.symbols[i] for i in task.order)
     if run.symbols != expected:
-        found, wanted = (", ".join(dict.fromkeys(s)) for s in (run.symbols, expected))
-        reason = f"the POTCAR holds {found}, the POSCAR {wanted}: other elements were computed"
+        computed, wanted = (", ".join(dict.fromkeys(s)) for s in (run.symbols, expected))
+        reason = f"the POTCAR holds {computed}, the POSCAR {wanted}: other elements were computed"
         return {"state": "failed", "reason": reason}
     step = run.steps[-1]
     if not step.finite:
@@ -170,7 +170,7 @@ def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
     return {"state": "converged"}
 
 
-def _collect(
+def _join(
     task: Task, attempts: Sequence[Path], outcomes: Sequence[Mapping[str, Any]], *, converged: bool
 ) -> Outcome:
     """Join the sound frames of all attempts."""
@@ -227,13 +227,13 @@ def _physics(incar: Mapping[str, Any], kpoints: str) -> dict[str, Any]:
 
 
 def _difference(inputs: Mapping[str, Any], run: VaspRun) -> str | None:
-    """Say in which settings a run differs from what was asked for."""
+    """Return in which settings a run differs from what was asked for."""
     rule = _physics(inputs["INCAR"], inputs["KPOINTS"])
-    found = _physics(run.incar, run.kpoints)
-    names = sorted(k for k in {*rule, *found} if rule.get(k) != found.get(k))
-    if "EDIFF" in names and found.get("EDIFF", np.inf) <= rule.get("EDIFF", 0):
+    own = _physics(run.incar, run.kpoints)
+    names = sorted(k for k in {*rule, *own} if rule.get(k) != own.get(k))
+    if "EDIFF" in names and own.get("EDIFF", np.inf) <= rule.get("EDIFF", 0):
         names.remove("EDIFF")  # converged further
-    texts = [f"{k} from {rule.get(k, 'default')} to {found.get(k, 'default')}" for k in names]
+    texts = [f"{k} from {rule.get(k, 'default')} to {own.get(k, 'default')}" for k in names]
     return ", ".join(texts) or None
 
 

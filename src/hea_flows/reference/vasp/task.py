@@ -28,7 +28,7 @@ class Task:
     prev_dir
         Earlier calculation that the first attempt takes files from.
     job
-        The job that asks; a structure that failed for another one is tried again.
+        uuid of the job; a structure that failed in another job is tried again.
     """
 
     maker: BaseVaspMaker
