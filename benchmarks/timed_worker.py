@@ -31,7 +31,7 @@ _PARTS = {
     "maggma.stores.gridfs:GridFSStore.update": "jobflow: write the big fields (GridFS)",
     "hea_flows.reference.vasp.maker:_require_vasp": "label: look for VASP and POTCARs",
     "hea_flows.reference.base:label_document": _LABEL,
-    "hea_flows.reference.vasp.run:label": "label: the rest",
+    "hea_flows.reference.vasp.maker:label": "label: the rest",
     "hea_flows.reference.vasp.run:read_runs": "label: read the frames",
     "hea_flows.reference.vasp.frames:read_runs": "label: read the frames",
     "hea_flows.reference.vasp.run:end_orphans": "label: look for orphans",

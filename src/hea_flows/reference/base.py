@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -89,7 +90,7 @@ class ReferenceMaker(Maker, ABC):
     def from_options(cls, **options: Any) -> Self:  # noqa: ANN401  options of any engine
         """Return the Maker that the options of a campaign file describe; by default its fields.
 
-        A class may accept other options; its signature then names them.
+        A class may take other options: keyword-only parameters of its own ``from_options``.
         """
         return cls(**options)
 
@@ -102,9 +103,9 @@ class ReferenceMaker(Maker, ABC):
         ValueError
             For an option that the engine does not have.
         """
-        accepted = list(inspect.signature(cls.from_options).parameters)
-        if cls.from_options.__func__ is ReferenceMaker.from_options.__func__:  # type: ignore[attr-defined]
-            accepted = [f.name for f in fields(cls) if f.init and f.name != "name"]
+        parameters = inspect.signature(cls.from_options).parameters.values()
+        accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        accepted = accepted or [f.name for f in fields(cls) if f.init and f.name != "name"]
         if unknown := sorted(set(options) - set(accepted)):
             msg = (
                 f"labels: engine {cls.name!r} has no option {', '.join(unknown)}; "
@@ -202,10 +203,17 @@ class ReferenceMaker(Maker, ABC):
         except OutOfTimeError:
             return continue_later(self, structure, alloy, source, start, **more)
 
-    def scratch_folder(self, ordering: Ordering) -> Path:
-        """Return the folder of this machine for a structure, by settings id and calculation."""
-        rule = settings_id(self.rule())
-        return get_settings().scratch_dir / rule / ordering.id / self.calculation
+    def scratch_folder(self, atoms: Atoms, ordering: Ordering) -> Path:
+        """Return the folder on this machine in which a calculation goes on after it was stopped.
+
+        It goes by settings id, structure and calculation, and by a start geometry that is not the
+        ideal one.
+        """
+        name, ideal = self.calculation, ordering.to_atoms()
+        start = atoms.cell.array.tobytes() + atoms.positions.tobytes()
+        if start != ideal.cell.array.tobytes() + ideal.positions.tobytes():
+            name = f"{name}-{hashlib.sha256(start).hexdigest()[:8]}"
+        return get_settings().scratch_dir / settings_id(self.rule()) / ordering.id / name
 
 
 def start_atoms(ordering: Ordering, start: Structure | None = None) -> Atoms:

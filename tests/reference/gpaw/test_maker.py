@@ -232,6 +232,11 @@ def test_a_failure_keeps_the_frames_before_it(spring: type[Spring], tmp_path: Pa
 def test_what_every_engine_keeps(spring: type[Spring]) -> None:
     label = check_reference_engine(GPAWMaker(), MO_V)
     assert (label.state, label.n_frames) == ("converged", spring.evaluations)
+    # Steps from another start geometry are not taken for those of the ideal one.
+    again = check_reference_engine(GPAWMaker(), MO_V)
+    assert (again.trajectory, spring.evaluations) == (label.trajectory, label.n_frames)
+    ideal = GPAWMaker().compute(MO_V.to_atoms(), MO_V).frames
+    np.testing.assert_array_equal(ideal[0].positions, MO_V.to_atoms().positions)
     assert label.magnetization == pytest.approx(3.0)
     assert GPAWMaker.with_options({"settings": {"mesh": [6, 6, 1]}}) == GPAWMaker(
         settings=GPAWSettings(mesh=(6, 6, 1))

@@ -83,7 +83,7 @@ class GPAWMaker(ReferenceMaker):
             ordering=ordering,
             start=atoms,
             settings=self.settings,
-            directory=self.scratch_folder(ordering),
+            directory=self.scratch_folder(atoms, ordering),
             static=self.calculation == "static",
             fmax=self.fmax,
             max_steps=self.max_steps,

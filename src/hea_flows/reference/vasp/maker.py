@@ -184,7 +184,7 @@ class VaspMaker(ReferenceMaker):
             maker=self.maker_for(ordering),
             atoms=atoms,
             passes=self.passes if self.calculation == "relax" else 0,
-            folder=self.scratch_folder(ordering),
+            folder=self.scratch_folder(atoms, ordering),
             prev_dir=prev_dir,
             job=CURRENT_JOB.job.uuid if CURRENT_JOB.job else "",
         )
