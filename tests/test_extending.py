@@ -28,7 +28,7 @@ from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.results.store.query import documents
 from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc
 from hea_flows.services.connection import Connection
-from hea_flows.testing import check_reference_engine
+from hea_flows.testing import check_maker, check_reference_engine
 
 ROOT = Path(__file__).parents[1]
 EXTEND = ROOT / "workflows" / "extend.py"
@@ -159,6 +159,7 @@ def test_the_vacuum_of_a_layer_is_not_relaxed(extend: ModuleType) -> None:
 
 
 def test_the_other_maker(extend: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    check_maker(extend.VolumesMaker())
     extend.main("1(1)+2(2)")
     printed = capsys.readouterr().out
     rows = re.findall(r"(\w+) (\w+) converged: -?[\d.]+ eV, ([\d.]+) Å³/atom", printed)

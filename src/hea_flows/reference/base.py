@@ -209,7 +209,7 @@ class ReferenceMaker(Maker, ABC):
         It goes by settings id, structure and calculation, and by a start geometry that is not the
         ideal one.
         """
-        name, ideal = self.calculation, ordering.to_atoms()
+        name, ideal = str(self.calculation), ordering.to_atoms()
         start = atoms.cell.array.tobytes() + atoms.positions.tobytes()
         if start != ideal.cell.array.tobytes() + ideal.positions.tobytes():
             name = f"{name}-{hashlib.sha256(start).hexdigest()[:8]}"
