@@ -185,7 +185,7 @@ class ReferenceMaker(Maker, ABC):
         alloy: AlloySpec,
         source: Document | None = None,
         start: Structure | None = None,
-        **more: Any,  # noqa: ANN401  arguments of a subclass's make and compute
+        **more: object,
     ) -> LabelDoc | Response[Any]:
         """Do the work of the job; see `make`."""
         ordering = structure.to_ordering(alloy.to_alloy())

@@ -188,7 +188,7 @@ class LabelsMaker(Maker):
         return Flow(jobs, output=outputs, name=self.name)
 
 
-def fan_out(job: Job, **manager_config: Any) -> Job:  # noqa: ANN401
+def fan_out(job: Job, **manager_config: object) -> Job:
     """Route a job of `LabelsMaker`: its labels keep their own categories."""
     label_or_fails(job, CPU, **manager_config)
     job.config.pass_manager_config = False

@@ -198,7 +198,7 @@ class _Resumed(GetPropertiesMixin):
         name: str,
         atoms: Atoms | None = None,
         allow_calculation: bool = True,  # noqa: FBT001  ASE's signature
-    ) -> Any:  # noqa: ANN401
+    ) -> object:
         """Return a property of a geometry; see ASE."""
         saved = self.frame
         if atoms is None or (
