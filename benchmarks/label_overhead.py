@@ -140,7 +140,7 @@ def _submit(case: Case, connection: Connection) -> None:
     from hea_flows.alloy.sets import parse
     from hea_flows.config import LabelSpec
     from hea_flows.jobs.campaign import CampaignFileMaker
-    from hea_flows.jobs.labelling.labels import LabelsMaker, fan_out
+    from hea_flows.jobs.labelling import LabelsMaker, fan_out
     from hea_flows.jobs.learning.dataset import DatasetMaker
     from hea_flows.jobs.report import ReportMaker
     from hea_flows.schemas import AlloySpec, StructureEntry, StructuresDoc

@@ -15,22 +15,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from jobflow import Maker, job
-from pymatgen.core import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 
+from hea_flows.alloy.lattice import Ordering
 from hea_flows.potentials.base import Prediction, TrainingResult
-from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
-from hea_flows.schemas import (
-    AlloySpec,
-    Document,
-    Epoch,
-    ErrorSummary,
-    LabelDoc,
-    ModelSpec,
-    StructureEntry,
-    TrainingSettings,
-)
+from hea_flows.reference import Calculation, Outcome, ReferenceMaker
+from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
 
 #: What was asked for, as (kind, what), in this order.
 CALLS: list[tuple[str, str]] = []
@@ -62,43 +51,24 @@ def labelled(atoms: Atoms, value: float) -> Atoms:
 
 
 @dataclass
-class CountingMaker(Maker):
+class CountingMaker(ReferenceMaker):
     """Label with `energy`."""
+
+    category = "cpu"
 
     name: str = "counting"
     calculation: Calculation = "static"
     scale: float = 1.0
 
-    category = "cpu"
+    def rule(self) -> dict[str, Any]:
+        return {"code": "counting", "scale": self.scale}
 
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
-    def make(
-        self,
-        structure: StructureEntry,
-        alloy: AlloySpec,
-        source: Document | None = None,
-        start: Structure | None = None,
-    ) -> LabelDoc:
-        atoms = structure.to_ordering(alloy.to_alloy()).to_atoms()
-        if start is not None:
-            atoms = AseAtomsAdaptor.get_atoms(start)
-        CALLS.append(("label", structure.structure_id))
-
-        def compute() -> Labelled:
-            if structure.formula in FAIL:
-                msg = "it was asked to fail"
-                raise ArithmeticError(msg)
-            return Labelled([labelled(atoms, energy(atoms, self.scale))], converged=True)
-
-        return label_document(
-            compute,
-            structure=structure,
-            alloy=alloy,
-            engine="counting",
-            rule={"code": "counting", "scale": self.scale},
-            calculation=self.calculation,
-            source=source,
-        )
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:
+        CALLS.append(("label", ordering.id))
+        if ordering.formula in FAIL:
+            msg = "it was asked to fail"
+            raise ArithmeticError(msg)
+        return Outcome([labelled(atoms, energy(atoms, self.scale))], converged=True)
 
 
 class CountingFamily:

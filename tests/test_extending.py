@@ -19,16 +19,16 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
-from pymatgen.io.ase import AseAtomsAdaptor
 from scipy.optimize import minimize
 
 from hea_flows import CampaignMaker, load_campaign, plugins, register_reference_engine
-from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.config import LabelSpec
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.results.store import documents
-from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructureEntry
+from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc
 from hea_flows.services.connection import Connection
+from hea_flows.testing import check_maker, check_reference_engine
 
 ROOT = Path(__file__).parents[1]
 EXTEND = ROOT / "workflows" / "extend.py"
@@ -142,21 +142,24 @@ def test_a_wrong_option_is_told(extend: ModuleType) -> None:
     register_reference_engine("emt", extend.EMTMaker)
     spec = LabelSpec(engine="emt", options={"cutoff": 400})
     with pytest.raises(ValueError, match="'emt' has no option cutoff; accepted: calculation, fmax"):
-        LabellingMaker.from_spec(spec, seed=0).labels.engine()
+        LabellingMaker.from_spec(spec, seed=0)
 
 
-def test_the_engine_starts_where_it_is_told(extend: ModuleType) -> None:
-    atoms = L1_0.to_atoms()
-    atoms.positions[1] += 0.05
-    entry = StructureEntry.from_ordering(L1_0)
-    make = extend.EMTMaker.make.original
-    label = make(extend.EMTMaker(), entry, ALLOY, start=AseAtomsAdaptor.get_structure(atoms))
-    np.testing.assert_allclose(label.trajectory.positions[0], atoms.positions, atol=1e-12)
-    assert label.trajectory.energies[0] == pytest.approx(energy(atoms), abs=1e-10)
-    assert label.trajectory.energies[-1] == pytest.approx(2 * layered()[0], abs=1e-4)
+def test_the_engine_keeps_what_engines_keep(extend: ModuleType) -> None:
+    label = check_reference_engine(extend.EMTMaker(), L1_0)
+    assert label.energy == pytest.approx(2 * layered()[0], abs=1e-4)
+
+
+def test_the_vacuum_of_a_layer_is_not_relaxed(extend: ModuleType) -> None:
+    """The start geometry of a job is periodic in all directions."""
+    host = Alloy(("Cu", "Ni"), anion="O", lattice_constants={"Cu": 3.1, "Ni": 3.1})
+    layer = Ordering(host, ((1, 0, 0), (0, 2, 0), (0, 0, 1)), ("Cu", "Ni"))
+    label = check_reference_engine(extend.EMTMaker(fmax=0.2), layer)
+    assert label.n_frames > 2
 
 
 def test_the_other_maker(extend: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    check_maker(extend.VolumesMaker())
     extend.main("1(1)+2(2)")
     printed = capsys.readouterr().out
     rows = re.findall(r"(\w+) (\w+) converged: -?[\d.]+ eV, ([\d.]+) Å³/atom", printed)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fireworks import Workflow
 from jobflow import Flow, Job, Maker
 from jobflow.managers.fireworks import flow_to_workflow
-from monty.json import MontyDecoder, MontyEncoder
 
 from hea_flows.config import load_campaign
 from hea_flows.flows.campaign import CampaignMaker
@@ -32,7 +29,10 @@ from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
 from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
 from hea_flows.reference.archive import ArchiveMaker
-from hea_flows.reference.gpaw.maker import GPAWMaker
+from hea_flows.reference.gpaw import GPAWMaker
+from hea_flows.reference.synthetic import SyntheticMaker
+from hea_flows.reference.vasp import VaspMaker
+from hea_flows.testing import check_maker
 
 MAKERS = [
     ArchiveMaker,
@@ -55,19 +55,16 @@ MAKERS = [
     SamplingMaker,
     StartMaker,
     StructuresMaker,
+    SyntheticMaker,
     ThermodynamicsMaker,
+    VaspMaker,
 ]
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 
 
-def through_json(obj: Any) -> Any:
-    return json.loads(json.dumps(obj, cls=MontyEncoder), cls=MontyDecoder)
-
-
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda m: m.__name__)
 def test_makers_survive_json(maker: type[Maker]) -> None:
-    assert fields(maker)[0].name == "name"
-    assert through_json(maker()) == maker()
+    check_maker(maker())
 
 
 def quickstart() -> Flow:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.emt import EMT
 from jobflow import Maker, job
 
-from hea_flows.alloy.lattice import relax
-from hea_flows.reference.base import LABEL_DATA, Labelled, label_document
+from hea_flows.alloy.lattice import Ordering
+from hea_flows.reference import Outcome, ReferenceMaker, evaluate
 from hea_flows.schemas import LabelDoc
 
 
 @dataclass
-class EMTMaker(Maker):
+class EMTMaker(ReferenceMaker):
     """A reference engine: ASE's effective medium theory."""
 
     name: str = "emt"
-    calculation: str = "relax"
     fmax: float = 0.01
 
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
-    def make(self, structure: Any, alloy: Any, source: Any = None, start: Any = None) -> LabelDoc:
-        """Label one structure; every step is a frame, a failure becomes a document."""
+    def rule(self) -> dict[str, Any]:
+        """Return what makes labels comparable."""
+        return {"code": "emt"}
 
-        def compute() -> Labelled:
-            ideal = structure.to_ordering(alloy.to_alloy()).to_atoms()
-            atoms = ideal if start is None else start.to_ase_atoms(msonable=False)
-            atoms.calc = EMT()
-            steps: list[Any] = []
-            done = relax(atoms, fmax=self.fmax, on_step=lambda a: steps.append(deepcopy(a)))
-            return Labelled(steps, done)
-
-        what = {"structure": structure, "alloy": alloy, "source": source, "rule": {"code": "emt"}}
-        return label_document(compute, engine="emt", calculation=self.calculation, **what)
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:
+        """Label one structure."""
+        atoms.calc = EMT()
+        return evaluate(atoms, self.calculation, fmax=self.fmax)
 
 
 @dataclass
@@ -67,20 +60,16 @@ def main(expression: str = "1(1)+2(2)") -> None:
     register_reference_engine("emt", EMTMaker)
     spec = LabelSpec(engine="emt", options={"fmax": 0.005})
     alloy = AlloySpec(elements=("Cu", "Au"), prototype="fcc", anion=None)
-    labelling: Any = LabellingMaker.from_spec(spec, seed=0).make(expression, alloy)
-    volumes: Any = VolumesMaker().make(labelling.output["labels"])
+    labelling = LabellingMaker.from_spec(spec, seed=0).make(expression, alloy)
+    volumes = VolumesMaker().make(labelling.output["labels"])
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(Flow([labelling, volumes]), store=store, ensure_success=True, log=False)
 
     per_atom = store.get_output(volumes.uuid)
-    labels: list[Any] = documents(store, "label")
-    for label in labels:
+    for label in documents(store, "label"):
         key, name = label.structure.structure_id, label.structure.formula
         print(f"{name} {key} {label.state}: {label.energy:.6f} eV, {per_atom[key]:.4f} Å³/atom")
 
-
-# Types of an engine: hea_flows.reference.base.ReferenceEngine; here they are left open.
-# ruff: noqa: ANN401
 
 if __name__ == "__main__":
     import typer

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
     from hea_flows.plugins import register_family, register_reference_engine
     from hea_flows.potentials import Family
-    from hea_flows.reference import ReferenceMaker  # type: ignore[attr-defined]
+    from hea_flows.reference import ReferenceMaker
     from hea_flows.results.store import documents
     from hea_flows.schemas import ModelSpec
     from hea_flows.services import find_connection

@@ -96,7 +96,7 @@ def test_studies_share_their_random_structures_and_are_found_by_name(path: Path)
     shipped = path.stem in ("example", "pbe")  # labels
     assert campaign.seed == (23 if shipped else 1)
     assert campaign.alloy.elements == (("Mo", "Ta") if path.stem == "binary" else METALS)
-    assert campaign.labels.engine == ("archive" if shipped else "teacher")
+    assert campaign.labels.engine == ("archive" if shipped else "synthetic")
     assert all(e.set is None or e.set.startswith("1(1)+") for e in campaign.models)
     assert _find_config(Path(f"studies/{path.stem}")) == path
     assert _find_config(Path(f"studies/{path.name}")) == path

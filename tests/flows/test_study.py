@@ -26,7 +26,7 @@ DRAWN = ("2a", "2b", "2c", "2d", "4a", "4c", "5a", "5b", "5c")
 TEACHER = """\
 name: {name}
 alloy: {{elements: [Mo, Ta]}}
-labels: {{engine: teacher, options: {{model: "chgnet:0.3.0", calculation: static}}}}
+labels: {{engine: synthetic, options: {{model: "chgnet:0.3.0", calculation: static}}}}
 test_sets: {{Binaries: "{set}"}}
 """
 
@@ -160,7 +160,7 @@ def test_another_study_finds_the_labels_of_the_first(
             return documents(store, "label", name)  # type: ignore[return-value]
 
     jobs = connection.launchpad().fireworks
-    count = {"name": {"$regex": "^teacher "}}
+    count = {"name": {"$regex": "^synthetic "}}
     first = run("first", "1(1)+2(2)")
     assert jobs.count_documents(count) == len(first) == 3
     second = run("second", "1(1)+2(2,3)")
@@ -170,4 +170,4 @@ def test_another_study_finds_the_labels_of_the_first(
     with connection.job_store() as store:
         [test_set] = documents(store, "test_set", "second", load=True)
     assert set(test_set.sources["labels"]) == {d.uuid for d in second}
-    assert {test_set.engine} == {d.engine for d in second} == {"teacher:chgnet-0.3.0"}
+    assert {test_set.engine} == {d.engine for d in second} == {"synthetic:chgnet-0.3.0"}

@@ -6,7 +6,7 @@ import pytest
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.reference.cost import irreducible_points
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 
 ALLOY = Alloy(("Mo", "Ta", "Nb", "W", "V"))
 
@@ -42,7 +42,7 @@ def test_gpaw_counts_the_same(expression: str) -> None:
 
     for ordering in parse(expression).build(ALLOY, 23):
         atoms = ordering.to_atoms()
-        points = GPAWRule().k_points(ordering).points
+        points = GPAWSettings().k_points(ordering).points
         theirs = BZPoints(points).reduce(create_symmetries_object(atoms), strict=False)
         assert irreducible_points(atoms, points) == len(theirs)
         moved = atoms.copy()

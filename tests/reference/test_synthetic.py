@@ -39,8 +39,8 @@ def test_the_pair_term_is_the_difference_from_the_model() -> None:
 def test_relaxation_is_labelled_step_by_step_by_the_named_model() -> None:
     document = label(SyntheticMaker(fmax=0.05), "1(1)[Mo]")
     assert document.state == "converged"
-    assert document.engine == "teacher:chgnet-0.3.0"
-    assert document.settings["code"] == "teacher"
+    assert document.engine == "synthetic:chgnet-0.3.0"
+    assert document.settings["code"] == "synthetic"
     assert document.trajectory is not None
     frames = document.trajectory.to_frames()
     spec = SyntheticMaker().model
@@ -65,5 +65,5 @@ def test_options_of_a_campaign_file() -> None:
     assert SyntheticMaker.from_dict(maker.as_dict()) == maker
     with pytest.raises(ValueError, match="'Mo-Nb' is no pair of Mo-Ta-W"):
         SyntheticMaker(pairs={"Mo-Nb": 0.1}).check(ALLOY)
-    with pytest.raises(ValueError, match="a teacher is a trained model"):
+    with pytest.raises(ValueError, match="labels need a trained model"):
         SyntheticMaker.from_options(model="mace").check(ALLOY)

@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.potentials.base import family
-from hea_flows.reference.base import Labelled, label_document
+from hea_flows.reference import Outcome, label_document
 from hea_flows.results.export import write_archive
 from hea_flows.results.store import documents
 from hea_flows.runtime.frames import read_frames, write_frames
@@ -106,7 +106,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LabelDo
     entries = [StructureEntry.from_ordering(o) for o in orderings]
     made = [
         label_document(
-            partial(Labelled, frames[2 * i : 2 * i + 2], converged=True),
+            partial(Outcome, frames[2 * i : 2 * i + 2], converged=True),
             structure=entry,
             alloy=ALLOY,
             engine="shifted",

@@ -97,8 +97,7 @@ class CampaignMaker(Maker):
         seed, work = campaign.seed, plan(campaign)
         labelling = [LabellingMaker.from_spec(s.labels, seed, reuse=reuse) for s in work.sets]
         for maker in labelling:
-            if check := getattr(maker.labels.engine(), "check", None):  # an engine may have none
-                check(campaign.alloy)
+            maker.labels.reference.check(campaign.alloy)
         for model in work.foundations.values():
             _checked(model)
         benchmark = BenchmarkMaker(benchmark=campaign.benchmark, seed=seed, reuse=reuse)

@@ -222,7 +222,7 @@ class GrowthDecisionMaker(Maker):
             expression = self.growth.sets[len(steps)]
             rng = np.random.default_rng([self.seed, len(steps), 1])
             following = next_point(
-                expression, inputs.alloy, self.step.labelling, structures, labels, rng
+                expression, inputs.alloy, self.step.labelling.labels, structures, labels, rng
             )
         made = [step.sources for step in steps]
         return GrowthDoc(

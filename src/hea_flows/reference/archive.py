@@ -1,4 +1,4 @@
-"""The archive engine: labels read from a dataset file, found by structure identity."""
+"""Labels read from a dataset file, found by structure identity."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ase import Atoms
-from jobflow import Maker, job
 from pydantic import Field
-from pymatgen.core import Structure
 
-from hea_flows.reference.base import (
-    LABEL_DATA,
-    Calculation,
-    Labelled,
-    MissingLabelError,
-    label_document,
-)
+from hea_flows.alloy.lattice import Ordering
+from hea_flows.reference.base import ReferenceMaker
+from hea_flows.reference.document import Calculation, MissingLabelError, Outcome
 from hea_flows.runtime.frames import read_frames, settings_id
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, Record, StructureEntry
+from hea_flows.schemas import AlloySpec, Record
 
 
 class DatasetCard(Record):
@@ -88,9 +82,9 @@ def load_dataset(card_path: Path) -> tuple[DatasetCard, dict[tuple[str, str], li
     if not path.is_file():
         msg = f"{card_path.name} names {card.file}, which is not beside it"
         raise FileNotFoundError(msg)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != card.sha256:
-        msg = f"{path.name}: sha256 is {found}, its card says {card.sha256}; restore the file"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != card.sha256:
+        msg = f"{path.name}: sha256 is {sha256}, its card says {card.sha256}; restore the file"
         raise ValueError(msg)
     if settings_id(card.settings) != card.settings_id:
         msg = f"{card_path.name}: the settings do not hash to settings id {card.settings_id}"
@@ -107,8 +101,10 @@ def load_dataset(card_path: Path) -> tuple[DatasetCard, dict[tuple[str, str], li
 
 
 @dataclass
-class ArchiveMaker(Maker):
+class ArchiveMaker(ReferenceMaker):
     """Label a structure from a dataset file.
+
+    A label keeps the start geometry that it was computed from.
 
     Parameters
     ----------
@@ -123,13 +119,23 @@ class ArchiveMaker(Maker):
     """
 
     category: ClassVar[str] = "cpu"  # it reads a file: any worker can
+    calculations: ClassVar[tuple[str, ...]] = ("relax", "static", "either")
 
     name: str = "archive"
-    calculation: Calculation | Literal["either"] = "relax"
+    calculation: Calculation | Literal["either"] = "relax"  # type: ignore[assignment]
     dataset: str = "pbe-mo-ta-nb-w-v-s2"
     settings_id: str | None = None
 
-    def check(self, alloy: AlloySpec) -> None:  # noqa: ARG002  the same for every alloy
+    @property
+    def engine(self) -> str:
+        """The dataset is what labels."""
+        return f"archive:{self._load()[0].name}"
+
+    def rule(self) -> dict[str, Any]:
+        """Return the rule of the dataset's labels."""
+        return self._load()[0].settings
+
+    def check(self, alloy: AlloySpec) -> None:
         """Read the dataset, and compare its settings with those asked for.
 
         Raises
@@ -139,14 +145,25 @@ class ArchiveMaker(Maker):
         ValueError
             If its file was changed, or has other settings, or for another ``calculation``.
         """
-        if self.calculation not in (accepted := ("relax", "static", "either")):
-            msg = f"archive: calculation {self.calculation!r}; accepted: {', '.join(accepted)}"
-            raise ValueError(msg)
+        super().check(alloy)
         self._load()
 
     def identity(self) -> None:
         """Return None: reading a label again costs no more than finding it."""
         return
+
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:  # noqa: ARG002  it has its own start
+        """Read the label of a structure."""
+        card, trajectories = self._load()
+        wanted: tuple[Calculation, ...] = ("relax", "static")
+        if self.calculation != "either":
+            wanted = (self.calculation,)
+        for calculation in wanted:
+            if frames := trajectories.get((ordering.id, calculation)):
+                converged = bool(frames[-1].info["converged"])
+                return Outcome(frames, converged, calculation=calculation)
+        msg = f"{card.name} has no {' or '.join(wanted)} label of {ordering.formula}"
+        raise MissingLabelError(msg)
 
     def _load(self) -> tuple[DatasetCard, dict[tuple[str, str], list[Atoms]]]:
         card, trajectories = load_dataset(find_card(self.dataset))
@@ -157,37 +174,3 @@ class ArchiveMaker(Maker):
             )
             raise ValueError(msg)
         return card, trajectories
-
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
-    def make(
-        self,
-        structure: StructureEntry,
-        alloy: AlloySpec,
-        source: Document | None = None,
-        start: Structure | None = None,  # noqa: ARG002  the archive keeps its own start geometry
-    ) -> LabelDoc:
-        """Label one structure; see `hea_flows.reference.base.ReferenceEngine`."""
-        structure.to_ordering(alloy.to_alloy())
-        card, trajectories = self._load()
-        wanted: list[Calculation] = (
-            ["relax", "static"] if self.calculation == "either" else [self.calculation]
-        )
-        found = [c for c in wanted if (structure.structure_id, c) in trajectories]
-
-        def read() -> Labelled:
-            if not found:
-                kinds = " or ".join(wanted)
-                msg = f"{card.name} has no {kinds} label of {structure.formula}"
-                raise MissingLabelError(msg)
-            frames = trajectories[structure.structure_id, found[0]]
-            return Labelled(frames, bool(frames[-1].info["converged"]))
-
-        return label_document(
-            read,
-            structure=structure,
-            alloy=alloy,
-            engine=f"archive:{card.name}",
-            rule=card.settings,
-            calculation=(found or wanted)[0],
-            source=source,
-        )

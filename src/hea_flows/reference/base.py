@@ -1,67 +1,172 @@
-"""The seam of the reference engines: what a label document is made from."""
+"""The base class of reference engines: Makers whose job labels one structure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from ase import Atoms
-from jobflow import Flow, Job
+from jobflow import Job, Maker, Response, job
 from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
 
-from hea_flows.alloy.lattice import phase_flags
+from hea_flows.alloy.lattice import Ordering
 from hea_flows.plugins import ENGINES
-from hea_flows.provenance import provenance
-from hea_flows.runtime.frames import checksum, max_force, settings_id
+from hea_flows.reference.cost import LabelCost
+from hea_flows.reference.document import Calculation, Outcome, label_document
+from hea_flows.runtime.continuation import continue_later
+from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
-from hea_flows.schemas import (
-    AlloySpec,
-    Document,
-    LabelDoc,
-    StoredFile,
-    StructureEntry,
-    Trajectory,
-)
-
-Calculation = Literal["relax", "static"]
-#: Fields of a label that its job puts into the store for big fields.
-LABEL_DATA = ["trajectory", "task"]
+from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
+from hea_flows.settings import get_settings
 
 
-class MissingLabelError(LookupError):
-    """An engine that reads stored labels has none for a structure."""
+def label_job(make: Callable[..., LabelDoc | Response[Any]]) -> Callable[..., Job]:
+    """Decorate the ``make`` of a reference engine that takes more arguments than the base's."""
+    decorated: Callable[..., Job] = job(make, data=["trajectory", "task"], output_schema=LabelDoc)
+    return decorated
 
 
-class ReferenceEngine(Protocol):
-    """A Maker whose job or flow labels one structure and outputs a `LabelDoc`.
+@dataclass
+class ReferenceMaker(Maker, ABC):
+    """Label a structure: an engine says `rule` and `compute`, the base does the rest.
 
-    An engine is a `jobflow.Maker`; another package adds one through the entry-point group
-    ``hea_flows.engines``. Nothing downstream knows which code labelled a frame.
+    That is the start geometry with the host's periodicity, checks of the frames, a document of the
+    outcome or of the failure, and the job that goes on after the time limit of a batch job. The
+    fields are the engine's options in a campaign file. Another package adds an engine through the
+    entry-point group ``hea_flows.engines``.
+
+    Parameters
+    ----------
+    name
+        Job name; its default is also the name of the engine in documents.
+    calculation
+        ``relax`` (atoms and the periodic directions of the cell, every step a frame) or ``static``.
     """
 
-    name: str
-    calculation: Calculation
+    #: Packages whose versions a label names.
+    packages: ClassVar[tuple[str, ...]] = ()
+    #: Accepted values of `calculation`.
+    calculations: ClassVar[tuple[str, ...]] = ("relax", "static")
 
-    def check(self, alloy: AlloySpec) -> None:
-        """Raise, in one line, what can be known before any structure is labelled (optional)."""
-        ...
+    name: str = "reference"
+    calculation: Calculation = "relax"
+
+    @abstractmethod
+    def rule(self) -> dict[str, Any]:
+        """Return all that makes two labels comparable, as plain values; nothing of one structure.
+
+        Functional, cutoff, density of k-points. Its hash is the settings id, and labels of
+        different settings ids never mix. What it raises fails the job, not the label.
+        """
+
+    @abstractmethod
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:
+        """Label one structure.
+
+        Parameters
+        ----------
+        atoms
+            Start geometry with the host's periodicity, atoms in the order of `Ordering.to_atoms`.
+            It may be changed.
+        ordering
+            The decoration, and its host.
+
+        Raises
+        ------
+        OutOfTimeError
+            If the batch job ends too soon; another job goes on.
+        MissingLabelError
+            If the engine reads labels and has none. Any other error is the reason of a failed
+            label.
+        """
+
+    @classmethod
+    def from_options(cls, **options: Any) -> Self:  # noqa: ANN401  options of any engine
+        """Return the Maker that the options of a campaign file describe; by default its fields.
+
+        A class may take other options: keyword-only parameters of its own ``from_options``.
+        """
+        return cls(**options)
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, object]) -> Self:
+        """Return the Maker of `from_options`, after a look at the names of the options.
+
+        Raises
+        ------
+        ValueError
+            For an option that the engine does not have.
+        """
+        parameters = inspect.signature(cls.from_options).parameters.values()
+        accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        accepted = accepted or [f.name for f in fields(cls) if f.init and f.name != "name"]
+        if unknown := sorted(set(options) - set(accepted)):
+            msg = (
+                f"labels: engine {cls.name!r} has no option {', '.join(unknown)}; "
+                f"accepted: {', '.join(accepted)}"
+            )
+            raise ValueError(msg)
+        return cls.from_options(**options)
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine in documents."""
+        return type(self).name
+
+    @property
+    def category(self) -> str:
+        """FireWorks category: workers of this one take the jobs."""
+        return type(self).name
+
+    def check(self, alloy: AlloySpec) -> None:  # noqa: ARG002  for subclasses
+        """Raise, in one line, what can be known before any structure of an alloy is labelled.
+
+        Raises
+        ------
+        ValueError
+            For a `calculation` that the engine does not have.
+        """
+        if self.calculation not in self.calculations:
+            accepted = ", ".join(self.calculations)
+            msg = f"{type(self).name}: calculation {self.calculation!r}; accepted: {accepted}"
+            raise ValueError(msg)
 
     def identity(self) -> dict[str, Any] | None:
-        """Return what its labels depend on; None: they are never reused (optional).
+        """Return what the labels depend on, beside structure and start; None: never reuse them.
 
-        By default all fields of the Maker but its name.
+        By default all fields; the name does not count.
         """
-        ...
+        return {"fields": self}
 
+    def estimate(self, ordering: Ordering, *, symmetric: bool = True) -> LabelCost | None:  # noqa: ARG002  for subclasses
+        """Return what a label of a structure costs on one core; None if that is not known.
+
+        Parameters
+        ----------
+        ordering
+            The structure.
+        symmetric
+            Whether it starts from its ideal geometry; another one has lost its symmetry.
+        """
+        return None
+
+    @label_job
     def make(
         self,
         structure: StructureEntry,
         alloy: AlloySpec,
         source: Document | None = None,
         start: Structure | None = None,
-    ) -> Job | Flow:
-        """Return the job or flow of one structure.
+    ) -> LabelDoc | Response[Any]:
+        """Label one structure.
+
+        Where the time limit of a batch job is near, the job is replaced by one that goes on.
 
         Parameters
         ----------
@@ -72,103 +177,61 @@ class ReferenceEngine(Protocol):
         start
             Start geometry; default the ideal structure at Vegard's lattice constant.
         """
-        ...
+        return self.label(structure, alloy, source, start)
+
+    def label(
+        self,
+        structure: StructureEntry,
+        alloy: AlloySpec,
+        source: Document | None = None,
+        start: Structure | None = None,
+        **more: object,
+    ) -> LabelDoc | Response[Any]:
+        """Do the work of the job; see `make`."""
+        ordering = structure.to_ordering(alloy.to_alloy())
+        try:
+            return label_document(
+                lambda: self.compute(start_atoms(ordering, start), ordering, **more),
+                structure=structure,
+                alloy=alloy,
+                engine=self.engine,
+                rule=self.rule(),
+                calculation="static" if self.calculation == "static" else "relax",
+                source=source,
+                packages=self.packages,
+            )
+        except OutOfTimeError:
+            return continue_later(self, structure, alloy, source, start, **more)
+
+    def scratch_folder(self, atoms: Atoms, ordering: Ordering) -> Path:
+        """Return the folder on this machine in which a calculation goes on after it was stopped.
+
+        It goes by settings id, structure and calculation, and by a start geometry that is not the
+        ideal one.
+        """
+        name, ideal = str(self.calculation), ordering.to_atoms()
+        start = atoms.cell.array.tobytes() + atoms.positions.tobytes()
+        if start != ideal.cell.array.tobytes() + ideal.positions.tobytes():
+            name = f"{name}-{hashlib.sha256(start).hexdigest()[:8]}"
+        return get_settings().scratch_dir / settings_id(self.rule()) / ordering.id / name
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """What a reference engine found out about one structure.
+def start_atoms(ordering: Ordering, start: Structure | None = None) -> Atoms:
+    """Return a start geometry with the host's periodicity, which pymatgen does not keep.
 
-    Parameters
-    ----------
-    frames
-        Labelled frames in the order of their steps, atoms in the order of `Ordering.to_atoms`.
-        Frames that came before a failure are labels too.
-    converged
-        Whether the last frame is what was asked for.
-    reason
-        Why not; default its largest force.
-    corrections
-        What was changed to make the code go on, in order.
-    inputs
-        The input of the code.
-    code_versions
-        Versions of the programs that computed, where they are no Python packages.
-    directory
-        Folder of the calculation, ``host:path``.
-    task
-        The code's own output document.
+    Raises
+    ------
+    ValueError
+        If its atoms are not those of the ordering, in the same order.
     """
-
-    frames: list[Atoms]
-    converged: bool
-    reason: str | None = None
-    corrections: list[str] = field(default_factory=list)
-    inputs: dict[str, Any] = field(default_factory=dict)
-    code_versions: dict[str, str] = field(default_factory=dict)
-    directory: str | None = None
-    task: StoredFile | None = None
-
-
-def label_document(
-    compute: Callable[[], Labelled],
-    *,
-    structure: StructureEntry,
-    alloy: AlloySpec,
-    engine: str,
-    rule: dict[str, Any],
-    calculation: Calculation,
-    source: Document | None = None,
-    packages: tuple[str, ...] = (),
-) -> LabelDoc:
-    """Run an engine and describe what came of it; a failure becomes a document, not an error.
-
-    Parameters
-    ----------
-    compute
-        Labels the structure. `MissingLabelError` says that the engine has no label for it.
-    """
-    common = provenance(*packages, structures=source) | {
-        "structure": structure,
-        "engine": engine,
-        "settings": rule,
-        "settings_id": settings_id(rule),
-        "calculation": calculation,
-    }
-    try:
-        found = compute()
-    except OutOfTimeError:
-        raise
-    except MissingLabelError as error:
-        return LabelDoc(**common, state="missing", reason=str(error))
-    except Exception as error:  # noqa: BLE001  one structure never sinks a campaign
-        return LabelDoc(**common, state="failed", reason=f"{type(error).__name__}: {error}")
-    common |= {
-        "corrections": found.corrections,
-        "inputs": found.inputs,
-        "code_versions": found.code_versions,
-        "directory": found.directory,
-        "task": found.task,
-    }
-    if not found.frames:
-        reason = found.reason or "no ionic step was labelled"
-        return LabelDoc(**common, state="failed", reason=reason)
-    last = found.frames[-1]
-    force = max_force(last)
-    reason = found.reason or f"largest force {force:.3f} eV/Å after {len(found.frames)} steps"
-    moments = last.calc.results.get("magmoms")
-    return LabelDoc(
-        **common,
-        state="converged" if found.converged else "unconverged",
-        reason=None if found.converged else reason,
-        n_frames=len(found.frames),
-        energy=float(last.calc.results["energy"]),
-        max_force=force,
-        magnetization=None if moments is None else float(sum(moments)),
-        flags=phase_flags(structure.to_ordering(alloy.to_alloy()), last),
-        trajectory=Trajectory.from_frames(found.frames),
-        trajectory_sha256=checksum(found.frames),
-    )
+    ideal = ordering.to_atoms()
+    if start is None:
+        return ideal
+    atoms = AseAtomsAdaptor.get_atoms(start, msonable=False)
+    if atoms.get_chemical_symbols() != ideal.get_chemical_symbols():
+        msg = f"the start geometry has not the atoms of {ordering.formula}, or in another order"
+        raise ValueError(msg)
+    return Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=ideal.pbc)
 
 
 def reference_engines() -> list[str]:
@@ -176,7 +239,7 @@ def reference_engines() -> list[str]:
     return ENGINES.names()
 
 
-def reference_engine(name: str) -> type[Any]:
+def reference_engine(name: str) -> type[ReferenceMaker]:
     """Return the Maker class of a reference engine.
 
     Raises
@@ -186,5 +249,5 @@ def reference_engine(name: str) -> type[Any]:
     ModuleNotFoundError
         If its package is not installed; the message names the extra.
     """
-    maker: type[Any] = ENGINES.load(name)
+    maker: type[ReferenceMaker] = ENGINES.load(name)
     return maker

@@ -9,6 +9,9 @@ import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 
+#: Fractional coordinates differ if they do in this part of a reciprocal vector.
+_FINE = 100_000
+
 
 @dataclass(frozen=True)
 class LabelCost:
@@ -50,21 +53,19 @@ def irreducible_points(atoms: Atoms, points: NDArray[np.float64], *, symmetric: 
     symmetric
         False counts time reversal alone, as for atoms off their ideal places.
     """
-    turns = np.eye(3)[None]
+    rotations = np.eye(3)[None]
     if symmetric:
         cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-        found = spglib.get_symmetry(cell, symprec=1e-5)
-        assert found is not None, f"spglib finds no symmetry of {atoms.get_chemical_formula()}"
-        shifts = found["translations"] - np.rint(found["translations"])
+        symmetry = spglib.get_symmetry(cell, symprec=1e-5)
+        assert symmetry is not None, f"spglib finds no symmetry of {atoms.get_chemical_formula()}"
+        shifts = symmetry["translations"] - np.rint(symmetry["translations"])
         still = np.abs(shifts).max(axis=1) < 1e-5
-        turns = found["rotations"][still & (np.abs(found["rotations"]).max(axis=(1, 2)) == 1)]
-    turns = np.concatenate([turns, -turns])
-    # All images of each point, each brought to [0, 1) and made an integer; the least one names it.
-    images = np.einsum("gji,kj->kgi", turns, points)
+        rotations = symmetry["rotations"][
+            still & (np.abs(symmetry["rotations"]).max(axis=(1, 2)) == 1)
+        ]
+    rotations = np.concatenate([rotations, -rotations])
+    # All images of each point, as integers in [0, 1); the smallest one stands for the point.
+    images = np.einsum("gji,kj->kgi", rotations, points)
     whole = np.rint((images % 1.0) * _FINE).astype(np.int64) % _FINE
     codes = (whole[..., 0] * _FINE + whole[..., 1]) * _FINE + whole[..., 2]
     return len(np.unique(codes.min(axis=1)))
-
-
-#: Fractional coordinates are told apart to this part of a reciprocal vector.
-_FINE = 100_000

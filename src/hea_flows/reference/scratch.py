@@ -37,19 +37,19 @@ def inside(folder: Path) -> Iterator[None]:
 
 
 def end_orphans(folder: Path) -> None:
-    """Kill the marked processes of this host that run in a folder.
-
-    VASP outlives a worker's SIGKILL.
-    """
+    """Kill the marked processes of this host in a folder: VASP outlives a killed worker."""
     resolved = folder.resolve()
-    found = []
+    killed = []
     for process in psutil.process_iter():
         try:
-            where = Path(process.cwd())
-            ours = resolved in (where, *where.parents) and MARK in process.environ()
+            folder_of_process = Path(process.cwd())
+            ours = (
+                resolved in (folder_of_process, *folder_of_process.parents)
+                and MARK in process.environ()
+            )
         except (psutil.Error, OSError):
             continue
         if ours and process.pid != os.getpid():
             process.kill()
-            found.append(process)
-    psutil.wait_procs(found, timeout=30)
+            killed.append(process)
+    psutil.wait_procs(killed, timeout=30)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 from ase import Atoms
 from ase.calculators.mixing import SumCalculator
-from ase.calculators.singlepoint import SinglePointCalculator
-from jobflow import Maker, job
-from pymatgen.core import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 
-from hea_flows.alloy.lattice import PairTerm, relax
+from hea_flows.alloy.lattice import Ordering, PairTerm
 from hea_flows.potentials.base import family
-from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, ModelSpec, StructureEntry
+from hea_flows.reference.base import ReferenceMaker
+from hea_flows.reference.document import Calculation, Outcome
+from hea_flows.reference.evaluation import evaluate
+from hea_flows.schemas import AlloySpec, ModelSpec
 from hea_flows.settings import get_settings
 
 
 @dataclass
-class SyntheticMaker(Maker):
-    """Label a structure with a potential, as a teacher of others.
+class SyntheticMaker(ReferenceMaker):
+    """Label a structure with a potential, from which others learn.
 
-    It shows how errors depend on training sets at sizes that no DFT reaches here. A student of the
-    teacher's own family would only have to stay what it is: give such a teacher a pair term, which
-    is then exactly what there is to learn.
+    It shows how errors depend on training sets at sizes that no DFT reaches. A potential of the
+    same family would have nothing to learn: add a pair term, which is then exactly what there is
+    to learn.
 
     Parameters
     ----------
@@ -36,7 +32,7 @@ class SyntheticMaker(Maker):
     calculation
         ``relax`` (atoms and in-plane cell, every step a frame) or ``static``.
     model
-        The potential.
+        The potential: a `ModelSpec`, its fields, or ``family:name``.
     pairs
         Energies between neighbouring alloyed atoms that are added to it (eV), see
         `hea_flows.alloy.lattice.pair_term.PairTerm`.
@@ -48,7 +44,7 @@ class SyntheticMaker(Maker):
         Largest number of moves.
     """
 
-    name: str = "teacher"
+    name: str = "synthetic"
     calculation: Calculation = "relax"
     model: ModelSpec = field(default_factory=lambda: ModelSpec(family="chgnet", name="0.3.0"))
     pairs: dict[str, float] = field(default_factory=dict)
@@ -56,37 +52,17 @@ class SyntheticMaker(Maker):
     fmax: float = 0.02
     max_steps: int = 100
 
-    @classmethod
-    def from_options(
-        cls,
-        *,
-        model: str | Mapping[str, Any] = "chgnet:0.3.0",
-        calculation: Calculation = "relax",
-        pairs: Mapping[str, float] | None = None,
-        cutoff: float = 5.0,
-        fmax: float = 0.02,
-        max_steps: int = 100,
-    ) -> Self:
-        """Return the Maker that the options of a campaign file describe.
+    def __post_init__(self) -> None:
+        """Take ``family:name``, or the fields of a `ModelSpec`, as campaign files have them."""
+        if isinstance(self.model, str):
+            kind, _, name = self.model.partition(":")
+            self.model = ModelSpec(family=kind, name=name or None)
+        self.model = ModelSpec.model_validate(self.model)
 
-        Parameters
-        ----------
-        model
-            ``family:name``, or the fields of a `ModelSpec`.
-        calculation, pairs, cutoff, fmax, max_steps
-            Fields of the Maker.
-        """
-        if isinstance(model, str):
-            which, _, name = model.partition(":")
-            model = {"family": which, "name": name or None}
-        return cls(
-            calculation=calculation,
-            model=ModelSpec.model_validate(model),
-            pairs=dict(pairs or {}),
-            cutoff=cutoff,
-            fmax=fmax,
-            max_steps=max_steps,
-        )
+    @property
+    def engine(self) -> str:
+        """The potential is what labels."""
+        return f"synthetic:{self._resolved.title}"
 
     @property
     def category(self) -> str:
@@ -95,10 +71,11 @@ class SyntheticMaker(Maker):
 
     def check(self, alloy: AlloySpec) -> None:
         """Raise `ValueError` if there is no such model, or a pair is not one of the alloy."""
+        super().check(alloy)
         if not self.model.pretrained:
-            msg = f"a teacher is a trained model, for example chgnet:0.3.0; got {self.model.family}"
+            msg = f"labels need a trained model, for example chgnet:0.3.0; got {self.model.family}"
             raise ValueError(msg)
-        family(self.model.family).resolve(self.model)
+        _ = self._resolved
         for pair in self.pairs:
             parts = pair.split("-")
             if len(parts) != 2 or not set(parts) <= set(alloy.elements):
@@ -107,64 +84,26 @@ class SyntheticMaker(Maker):
 
     def identity(self) -> dict[str, Any]:
         """Return what its labels depend on: the model's file, whatever it is called."""
-        spec = family(self.model.family).resolve(self.model)
-        model = spec.model_dump(exclude={"name", "path"})
-        return {"fields": replace(self, model=ModelSpec(family=spec.family)), "model": model}
+        model = self._resolved.model_dump(exclude={"name", "path"})
+        return {"fields": replace(self, model=ModelSpec(family=self.model.family)), "model": model}
 
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
-    def make(
-        self,
-        structure: StructureEntry,
-        alloy: AlloySpec,
-        source: Document | None = None,
-        start: Structure | None = None,
-    ) -> LabelDoc:
-        """Label one structure; see `hea_flows.reference.base.ReferenceEngine`."""
-        ordering = structure.to_ordering(alloy.to_alloy())
-        atoms = ordering.to_atoms() if start is None else AseAtomsAdaptor.get_atoms(start)
-        atoms.pbc = ordering.alloy.pbc
-        engine = family(self.model.family)
-        spec = engine.resolve(self.model)
+    def rule(self) -> dict[str, Any]:
+        """Return the potential, by its content, and the pair term."""
+        return {
+            "code": "synthetic",
+            "model": self._resolved.model_dump(exclude={"path"}),
+            "pairs": {"-".join(sorted(k.split("-"))): v for k, v in self.pairs.items()},
+            "cutoff": self.cutoff if self.pairs else None,
+        }
 
-        def compute() -> Labelled:
-            base: Any = engine.calculator(spec, device=get_settings().device)
-            term = PairTerm(self.pairs, self.cutoff)
-            atoms.calc = SumCalculator([base, term]) if self.pairs else base
-            if self.calculation == "static":
-                return Labelled([_frame(atoms)], converged=True)
-            frames: list[Atoms] = []
-            done = relax(
-                atoms,
-                fmax=self.fmax,
-                max_steps=self.max_steps,
-                on_step=lambda a: frames.append(_frame(a)),
-            )
-            return Labelled(frames, done)
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:  # noqa: ARG002  atoms are all
+        """Label one structure."""
+        potential = family(self.model.family)
+        calculator = potential.calculator(self._resolved, device=get_settings().device)
+        term = PairTerm(self.pairs, self.cutoff)
+        atoms.calc = SumCalculator([calculator, term]) if self.pairs else calculator
+        return evaluate(atoms, self.calculation, fmax=self.fmax, max_steps=self.max_steps)
 
-        return label_document(
-            compute,
-            structure=structure,
-            alloy=alloy,
-            engine=f"teacher:{spec.title}",
-            rule={
-                "code": "teacher",
-                "model": spec.model_dump(exclude={"path"}),
-                "pairs": {"-".join(sorted(k.split("-"))): v for k, v in self.pairs.items()},
-                "cutoff": self.cutoff if self.pairs else None,
-            },
-            calculation=self.calculation,
-            source=source,
-        )
-
-
-def _frame(atoms: Atoms) -> Atoms:
-    frame = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    energy = float(atoms.get_potential_energy())
-    frame.calc = SinglePointCalculator(
-        frame,
-        energy=energy,
-        free_energy=energy,
-        forces=deepcopy(atoms.get_forces()),
-        stress=deepcopy(atoms.get_stress()),
-    )
-    return frame
+    @property
+    def _resolved(self) -> ModelSpec:
+        return family(self.model.family).resolve(self.model)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from jobflow import Maker, job
-from pymatgen.core import Structure
 
+from hea_flows.alloy.lattice import Ordering
 from hea_flows.potentials.base import Prediction, TrainingResult
-from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
+from hea_flows.reference import Outcome, ReferenceMaker
 from hea_flows.runtime.frames import checksum
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, ModelSpec, StructureEntry
+from hea_flows.schemas import ModelSpec
 
 PURE = {"Mo": -22.0, "W": -22.5, "Nb": -21.5}
 #: Error of the mixing energy (meV/unit) of a model by the largest number of metals that it saw.
@@ -41,41 +40,27 @@ def seconds(atoms: Atoms) -> float:
 
 
 @dataclass
-class KnownMaker(Maker):
+class KnownMaker(ReferenceMaker):
     """Label a structure with two frames of the known energy."""
 
     name: str = "known"
-    calculation: Calculation = "relax"
     timed: bool = True
 
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
-    def make(
-        self,
-        structure: StructureEntry,
-        alloy: AlloySpec,
-        source: Document | None = None,
-        start: Structure | None = None,
-    ) -> LabelDoc:
-        """Label one structure."""
+    def rule(self) -> dict[str, Any]:
+        return {"code": "known"}
+
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:
         frames = []
         for _ in range(2):
-            atoms = structure.to_ordering(alloy.to_alloy()).to_atoms(a=3.2)
-            zero = np.zeros((len(atoms), 3))
-            atoms.calc = SinglePointCalculator(
-                atoms, energy=energy(atoms), forces=zero, stress=np.zeros(6)
+            frame = ordering.to_atoms(a=3.2)
+            zero = np.zeros((len(frame), 3))
+            frame.calc = SinglePointCalculator(
+                frame, energy=energy(frame), forces=zero, stress=np.zeros(6)
             )
             if self.timed:
-                atoms.info["seconds"] = seconds(atoms) / 2
-            frames.append(atoms)
-        return label_document(
-            lambda: Labelled(frames, converged=True),
-            structure=structure,
-            alloy=alloy,
-            engine="known",
-            rule={"code": "known"},
-            calculation=self.calculation,
-            source=source,
-        )
+                frame.info["seconds"] = seconds(frame) / 2
+            frames.append(frame)
+        return Outcome(frames, converged=True)
 
 
 class KnownFamily:

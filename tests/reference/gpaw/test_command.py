@@ -23,7 +23,7 @@ from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.reference.gpaw import maker
 from hea_flows.reference.gpaw.command import GPAWCrashError, _from_json, _to_json, run_command
 from hea_flows.reference.gpaw.maker import label
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.runtime.walltime import OutOfTimeError
 
@@ -31,7 +31,7 @@ pytest.importorskip("gpaw", reason="GPAW is not installed, see docs/maker.md")
 
 ALLOY = Alloy(("Mo", "V"), vacuum=5.0)
 UNIT = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-TOY = GPAWRule(cutoff=200.0, mesh=(2, 2, 1), moments={"V": 2.0})
+TOY = GPAWSettings(cutoff=200.0, mesh=(2, 2, 1), moments={"V": 2.0})
 CHECKS = Path(__file__).parents[4] / "shared" / "data" / "gpaw_checks.json"
 PYTHON = sys.executable
 #: What a worker does, in a process that a test can kill.
@@ -255,7 +255,9 @@ def test_real_energies_are_those_measured_before(tmp_path: Path) -> None:
         pytest.skip("no shared data beside the checkout")
     known = json.loads(CHECKS.read_text())["calculations"]["MoS2_relax_pw400"]
     atoms = Atoms(known["symbols"], known["positions"], cell=known["cell"], pbc=known["pbc"])
-    task = Task(Ordering(Alloy(("Mo",)), UNIT, ("Mo",)), atoms, GPAWRule(), tmp_path, static=True)
+    task = Task(
+        Ordering(Alloy(("Mo",)), UNIT, ("Mo",)), atoms, GPAWSettings(), tmp_path, static=True
+    )
     [frame], _ = compute_frames(task)
     # The explicit k-points are the same 12×12×1 mesh.
     assert frame.calc.results["energy"] == pytest.approx(known["energy"], abs=1e-4)
@@ -265,16 +267,16 @@ def test_real_energies_are_those_measured_before(tmp_path: Path) -> None:
 def test_a_task_survives_its_file(tmp_path: Path) -> None:
     task = toy(tmp_path, "V", static=True)
     again = _from_json(_to_json(task))
-    assert (again.ordering, again.rule, again.directory) == (task.ordering, TOY, tmp_path)
+    assert (again.ordering, again.settings, again.directory) == (task.ordering, TOY, tmp_path)
     assert (again.static, again.fmax, again.max_steps) == (True, 0.05, 3)
     assert again.start == task.start
-    assert again.rule.id == TOY.id
+    assert again.settings.rule() == TOY.rule()
 
 
 def test_another_gpaw_than_promised_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = _to_json(toy(tmp_path))
-    text = text.replace(f'"version": "{TOY.as_rule()["version"]}"', '"version": "25.1.0"')
+    text = text.replace(f'"version": "{TOY.rule()["version"]}"', '"version": "25.1.0"')
     with pytest.raises(RuntimeError, match=r"the label's version is 25\.1\.0, that of the command"):
         _from_json(text)

@@ -7,7 +7,7 @@ from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.reference.cost import LabelCost
 from hea_flows.reference.gpaw.cost import gpaw_cost
 from hea_flows.reference.gpaw.maker import GPAWMaker
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 
 pytest.importorskip("gpaw", reason="GPAW is not installed, see docs/gpaw.md")
 
@@ -25,8 +25,8 @@ def ordering(cell: str, metals: str) -> Ordering:
 
 
 def cost(cell: str, metals: str, *, max_moves: int = 0, symmetric: bool = True) -> LabelCost:
-    rule = GPAWRule()
-    return gpaw_cost(ordering(cell, metals), rule, max_moves=max_moves, symmetric=symmetric)
+    settings = GPAWSettings()
+    return gpaw_cost(ordering(cell, metals), settings, max_moves=max_moves, symmetric=symmetric)
 
 
 #: Seconds on one core of the SCF, forces and stress, and their k-points: docs/gpaw.md.
@@ -85,8 +85,8 @@ def test_the_engine_offers_it() -> None:
     assert GPAWMaker(calculation="static").estimate(structure) == cost("√3x√3", "Mo Nb Ta")
     assert GPAWMaker(calculation="static").estimate(structure, symmetric=False).k_points == 26
     # A denser mesh costs in proportion; a higher cutoff brings (E'/E)^{3/2} as many plane waves.
-    rule = GPAWRule(mesh=(24, 24, 1), cutoff=400 * 4 ** (1 / 3))
-    dense = GPAWMaker(calculation="static", rule=rule).estimate(structure, symmetric=False)
+    settings = GPAWSettings(mesh=(24, 24, 1), cutoff=400 * 4 ** (1 / 3))
+    dense = GPAWMaker(calculation="static", settings=settings).estimate(structure, symmetric=False)
     assert dense.k_points == 98  # (192 + 4) / 2
     once = GPAWMaker(calculation="static").estimate(structure, symmetric=False).seconds
     assert dense.seconds / 98 - 0.2 == pytest.approx(2 * (once / 26 - 0.2))

@@ -16,11 +16,12 @@ from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.reference.gpaw import maker, settings, steps
 from hea_flows.reference.gpaw.maker import GPAWMaker, label
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
+from hea_flows.testing import check_reference_engine
 
 ALLOY = Alloy(("Mo", "V"))
 MO = Ordering(ALLOY, ((1, 0, 0), (0, 1, 0), (0, 0, 1)), ("Mo",))
@@ -34,7 +35,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("versions")
 def test_the_whole_rule_and_the_id_of_the_shipped_labels() -> None:
-    rule = GPAWRule().as_rule()
+    rule = GPAWSettings().rule()
     assert rule == {
         "code": "gpaw",
         "version": "26.7.0",
@@ -51,8 +52,8 @@ def test_the_whole_rule_and_the_id_of_the_shipped_labels() -> None:
         "energy_convergence": 1e-5,
         "density_convergence": 1e-5,
     }
-    assert GPAWRule().id == settings_id(rule) == "2a3295f156d1"
-    assert GPAWRule(cutoff=520).id != GPAWRule().id
+    assert settings_id(rule) == "2a3295f156d1"
+    assert GPAWSettings(cutoff=520).rule() != rule
 
 
 class Spring(LennardJones):
@@ -81,7 +82,7 @@ class Spring(LennardJones):
 
 @pytest.fixture
 def spring(monkeypatch: pytest.MonkeyPatch) -> type[Spring]:
-    def calculator(ordering: Ordering, rule: GPAWRule, log: Path) -> Calculator:
+    def calculator(ordering: Ordering, rule: GPAWSettings, log: Path) -> Calculator:
         return Spring(sigma=2.2, epsilon=0.5, rc=7.0)
 
     monkeypatch.setattr(steps, "calculator", calculator)
@@ -92,7 +93,7 @@ def spring(monkeypatch: pytest.MonkeyPatch) -> type[Spring]:
 def task(ordering: Ordering, folder: Path, **options: Any) -> Task:
     atoms = ordering.to_atoms()
     atoms.rattle(0.05, seed=2)
-    return Task(ordering, atoms, GPAWRule(), folder, **options)
+    return Task(ordering, atoms, GPAWSettings(), folder, **options)
 
 
 def run(ordering: Ordering, folder: Path, **options: Any) -> tuple[list[Atoms], bool]:
@@ -224,27 +225,36 @@ def test_a_failure_keeps_the_frames_before_it(spring: type[Spring], tmp_path: Pa
     assert len(found.inputs["k_points"]) == 72
     assert found.inputs["folded"]
     assert found.inputs["start_moments"] == {"V": 1.0}
-    assert found.directory is not None
-    assert found.directory.endswith(f":{tmp_path}")
+    assert found.directory == tmp_path
 
 
-@pytest.mark.usefixtures("versions")
-def test_a_job_near_the_time_limit_is_replaced_by_one_that_goes_on(
-    spring: type[Spring], machine: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("versions", "machine")
+def test_what_every_engine_keeps(spring: type[Spring]) -> None:
+    label = check_reference_engine(GPAWMaker(), MO_V)
+    assert (label.state, label.n_frames) == ("converged", spring.evaluations)
+    # Steps from another start geometry are not taken for those of the ideal one.
+    again = check_reference_engine(GPAWMaker(), MO_V)
+    assert (again.trajectory, spring.evaluations) == (label.trajectory, label.n_frames)
+    ideal = GPAWMaker().compute(MO_V.to_atoms(), MO_V).frames
+    np.testing.assert_array_equal(ideal[0].positions, MO_V.to_atoms().positions)
+    assert label.magnetization == pytest.approx(3.0)
+    assert GPAWMaker.with_options({"settings": {"mesh": [6, 6, 1]}}) == GPAWMaker(
+        settings=GPAWSettings(mesh=(6, 6, 1))
+    )
+
+
+@pytest.mark.usefixtures("versions", "machine")
+def test_a_job_near_the_time_limit_goes_on_after_its_last_step(
+    spring: type[Spring], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = iter([100.0, 0.0])
     monkeypatch.setattr(steps, "seconds_left", lambda: next(left, None))
     job = GPAWMaker().make(StructureEntry.from_ordering(MO), AlloySpec(elements=["Mo", "V"]))
-    job.append_name(" MoS2")
-    job.config.manager_config = {"_category": "gpaw"}
     outputs = run_locally(job, ensure_success=True)[job.uuid]
     document = outputs[2].output
     assert isinstance(document, LabelDoc)
     assert document.state == "converged"
     assert document.n_frames == spring.evaluations > 2
-    again = outputs[1].replace.jobs[0]
-    assert again.name == "gpaw MoS2"
-    assert again.config.manager_config == {"_category": "gpaw"}
 
 
 @pytest.mark.usefixtures("versions")

@@ -35,10 +35,11 @@ from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.reference.vasp.maker import VaspMaker
 from hea_flows.reference.vasp.parse import VaspRun, read_runs
-from hea_flows.reference.vasp.settings import rule_id
 from hea_flows.reference.vasp.validation import output_objections
+from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
+from hea_flows.testing import check_reference_engine
 
 pytestmark = [
     pytest.mark.slow,
@@ -197,6 +198,12 @@ def test_what_a_label_tells_of_its_calculation(standin: Any) -> None:
     assert output_objections(folder, check_potcar=False) == []
 
 
+def test_what_every_engine_keeps(standin: Any) -> None:
+    label = check_reference_engine(standin.maker(calculation="static"), W_MO)
+    assert are_exact(label)
+    assert len(standin.launches()) == 1
+
+
 def test_generating_vectors_reach_the_label(standin: Any) -> None:
     cell = ((2, 1, 0), (1, 2, 0), (0, 0, 1))
     label = standin.label(
@@ -219,19 +226,6 @@ def test_asked_again_nothing_is_computed(standin: Any) -> None:
     other = standin.label(MO, standin.maker(passes=1, incar={"ENCUT": 600}))
     assert len(standin.launches()) == 3
     assert other.settings_id != first.settings_id
-
-
-def test_a_start_geometry_is_taken(standin: Any) -> None:
-    atoms = W_MO.to_atoms(a=3.25)
-    atoms.pbc = True
-    atoms.rattle(0.05, seed=3)
-    start = Structure(atoms.cell.array, atoms.symbols, atoms.get_scaled_positions(wrap=False))
-    label = standin.label(W_MO, standin.maker(calculation="static"), start=start)
-    [frame] = frames(label)
-    shift = frame.get_scaled_positions() - atoms.get_scaled_positions()
-    np.testing.assert_allclose(shift - np.rint(shift), 0, atol=1e-7)
-    np.testing.assert_allclose(frame.cell.array, atoms.cell.array, atol=1e-7)
-    assert are_exact(label)
 
 
 def test_the_dotfile_of_atomate2_does_not_edit_the_incar(
@@ -565,4 +559,4 @@ def test_the_input_is_written_as_the_rule_says(standin: Any) -> None:
     incar = Incar.from_file(folder / "INCAR.gz")
     assert (incar["SIGMA"], incar["ISMEAR"], incar["EDIFF"]) == (0.1, 0, 1e-6)
     maker = VaspMaker.from_options(incar={"SIGMA": 0.1})
-    assert label.settings_id == rule_id(maker.vasp.input_set_generator, maker.mesh) != DEFAULT_ID
+    assert label.settings_id == settings_id(maker.rule()) != DEFAULT_ID

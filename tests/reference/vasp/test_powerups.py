@@ -30,7 +30,7 @@ from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.reference.vasp.maker import VaspMaker
-from hea_flows.reference.vasp.settings import rule_id
+from hea_flows.runtime.frames import settings_id
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -85,7 +85,7 @@ def through_json(obj: Any) -> Any:
 
 
 def id_of(maker: VaspMaker) -> str:
-    return rule_id(maker.vasp.input_set_generator, maker.mesh)
+    return settings_id(maker.rule())
 
 
 def labels_of(outputs: dict[str, Any]) -> list[LabelDoc]:
@@ -240,5 +240,5 @@ def test_a_fan_out_survives_json_with_its_updates() -> None:
     flow = through_json(update_user_incar_settings(flow, {"SIGMA": 0.1}))
     [fan_out] = [job for job in flow.jobs if isinstance(job.maker, LabelsMaker)]
     assert fan_out.maker.labels == spec
-    engine = fan_out.maker.engine()
+    engine = fan_out.maker.reference
     assert id_of(engine) == id_of(VaspMaker.from_options(incar={"ENCUT": 600, "SIGMA": 0.1}))

@@ -24,9 +24,9 @@ from hea_flows.reference.vasp.settings import (
     as_rule,
     input_set,
     potcar_symbols,
-    rule_id,
 )
 from hea_flows.reference.vasp.validation import input_objections
+from hea_flows.runtime.frames import settings_id
 from hea_flows.schemas import AlloySpec
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pymatgen's, on every choice
@@ -87,7 +87,7 @@ def points(text: str) -> np.ndarray:
 
 def id_of(**options: Any) -> str:
     maker = VaspMaker.from_options(**options)
-    return rule_id(maker.vasp.input_set_generator, maker.mesh)
+    return settings_id(maker.rule())
 
 
 @pytest.mark.parametrize("calculation", ["relax", "static"])
@@ -202,7 +202,7 @@ def test_end_points_and_alloys_share_one_id() -> None:
     maker = VaspMaker()
     for cell in CELLS:
         written(maker, ordering(cell))  # pymatgen's sets remember structures
-        assert rule_id(maker.vasp.input_set_generator, maker.mesh) == DEFAULT_ID
+        assert settings_id(maker.rule()) == DEFAULT_ID
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from hea_flows.alloy.sets.sets import parse
 from hea_flows.config import DatasetSpec, load_campaign
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.reference import Outcome, label_document
 from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
-from hea_flows.reference.base import Labelled, label_document
 from hea_flows.results.export.archive import card_of, write_archive
 from hea_flows.results.export.dataset import dataset_frames, export_dataset
 from hea_flows.results.store import CampaignDocuments
@@ -81,7 +81,7 @@ def campaign() -> Campaign:
             for frame, seconds in zip(frames, made.seconds or [], strict=False):
                 frame.info["seconds"] = seconds
             label = label_document(
-                partial(Labelled, frames, converged=i != 4),
+                partial(Outcome, frames, converged=i != 4),
                 structure=entry,
                 alloy=SPEC,
                 engine="toy",

@@ -1,4 +1,4 @@
-"""Label documents to the labels that a dataset or a test set is made of."""
+"""Choose the labels of a dataset or a test set from label documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc
 
-_NO_LABEL = "its job failed and left no label; `hea-flows status` tells why"
+_NO_LABEL = "its job failed and left no label; `hea-flows status` says why"
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ def end_points(alloy: AlloySpec, labels: dict[str, LabelDoc]) -> dict[str, str]:
     ValueError
         If one has no label.
     """
-    found = {v.structure.species[0]: k for k, v in labels.items() if len(v.structure.species) == 1}
-    if missing := [e for e in alloy.elements if e not in found]:
+    ends = {v.structure.species[0]: k for k, v in labels.items() if len(v.structure.species) == 1}
+    if missing := [e for e in alloy.elements if e not in ends]:
         msg = (
             f"no label of the end point of {', '.join(missing)}; mixing energies need all of them, "
             "add 1(1) to the training sets"
         )
         raise ValueError(msg)
-    return {e: found[e] for e in alloy.elements}
+    return {e: ends[e] for e in alloy.elements}
 
 
 def require_one_rule(labels: dict[str, LabelDoc]) -> LabelDoc:

@@ -1,4 +1,4 @@
-"""What the labels of a campaign will cost, before it is submitted."""
+"""What the labels of a campaign cost, before it is submitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import parse
 from hea_flows.config import Campaign, LabelSpec, plan
 from hea_flows.jobs.labelling.labels import LabelsMaker
-from hea_flows.reference.cost import LabelCost
+from hea_flows.reference import LabelCost
 from hea_flows.settings import get_settings
 
 #: Gigabytes that a worker takes beside an engine in its process; and with a potential loaded.
@@ -49,8 +49,7 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
 
     Last come the sets of a growth, which are labelled only if their turn comes.
 
-    An engine takes part by a method ``estimate(ordering, *, symmetric)`` of its Maker that returns
-    a `LabelCost`.
+    `ReferenceMaker.estimate` says what a label costs.
 
     Raises
     ------
@@ -90,12 +89,13 @@ def label_costs(maker: LabelsMaker, orderings: Iterable[Ordering]) -> list[Label
     ModuleNotFoundError
         If the engine is not installed.
     """
-    of_one = getattr(maker.engine(), "estimate", None)
-    if of_one is None:
-        return None
-    start = maker.labels.start
+    start, costs = maker.labels.start, []
     symmetric = start is None or not start.rattle
-    return [of_one(ordering, symmetric=symmetric) for ordering in orderings]
+    for ordering in orderings:
+        if (cost := maker.reference.estimate(ordering, symmetric=symmetric)) is None:
+            return None
+        costs.append(cost)
+    return costs
 
 
 def hours(costs: Iterable[LabelCost], workers: int) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from ase.constraints import FixSymmetry
-from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, Response, job
+from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OutputReference, Response, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
@@ -18,7 +17,7 @@ from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.jobs.identity import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, label_or_fails, passed_on, route
 from hea_flows.potentials.base import family
-from hea_flows.reference.base import reference_engine
+from hea_flows.reference import ReferenceMaker, reference_engine
 from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings
 
@@ -64,7 +63,7 @@ class StartMaker(Maker):
             atoms.set_constraint()
             rng = np.random.default_rng([self.seed, zlib.crc32(structure.structure_id.encode())])
             atoms.positions += rng.normal(scale=self.start.rattle, size=atoms.positions.shape)
-        atoms.pbc = True  # pymatgen's Structure; engines restore the host's periodicity
+        atoms.pbc = True  # pymatgen keeps no periodicity; `ReferenceMaker` gives it the host's
         return AseAtomsAdaptor.get_structure(atoms)
 
 
@@ -78,12 +77,10 @@ class LabelsMaker(Maker):
         Name of the job that fans out.
     labels
         The engine, its options and the start geometry.
-    calculation
-        What the engine computes unless its options say so.
     seed
         Campaign seed.
     reference
-        The engine's Maker; default the one that `labels` describes. It is a field so that jobflow's
+        The engine; default the one that `labels` describes. It is a field so that jobflow's
         `update_maker_kwargs` and atomate2's powerups change it before its jobs exist.
     reuse
         Whether a label that is in the store already, of this or another campaign, is taken: the
@@ -98,29 +95,13 @@ class LabelsMaker(Maker):
     name: str = "labels"
     labels: LabelSpec = field(default_factory=LabelSpec)
     seed: int = 0
-    reference: Any = None
+    reference: ReferenceMaker = None  # type: ignore[assignment]  # made of `labels`
     reuse: bool = True
 
     def __post_init__(self) -> None:
         """Make the engine that the options describe."""
         if self.reference is None:
-            self.reference = self._described()
-
-    def engine(self) -> Any:  # noqa: ANN401  a Maker of any class; see ReferenceEngine
-        """Return the engine's Maker."""
-        return self.reference
-
-    def _described(self) -> Any:  # noqa: ANN401
-        maker = reference_engine(self.labels.engine)
-        make = getattr(maker, "from_options", maker)
-        accepted = [name for name in inspect.signature(make).parameters if name != "name"]
-        if unknown := sorted(set(self.labels.options) - set(accepted)):
-            msg = (
-                f"labels: engine {self.labels.engine!r} has no option {', '.join(unknown)}; "
-                f"accepted: {', '.join(accepted)}"
-            )
-            raise ValueError(msg)
-        return make(**self.labels.options)
+            self.reference = reference_engine(self.labels.engine).with_options(self.labels.options)
 
     @job(config=JobConfig(expose_store=True))
     def make(
@@ -139,39 +120,34 @@ class LabelsMaker(Maker):
         """
         current = CURRENT_JOB.job
         more = passed_on(current) if current else {}
-        known = {e.structure_id for doc in earlier or [] for e in doc.structures}
-        entries = [e for e in structures.structures if e.structure_id not in known]
+        labelled = {e.structure_id for doc in earlier or [] for e in doc.structures}
+        entries = [e for e in structures.structures if e.structure_id not in labelled]
         structures = structures.model_copy(update={"structures": entries})
         if len(entries) > PART:
             return Response(replace=self._in_parts(structures, more))
         keys = self._identities(structures)
-        there = self._there(list(keys.values()))
-        found = [key for e in entries if (key := keys.get(e.structure_id)) in there]
-        reused: Any = stored_documents(found)
-        jobs: list[Any] = []
-        outputs: list[Any] = []
-        n_reused = 0
+        in_store = _usable(list(keys.values()))
+        uuids = [key for e in entries if (key := keys.get(e.structure_id)) in in_store]
+        reused = stored_documents(uuids)
+        jobs: list[Job | Flow] = [route(reused, CPU, **more)] if uuids else []
+        outputs: list[OutputReference] = []
         for entry in entries:
             key = keys.get(entry.structure_id)
-            if key in there:
-                outputs.append(reused.output[n_reused])
-                n_reused += 1
+            if key in in_store:
+                outputs.append(reused.output[uuids.index(key)])
                 continue
-            own = self._label(entry, structures, more)
-            if key is not None and isinstance(own[-1], Job):
-                own[-1].set_uuid(key)
-            jobs += own
-            outputs.append(own[-1].output)
-        if n_reused:
-            jobs.append(route(reused, CPU, **more))
+            *before, label = self._label(entry, structures, more)
+            if key is not None:
+                label.set_uuid(key)
+            jobs += [*before, label]
+            outputs.append(label.output)
         return Response(replace=Flow(jobs, output=outputs, name=self.name))
 
     def _label(
         self, entry: StructureEntry, structures: StructuresDoc, more: dict[str, Any]
-    ) -> list[Any]:
+    ) -> list[Job]:
         """Return the jobs of one structure; the last one labels it."""
-        engine = self.engine()
-        jobs: list[Any] = []
+        jobs: list[Job] = []
         start = None
         if self.labels.start is not None:
             prepare = StartMaker(start=self.labels.start, seed=self.seed).make(
@@ -180,18 +156,17 @@ class LabelsMaker(Maker):
             prepare.append_name(f" {entry.formula}")
             jobs.append(route(prepare, self.labels.start.model.family, **more))
             start = prepare.output
-        label = engine.make(entry, structures.alloy, source=_link(structures), start=start)
+        source = Document(kind=structures.kind, uuid=structures.uuid)
+        label = self.reference.make(entry, structures.alloy, source=source, start=start)
         label.append_name(f" {entry.formula}")
-        category = getattr(engine, "category", self.labels.engine)
-        return [*jobs, (label_or_fails if jobs else route)(label, category, **more)]
+        return [*jobs, (label_or_fails if jobs else route)(label, self.reference.category, **more)]
 
     def _identities(self, structures: StructuresDoc) -> dict[str, str]:
         """Return the uuid of the job that labels each structure; none if labels are not reused."""
-        engine, start = self.engine(), self.labels.start
-        own = getattr(engine, "identity", lambda: {"fields": engine})()
-        if not self.reuse or own is None:
+        start = self.labels.start
+        if not self.reuse or (engine := self.reference.identity()) is None:
             return {}
-        common = {"engine": own, "alloy": structures.alloy, "start": _start_identity(start)}
+        common = {"engine": engine, "alloy": structures.alloy, "start": _start_identity(start)}
         if start is not None and start.rattle:
             common["seed"] = self.seed
         return {
@@ -199,27 +174,21 @@ class LabelsMaker(Maker):
             for e in structures.structures
         }
 
-    @staticmethod
-    def _there(uuids: list[str]) -> set[str]:
-        """Return those whose labels are in the store and can be used."""
-        usable = {"$in": ["converged", "unconverged"]}
-        return set(stored({"uuid": {"$in": uuids}, "output.state": usable}) if uuids else [])
-
     def _in_parts(self, structures: StructuresDoc, more: dict[str, Any]) -> Flow:
         """Return the jobs that fan out parts of a set; the output is one list."""
         everything = structures.structures
-        jobs: list[Any] = []
-        outputs = []
+        jobs: list[Job | Flow] = []
+        outputs: list[OutputReference] = []
         for first in range(0, len(everything), PART):
             part = everything[first : first + PART]
-            job: Any = self.make(structures.model_copy(update={"structures": part}))
+            job = self.make(structures.model_copy(update={"structures": part}))
             job.append_name(f" {first + 1}-{first + len(part)} of {len(everything)}", dynamic=False)
             jobs.append(fan_out(job, **more))
             outputs += [job.output[i] for i in range(len(part))]
         return Flow(jobs, output=outputs, name=self.name)
 
 
-def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
+def fan_out(job: Job, **manager_config: object) -> Job:
     """Route a job of `LabelsMaker`: its labels keep their own categories."""
     label_or_fails(job, CPU, **manager_config)
     job.config.pass_manager_config = False
@@ -228,7 +197,7 @@ def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
     return job
 
 
-def _start_identity(start: StartSpec | None) -> Any:  # noqa: ANN401
+def _start_identity(start: StartSpec | None) -> object:
     """Return what a start geometry depends on: the content of a model's file, not its place."""
     if start is None or start.model.path is None:
         return start
@@ -236,6 +205,7 @@ def _start_identity(start: StartSpec | None) -> Any:  # noqa: ANN401
     return {"model": spec.model_dump(exclude={"path"}), "rattle": start.rattle}
 
 
-def _link(structures: StructuresDoc) -> Document:
-    """Return what a label needs of the document it comes from: its uuid."""
-    return Document(kind=structures.kind, uuid=structures.uuid)
+def _usable(uuids: list[str]) -> set[str]:
+    """Return those whose labels are in the store and can be used."""
+    usable = {"$in": ["converged", "unconverged"]}
+    return set(stored({"uuid": {"$in": uuids}, "output.state": usable}) if uuids else [])

@@ -1,8 +1,8 @@
-"""GPAW in processes of its own, for instance ``mpiexec -n 4 gpaw python``.
+"""GPAW in its own processes, for example with ``mpiexec -n 4 gpaw python``.
 
 ``COMMAND -m hea_flows.reference.gpaw.command TASK.json`` labels one structure; the
 result lies in the structure's folder, as if a worker had computed it itself. The worker holds the
-standard input of the command open: its end, however the worker died, ends the computation.
+standard input of the command open: when it closes, however the worker died, GPAW ends.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from ase.io.jsonio import decode, encode
 
 from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.runtime.walltime import OutOfTimeError
 
-#: What a command said that failed without a word of this module.
+#: Output of a command that ended without a word from this module.
 LOG = "run.log"
 _MARK = "hea-flows stops:"
-#: Seconds that a command has to end when it is told to.
+#: Seconds in which a command has to end once it is asked to.
 _PATIENCE = 20.0
 #: Characters of a reason.
 _LENGTH = 300
@@ -36,15 +37,15 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 
 
 class GPAWRunError(RuntimeError):
-    """The command did not label the structure; the message is what it said."""
+    """The command failed; the message is its own."""
 
 
 class GPAWCrashError(GPAWRunError):
-    """The command ended without a word of why; another start goes on from the last step."""
+    """The command ended without a message; another start goes on from the last step."""
 
 
-def run_command(command: str, task: Task) -> tuple[list[Any], bool]:
-    """Label one structure by a command that runs Python, see `gpaw_steps.compute_frames`.
+def run_command(command: str, task: Task) -> tuple[list[Atoms], bool]:
+    """Label one structure by a command that runs Python, see `compute_frames`.
 
     If this process is interrupted or dies, so does the command.
 
@@ -86,17 +87,17 @@ def run_command(command: str, task: Task) -> tuple[list[Any], bool]:
             code = process.wait()
         finally:
             _end(process)
-    kind, said = _verdict(output)
+    kind, text = _verdict(output)
     if kind == OutOfTimeError.__name__:
-        raise OutOfTimeError(said)
+        raise OutOfTimeError(text)
     if kind == "done":
-        return read_steps(task.directory), said == "converged"
+        return read_steps(task.directory), text == "converged"
     if kind is not None:
-        msg = f"{kind}: {said}" if said else kind
+        msg = f"{kind}: {text}" if text else kind
         raise GPAWRunError(msg)
     (task.directory / LOG).write_text(output)
     how = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
-    msg = f"{command!r} {how}; it said last: {said or 'nothing'} (all of it: {LOG})"
+    msg = f"{command!r} {how}; it said last: {text or 'nothing'} (all of it: {LOG})"
     raise GPAWCrashError(msg)
 
 
@@ -121,13 +122,13 @@ def _verdict(output: str) -> tuple[str | None, str]:
     lines = [line.strip() for line in output.splitlines()]
     for line in reversed(lines):
         if _MARK in line:
-            kind, _, said = line.partition(_MARK)[2].strip().partition(": ")
-            return kind, said
+            kind, _, text = line.partition(_MARK)[2].strip().partition(": ")
+            return kind, text
     return None, next((line for line in reversed(lines) if any(map(str.isalnum, line))), "")
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says, without line breaks and banners, and not at any length."""
+    """Return the message of an error in one line: no banners, and cut to a length."""
     text = " ".join(word for word in str(error).split() if word.strip("!"))
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]} …"
 
@@ -141,8 +142,8 @@ def _to_json(task: Task) -> str:
                 "supercell": ordering.supercell,
                 "species": ordering.species,
                 "start": task.start,
-                "rule": asdict(task.rule),
-                "whole_rule": task.rule.as_rule(),
+                "settings": asdict(task.settings),
+                "rule": task.settings.rule(),
                 "directory": str(task.directory),
                 "static": task.static,
                 "fmax": task.fmax,
@@ -161,8 +162,8 @@ def _from_json(text: str) -> Task:
         If this Python's GPAW would follow another rule than the worker promises.
     """
     data: dict[str, Any] = decode(text, always_array=False)
-    rule = GPAWRule(**data["rule"])
-    here, asked = rule.as_rule(), data["whole_rule"]
+    settings = GPAWSettings(**data["settings"])
+    here, asked = settings.rule(), data["rule"]
     for key in here:
         if here[key] != asked[key]:
             msg = f"the label's {key} is {asked[key]}, that of the command's Python is {here[key]}"
@@ -172,7 +173,7 @@ def _from_json(text: str) -> Task:
     return Task(
         ordering=Ordering(alloy, matrix, tuple(data["species"])),  # type: ignore[arg-type]
         start=data["start"],
-        rule=rule,
+        settings=settings,
         directory=Path(data["directory"]),
         static=data["static"],
         fmax=data["fmax"],
@@ -193,7 +194,7 @@ def _end_with_worker() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _say(kind: str, text: str) -> None:
+def _report(kind: str, text: str) -> None:
     sys.stdout.write(f"\n{_MARK} {kind}: {text}\n")
     sys.stdout.flush()
 
@@ -207,11 +208,11 @@ def main(path: str) -> None:
     try:
         _, converged = compute_frames(_from_json(Path(path).read_text()))
     except Exception as error:  # noqa: BLE001  the worker makes one line of it
-        _say(type(error).__name__, one_line(error))
+        _report(type(error).__name__, one_line(error))
         os._exit(1)  # the other processes may wait for this one
     world.barrier()
     if world.rank == 0:
-        _say("done", "converged" if converged else "not converged")
+        _report("done", "converged" if converged else "not converged")
 
 
 if __name__ == "__main__":

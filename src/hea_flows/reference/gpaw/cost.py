@@ -9,7 +9,7 @@ from ase.units import Bohr, Ha
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.reference.cost import LabelCost, irreducible_points
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 
 #: Seconds of an SCF per k-point, and per k-point, band² and plane wave.
 _PER_POINT, _PER_BAND2_WAVE = 0.20, 1.9e-7
@@ -24,7 +24,7 @@ _STEPS_PRIMITIVE, _STEPS = 4, 6
 
 
 def gpaw_cost(
-    ordering: Ordering, rule: GPAWRule, *, max_moves: int, symmetric: bool = True
+    ordering: Ordering, settings: GPAWSettings, *, max_moves: int, symmetric: bool = True
 ) -> LabelCost:
     """Return what a GPAW label of a structure costs on one core.
 
@@ -44,8 +44,8 @@ def gpaw_cost(
     ----------
     ordering
         The structure.
-    rule
-        Settings.
+    settings
+        Cutoff, mesh and moments.
     max_moves
         Largest number of moves; 0 for a single point.
     symmetric
@@ -56,14 +56,14 @@ def gpaw_cost(
     ModuleNotFoundError
         If GPAW or its setups are not installed.
     """
-    rule.as_rule()
+    settings.rule()
     atoms = ordering.to_atoms()
     symbols = atoms.get_chemical_symbols()
-    spin = rule.spin_polarised(ordering)
-    points = irreducible_points(atoms, rule.k_points(ordering).points, symmetric=symmetric)
+    spin = settings.spin_polarised(ordering)
+    points = irreducible_points(atoms, settings.k_points(ordering).points, symmetric=symmetric)
     volume = atoms.cell.volume / Bohr**3
-    waves = volume * (2 * rule.cutoff / Ha) ** 1.5 / (6 * np.pi**2)
-    moments = rule.start_moments(ordering)
+    waves = volume * (2 * settings.cutoff / Ha) ** 1.5 / (6 * np.pi**2)
+    moments = settings.start_moments(ordering)
     electrons = sum(_dataset(s)[0] + moments.get(s, 0.0) for s in symbols)
     bands = int(np.ceil(1.2 * electrons / 2)) + 4
     bands = min(bands, sum(_dataset(s)[1] for s in symbols))

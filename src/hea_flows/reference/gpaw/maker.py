@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import socket
 import time
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from ase import Atoms
-from jobflow import Maker, Response, job
-from pymatgen.core import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
+from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.cost import LabelCost
+from hea_flows.reference.document import Calculation, Outcome
 from hea_flows.reference.gpaw.command import GPAWCrashError, GPAWRunError, one_line, run_command
 from hea_flows.reference.gpaw.cost import gpaw_cost
-from hea_flows.reference.gpaw.settings import GPAWRule
+from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.runtime.walltime import OutOfTimeError
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
+from hea_flows.schemas import AlloySpec
 from hea_flows.settings import get_settings
 
 #: Starts of `gpaw_command` that may end without a word for one structure.
@@ -32,7 +29,7 @@ _PAUSE = 2.0
 
 
 @dataclass
-class GPAWMaker(Maker):
+class GPAWMaker(ReferenceMaker):
     """Label a structure with GPAW.
 
     Steps are kept in the scratch folder of the machine's settings, by settings id and structure:
@@ -45,78 +42,56 @@ class GPAWMaker(Maker):
         Job name.
     calculation
         ``relax`` (atoms and in-plane cell, every ionic step a frame) or ``static``.
-    rule
-        Settings; their hash is the settings id of the label.
+    settings
+        What makes labels comparable: `GPAWSettings`, or those of its fields that are no default.
     fmax
         Convergence of a relaxation (eV/Å).
     max_steps
         Largest number of moves; a label that needs more is kept as unconverged.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("gpaw", "gpaw-data")
+
     name: str = "gpaw"
     calculation: Calculation = "relax"
-    rule: GPAWRule = field(default_factory=GPAWRule)
+    settings: GPAWSettings = field(default_factory=GPAWSettings)
     fmax: float = 0.02
     max_steps: int = 40
 
-    def check(self, alloy: AlloySpec) -> None:  # noqa: ARG002  the same for every alloy
+    def __post_init__(self) -> None:
+        """Take the mapping that a campaign file has."""
+        if not isinstance(self.settings, GPAWSettings):
+            self.settings = GPAWSettings(**self.settings)
+
+    def rule(self) -> dict[str, Any]:
+        """Return the settings, with the versions of GPAW and its setups."""
+        return self.settings.rule()
+
+    def check(self, alloy: AlloySpec) -> None:
         """Raise `ModuleNotFoundError` if GPAW or its setups are not installed."""
-        self.rule.as_rule()
+        super().check(alloy)
+        self.rule()
 
     def estimate(self, ordering: Ordering, *, symmetric: bool = True) -> LabelCost:
-        """Return what a label of a structure costs on one core.
-
-        Parameters
-        ----------
-        ordering
-            The structure.
-        symmetric
-            Whether it starts from its ideal geometry; another one has lost its symmetry.
-        """
+        """Return what a label costs on one core; see `gpaw_cost`."""
         moves = 0 if self.calculation == "static" else self.max_steps
-        return gpaw_cost(ordering, self.rule, max_moves=moves, symmetric=symmetric)
+        return gpaw_cost(ordering, self.settings, max_moves=moves, symmetric=symmetric)
 
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
-    def make(
-        self,
-        structure: StructureEntry,
-        alloy: AlloySpec,
-        source: Document | None = None,
-        start: Structure | None = None,
-    ) -> LabelDoc | Response[Any]:
-        """Label one structure; see `hea_flows.reference.base.ReferenceEngine`.
-
-        Where the time limit of a batch job is near, the job is replaced by one that goes on.
-        """
-        ordering = structure.to_ordering(alloy.to_alloy())
-        folder = get_settings().scratch_dir / self.rule.id / structure.structure_id
+    def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:
+        """Label one structure, or go on with it."""
         task = Task(
             ordering=ordering,
-            start=ordering.to_atoms() if start is None else _layer(start, ordering),
-            rule=self.rule,
-            directory=folder / self.calculation,
+            start=atoms,
+            settings=self.settings,
+            directory=self.scratch_folder(atoms, ordering),
             static=self.calculation == "static",
             fmax=self.fmax,
             max_steps=self.max_steps,
         )
-        try:
-            return label_document(
-                lambda: label(task),
-                structure=structure,
-                alloy=alloy,
-                engine="gpaw",
-                rule=self.rule.as_rule(),
-                calculation=self.calculation,
-                source=source,
-                packages=("gpaw", "gpaw-data"),
-            )
-        except OutOfTimeError:
-            # jobflow adds to the name what it added to this job's, and its place in the queue.
-            bare = replace(self, name=type(self).name)
-            return Response(replace=bare.make(structure, alloy, source, start))
+        return label(task)
 
 
-def label(task: Task) -> Labelled:
+def label(task: Task) -> Outcome:
     """Label a structure; frames that came before a failure are kept.
 
     Raises
@@ -138,8 +113,8 @@ def label(task: Task) -> Labelled:
         kind = "" if isinstance(error, GPAWRunError) else f"{type(error).__name__}: "
         reason = kind + one_line(error)
         frames, converged = read_steps(task.directory), False
-    mesh = task.rule.k_points(task.ordering)
-    return Labelled(
+    mesh = task.settings.k_points(task.ordering)
+    return Outcome(
         frames,
         converged,
         reason=reason,
@@ -147,10 +122,10 @@ def label(task: Task) -> Labelled:
         inputs={
             "k_points": mesh.points.tolist(),
             "folded": mesh.folds,
-            "spin_polarised": task.rule.spin_polarised(task.ordering),
-            "start_moments": task.rule.start_moments(task.ordering),
+            "spin_polarised": task.settings.spin_polarised(task.ordering),
+            "start_moments": task.settings.start_moments(task.ordering),
         },
-        directory=f"{socket.gethostname()}:{task.directory}",
+        directory=task.directory,
     )
 
 
@@ -168,9 +143,3 @@ def _run(command: str, task: Task, crashes: list[str]) -> tuple[list[Atoms], boo
                 raise
             crashes.append(f"{one_line(error)}; restarted from the last step")
             time.sleep(_PAUSE)
-
-
-def _layer(structure: Structure, ordering: Ordering) -> Atoms:
-    atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
-    atoms.pbc = ordering.alloy.pbc
-    return Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

@@ -1,4 +1,4 @@
-"""The rule of GPAW labels, and the calculator that follows it."""
+"""Settings of GPAW labels, and the calculator that follows them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ase.calculators.calculator import Calculator
+
 from hea_flows.alloy.lattice import KMesh, Ordering, folded_mesh
-from hea_flows.runtime.frames import settings_id
 
 
 @dataclass(frozen=True)
-class GPAWRule:
-    """The rule that makes two GPAW labels comparable; its hash is the settings id.
+class GPAWSettings:
+    """What a user chooses of GPAW; two labels with the same settings are comparable.
 
     Parameters
     ----------
@@ -44,15 +45,15 @@ class GPAWRule:
         """Take the list that JSON makes of a tuple."""
         object.__setattr__(self, "mesh", tuple(self.mesh))
 
-    def as_rule(self) -> dict[str, Any]:
-        """Return the whole rule, code and setups included.
+    def rule(self) -> dict[str, Any]:
+        """Return all that makes two labels comparable, code and setups included.
 
         Raises
         ------
         ModuleNotFoundError
             If GPAW or its setups are not installed.
         """
-        rule = asdict(self) | {"moments": dict(self.moments), "mesh": list(self.mesh)}
+        chosen = asdict(self) | {"moments": dict(self.moments), "mesh": list(self.mesh)}
         return {
             "code": "gpaw",
             "version": _version("gpaw"),
@@ -61,12 +62,7 @@ class GPAWRule:
             "energy": "extrapolated to zero smearing",
             "forces": "of the free energy",
             "k_points": "primitive mesh folded exactly, else as dense",
-        } | rule
-
-    @property
-    def id(self) -> str:
-        """Settings id, the hash of the rule."""
-        return settings_id(self.as_rule())
+        } | chosen
 
     def spin_polarised(self, ordering: Ordering) -> bool:
         """Return whether a structure is computed with spin."""
@@ -89,16 +85,20 @@ def _version(package: str) -> str:
         raise ModuleNotFoundError(msg) from None
 
 
-def calculator(ordering: Ordering, rule: GPAWRule, log: Path) -> Any:  # noqa: ANN401
-    """Return a fresh GPAW calculator for one ordering under a rule."""
+def calculator(ordering: Ordering, settings: GPAWSettings, log: Path) -> Calculator:
+    """Return a fresh GPAW calculator for one ordering."""
     from gpaw import GPAW, PW, FermiDirac
 
-    return GPAW(
-        mode=PW(rule.cutoff),
-        xc=rule.xc,
-        kpts=rule.k_points(ordering).points,
-        occupations=FermiDirac(rule.smearing),
-        convergence={"energy": rule.energy_convergence, "density": rule.density_convergence},
-        spinpol=rule.spin_polarised(ordering),
+    gpaw: Calculator = GPAW(
+        mode=PW(settings.cutoff),
+        xc=settings.xc,
+        kpts=settings.k_points(ordering).points,
+        occupations=FermiDirac(settings.smearing),
+        convergence={
+            "energy": settings.energy_convergence,
+            "density": settings.density_convergence,
+        },
+        spinpol=settings.spin_polarised(ordering),
         txt=str(log),
     )
+    return gpaw

@@ -1,4 +1,4 @@
-"""The ionic steps of one structure: each saved as soon as it is known, none computed twice.
+"""The ionic steps of one structure: each is saved as it is computed, none is computed twice.
 
 Every process of an MPI run executes this; the first of them alone reads and writes.
 """
@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
+from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.jsonio import read_json
 from ase.io.trajectory import Trajectory
 from ase.parallel import broadcast, world
 
 from hea_flows.alloy.lattice import Ordering, relax
-from hea_flows.reference.gpaw.settings import GPAWRule, calculator
+from hea_flows.reference.gpaw.settings import GPAWSettings, calculator
 from hea_flows.reference.scratch import locked
 from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
@@ -29,7 +30,7 @@ from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
 _STEPS, _DONE = "steps.traj", "converged.json"
 #: The optimizer's state, and the one before: ASE does not write it in one go.
 _HESSIAN, _BEFORE = "hessian.json", "hessian-before.json"
-#: Bytes that a trajectory has before its first frame; with fewer it was cut while it was made.
+#: Bytes of a trajectory before its first frame; a shorter file was cut while it was written.
 _HEAD = 56
 
 
@@ -43,10 +44,10 @@ class Task:
         The decoration, which fixes the k-point mesh and the spin.
     start
         Start geometry.
-    rule
-        Settings.
+    settings
+        What makes labels comparable.
     directory
-        Folder of this structure's steps; made if missing.
+        Folder of this structure's steps; it is made.
     static
         Evaluate the start geometry only.
     fmax, max_steps
@@ -55,7 +56,7 @@ class Task:
 
     ordering: Ordering
     start: Atoms
-    rule: GPAWRule
+    settings: GPAWSettings
     directory: Path
     static: bool = False
     fmax: float = 0.02
@@ -63,7 +64,7 @@ class Task:
 
 
 def read_steps(directory: Path) -> list[Atoms]:
-    """Return the frames that a folder holds; a last one that was cut while written is left out."""
+    """Return the frames of a folder, without a last one that was cut while it was written."""
     path = directory / _STEPS
     if not path.is_file() or path.stat().st_size < _HEAD:
         return []
@@ -90,16 +91,16 @@ def compute_frames(task: Task) -> tuple[list[Atoms], bool]:
         least one.
     """
     with locked(task.directory) if world.rank == 0 else nullcontext():
-        frames, reached = broadcast(_found(task.directory) if world.rank == 0 else None)
+        frames, reached = broadcast(_saved(task.directory) if world.rank == 0 else None)
         if frames and (task.static or (reached is not None and reached <= task.fmax)):
             return frames, True
         if len(frames) > task.max_steps:
             return frames, False
-        return frames, _go_on(task, frames)
+        return frames, _compute_rest(task, frames)
 
 
-def _found(directory: Path) -> tuple[list[Atoms], float | None]:
-    """Return the frames of a folder and the convergence that its relaxation reached (eV/Å)."""
+def _saved(directory: Path) -> tuple[list[Atoms], float | None]:
+    """Return the frames of a folder, and the `fmax` to which they are relaxed (eV/Å) or None."""
     frames = read_steps(directory)
     if not frames:
         (directory / _STEPS).unlink(missing_ok=True)
@@ -120,23 +121,23 @@ def _found(directory: Path) -> tuple[list[Atoms], float | None]:
         return frames, None
 
 
-def _go_on(task: Task, frames: list[Atoms]) -> bool:
-    """Compute what is missing and add it to `frames`; return whether it converged."""
+def _compute_rest(task: Task, frames: list[Atoms]) -> bool:
+    """Compute the steps that are missing, add them to `frames`, and return whether it converged."""
     last = frames[-1] if frames else None
     atoms = (frames[0] if frames else task.start).copy()
     atoms.set_initial_magnetic_moments(_moments(task, last))
     log = task.directory / f"gpaw-{len(frames)}.txt"
-    computed = calculator(task.ordering, task.rule, log)
-    atoms.calc = computed if last is None else _Known(last, computed)
+    gpaw = calculator(task.ordering, task.settings, log)
+    atoms.calc = gpaw if last is None else _Resumed(last, gpaw)
     clock = time.perf_counter()
 
     def save(current: Atoms) -> None:
         nonlocal clock
-        frame = _frame(current, spin=task.rule.spin_polarised(task.ordering))
+        frame = _frame(current, spin=task.settings.spin_polarised(task.ordering))
         frame.info["seconds"] = time.perf_counter() - clock
         clock = time.perf_counter()
         if world.rank == 0:
-            _keep(task.directory / _HESSIAN, task.directory / _BEFORE)
+            _copy(task.directory / _HESSIAN, task.directory / _BEFORE)
         with Trajectory(task.directory / _STEPS, "a") as trajectory:
             trajectory.write(frame)
         frames.append(frame)
@@ -159,7 +160,7 @@ def _go_on(task: Task, frames: list[Atoms]) -> bool:
     return converged
 
 
-def _keep(path: Path, copy: Path) -> None:
+def _copy(path: Path, copy: Path) -> None:
     """Copy a file, if there is one, so that the copy is whole at any time."""
     if path.exists():
         atomic_write(copy, path.read_bytes())
@@ -167,11 +168,11 @@ def _keep(path: Path, copy: Path) -> None:
 
 def _moments(task: Task, last: Atoms | None) -> list[float]:
     """Return start moments (μB): the last step's, as GPAW itself takes them after a move."""
-    found = None if last is None else last.calc.results.get("magmoms")
-    if found is not None and np.any(found):
-        return [float(m) for m in found]
-    moments = task.rule.start_moments(task.ordering)
-    return [moments.get(s, 0.0) for s in task.start.symbols]
+    moments = None if last is None else last.calc.results.get("magmoms")
+    if moments is not None and np.any(moments):
+        return [float(m) for m in moments]
+    of_element = task.settings.start_moments(task.ordering)
+    return [of_element.get(s, 0.0) for s in task.start.symbols]
 
 
 def _check_time(frames: list[Atoms]) -> None:
@@ -185,10 +186,10 @@ def _check_time(frames: list[Atoms]) -> None:
         raise OutOfTimeError(msg)
 
 
-class _Known(GetPropertiesMixin):
-    """Knows the results of one geometry, and asks a calculator about every other."""
+class _Resumed(GetPropertiesMixin):
+    """Give the saved results of one geometry, and a calculator's of every other."""
 
-    def __init__(self, frame: Atoms, other: Any) -> None:  # noqa: ANN401
+    def __init__(self, frame: Atoms, other: Calculator) -> None:
         self.frame = frame
         self.other = other
 
@@ -197,14 +198,14 @@ class _Known(GetPropertiesMixin):
         name: str,
         atoms: Atoms | None = None,
         allow_calculation: bool = True,  # noqa: FBT001  ASE's signature
-    ) -> Any:  # noqa: ANN401
+    ) -> object:
         """Return a property of a geometry; see ASE."""
-        known = self.frame
+        saved = self.frame
         if atoms is None or (
-            np.array_equal(atoms.positions, known.positions)
-            and np.array_equal(atoms.cell.array, known.cell.array)
+            np.array_equal(atoms.positions, saved.positions)
+            and np.array_equal(atoms.cell.array, saved.cell.array)
         ):
-            return known.calc.get_property(name, known, allow_calculation)
+            return saved.calc.get_property(name, saved, allow_calculation)
         return self.other.get_property(name, atoms, allow_calculation)
 
 

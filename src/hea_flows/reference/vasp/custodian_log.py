@@ -1,4 +1,4 @@
-"""What custodian's log says of one attempt to run VASP."""
+"""Custodian's log of one attempt to run VASP."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def _log(attempt: Path) -> list[dict[str, Any]]:
         if path.is_file():
             raw = path.read_bytes()
             try:
-                found = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+                log = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
             except ValueError:
                 return []
-            return list(found)
+            return list(log)
     return []
 
 
@@ -36,14 +36,14 @@ def gave_up(attempt: Path) -> bool:
 
 
 def corrections(attempt: Path) -> list[str]:
-    """Return what custodian found and did, as text."""
+    """Return the errors that custodian found and what it did, one line each."""
     texts = []
     for job in _log(attempt):
-        for one in job["corrections"]:
-            if one.get("errors") == ["Walltime reached"]:  # once per look
+        for correction in job["corrections"]:
+            if correction.get("errors") == ["Walltime reached"]:  # once per look
                 continue
-            actions = [_action(a) for a in one.get("actions") or []]
-            errors = ", ".join(str(e) for e in one.get("errors") or [])
+            actions = [_action(a) for a in correction.get("actions") or []]
+            errors = ", ".join(str(e) for e in correction.get("errors") or [])
             texts.append(f"{errors}: {'; '.join(actions) or 'nothing could be done'}")
     return texts
 
@@ -64,13 +64,13 @@ def _action(action: Mapping[str, Any]) -> str:
 
 
 def why(error: CustodianError, attempt: Path) -> str:
-    """Say in one line what custodian could not correct."""
-    found = corrections(attempt)
+    """Return in one line what custodian could not correct."""
+    texts = corrections(attempt)
     if isinstance(error, ValidationError):
         lines = (attempt / "std_err.txt").read_text(errors="replace").split("\n")
-        said = next((f": {line.strip()}" for line in lines if line.strip()), "")
-        return f"VASP ended without complete output{said}"
+        message = next((f": {line.strip()}" for line in lines if line.strip()), "")
+        return f"VASP ended without complete output{message}"
     if isinstance(error, ReturnCodeError):
         return "VASP ended with an error code"
-    last = f", last of {found[-1]}" if found else ""
-    return f"custodian gave up after {len(found)} corrections{last}"
+    last = f", last of {texts[-1]}" if texts else ""
+    return f"custodian gave up after {len(texts)} corrections{last}"

@@ -9,24 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os.path import expandvars
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from ase import Atoms
 from atomate2 import SETTINGS as ATOMATE2
 from atomate2.vasp.jobs.base import BaseVaspMaker
 from atomate2.vasp.jobs.mp import MPGGARelaxMaker
-from jobflow import CURRENT_JOB, Maker, Response, job
+from jobflow import CURRENT_JOB, Response
 from pymatgen.core import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.vasp.inputs import PotcarSingle
 from pymatgen.io.vasp.sets import VaspInputSet
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
+from hea_flows.reference.base import ReferenceMaker, label_job
+from hea_flows.reference.document import Calculation, Outcome
 from hea_flows.reference.scratch import locked
 from hea_flows.reference.vasp.potcars import judged_once
-from hea_flows.reference.vasp.run import Task, label
-from hea_flows.reference.vasp.settings import as_rule, input_set, kpoints, potcar_symbols, rule_id
-from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.reference.vasp.run import label
+from hea_flows.reference.vasp.settings import as_rule, input_set, kpoints, potcar_symbols
+from hea_flows.reference.vasp.task import Task
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
 from hea_flows.settings import get_settings
 
@@ -42,7 +43,7 @@ def _relax_maker() -> BaseVaspMaker:
 
 
 @dataclass
-class VaspMaker(Maker):
+class VaspMaker(ReferenceMaker):
     """Label a structure with VASP.
 
     It is composed of one of atomate2's Makers, so that atomate2's powerups
@@ -68,6 +69,8 @@ class VaspMaker(Maker):
         second removes the error of a basis that is fixed while the cell changes.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("atomate2", "custodian", "pymatgen-core", "emmet-core")
+
     name: str = "vasp"
     calculation: Calculation = "relax"
     vasp: BaseVaspMaker = field(default_factory=_relax_maker)
@@ -79,7 +82,7 @@ class VaspMaker(Maker):
         self.mesh = (self.mesh[0], self.mesh[1], self.mesh[2])
 
     @classmethod
-    def from_options(
+    def from_options(  # type: ignore[override]  # its own options
         cls,
         *,
         calculation: Calculation = "relax",
@@ -125,10 +128,10 @@ class VaspMaker(Maker):
         A table that the class of the input set gives to every instance is left out: it would be
         most of each job, and pymatgen does not read it back.
         """
-        found: dict[str, Any] = super().as_dict()
+        fields: dict[str, Any] = super().as_dict()
         if hasattr(self._inputs, "CONFIG"):
-            found["vasp"]["input_set_generator"].pop("config_dict", None)
-        return found
+            fields["vasp"]["input_set_generator"].pop("config_dict", None)
+        return fields
 
     @property
     def _inputs(self) -> VaspInputSet:
@@ -136,11 +139,16 @@ class VaspMaker(Maker):
         return inputs
 
     def check(self, alloy: AlloySpec) -> None:
-        """Raise `ValueError` if it is not settled which POTCARs to take."""
+        """Raise `ValueError` if an element has no POTCAR, or more than one would do."""
+        super().check(alloy)
         host = alloy.to_alloy()
         potcar_symbols(self._inputs, [*host.elements, *([host.anion] if host.anion else [])])
 
-    @job(data=LABEL_DATA, output_schema=LabelDoc)
+    def rule(self) -> dict[str, Any]:
+        """Return what `settings.as_rule` makes of the input set and the mesh."""
+        return as_rule(self._inputs, self.mesh)
+
+    @label_job
     def make(
         self,
         structure: StructureEntry,
@@ -149,12 +157,12 @@ class VaspMaker(Maker):
         start: Structure | None = None,
         prev_dir: str | Path | None = None,
     ) -> LabelDoc | Response[Any]:
-        """Label one structure; see `hea_flows.reference.base.ReferenceEngine`.
+        """Label one structure.
 
         Parameters
         ----------
         structure, alloy, source, start
-            As there.
+            See `ReferenceMaker.make`.
         prev_dir
             Folder of an earlier calculation to start from, as atomate2 takes it.
 
@@ -164,44 +172,24 @@ class VaspMaker(Maker):
             If this machine has no VASP command or a POTCAR is missing: a fault of the machine,
             which fails the job (to be run again) rather than the label.
         """
-        ordering = structure.to_ordering(alloy.to_alloy())
         with judged_once():
-            _require_vasp(self.vasp, self._inputs, ordering)
-        atoms = ordering.to_atoms() if start is None else AseAtomsAdaptor.get_atoms(start)
-        atoms.pbc = ordering.alloy.pbc
-        relaxes = self.calculation == "relax"
-        folder = get_settings().scratch_dir / rule_id(self._inputs, self.mesh)
+            _require_vasp(self.vasp, self._inputs, structure.to_ordering(alloy.to_alloy()))
+        return self.label(structure, alloy, source, start, prev_dir=prev_dir)
+
+    def compute(
+        self, atoms: Atoms, ordering: Ordering, prev_dir: str | Path | None = None
+    ) -> Outcome:
+        """Label one structure, or go on with it."""
         task = Task(
             maker=self.maker_for(ordering),
             atoms=atoms,
-            passes=self.passes if relaxes else 0,
-            folder=folder / structure.structure_id / self.calculation,
+            passes=self.passes if self.calculation == "relax" else 0,
+            folder=self.scratch_folder(atoms, ordering),
             prev_dir=prev_dir,
             job=CURRENT_JOB.job.uuid if CURRENT_JOB.job else "",
         )
-
-        def compute() -> Labelled:
-            with locked(task.folder), judged_once():
-                return label(task)
-
-        try:
-            return label_document(
-                compute,
-                structure=structure,
-                alloy=alloy,
-                engine="vasp",
-                rule=as_rule(self._inputs, self.mesh),
-                calculation=self.calculation,
-                source=source,
-                packages=("atomate2", "custodian", "pymatgen-core", "emmet-core"),
-            )
-        except OutOfTimeError:
-            again: Any = self.make(structure, alloy, source, start, prev_dir)
-            current: Any = CURRENT_JOB.job
-            again.config.manager_config = dict(current.config.manager_config)
-            # jobflow would append to a name that has been appended to.
-            again.name_updates, current.name_updates = current.name_updates, []
-            return Response(replace=again)
+        with locked(task.folder), judged_once():
+            return label(task)
 
     def maker_for(self, ordering: Ordering) -> BaseVaspMaker:
         """Return atomate2's Maker for one ordering: its mesh, and what keeps c or the atoms."""
@@ -233,9 +221,9 @@ def _require_vasp(maker: BaseVaspMaker, inputs: VaspInputSet, ordering: Ordering
         try:
             PotcarSingle.from_symbol_and_functional(symbol, functional)
         except (OSError, ValueError) as error:
-            said = " ".join(str(error).split())
+            problem = " ".join(str(error).split())
             msg = (
-                f"no POTCAR {symbol} ({functional}) for {element}: {said} Set PMG_VASP_PSP_DIR "
+                f"no POTCAR {symbol} ({functional}) for {element}: {problem} Set PMG_VASP_PSP_DIR "
                 "in ~/.config/.pmgrc.yaml to the folder that `pmg config -p` made"
             )
             raise FileNotFoundError(msg) from None

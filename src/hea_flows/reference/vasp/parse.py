@@ -151,18 +151,18 @@ class _Archive:
 
 def _read(files: _Folder | _Archive) -> VaspRun:
     incar = Incar.from_str(_text(files, "INCAR"))
-    found = _Vasprun()
+    vasprun = _Vasprun()
     if stream := files.open("vasprun.xml"):
         with stream:
-            found.read(stream)
+            vasprun.read(stream)
     outcar = _text(files, "OUTCAR")
     return VaspRun(
         incar=dict(incar),
         kpoints=_text(files, "KPOINTS"),
-        version=found.version,
-        symbols=tuple(found.symbols),
-        steps=tuple(found.steps),
-        moments=_moments(outcar, len(found.symbols), len(found.steps)),
+        version=vasprun.version,
+        symbols=tuple(vasprun.symbols),
+        steps=tuple(vasprun.steps),
+        moments=_moments(outcar, len(vasprun.symbols), len(vasprun.steps)),
         relaxed=_RELAXED in outcar,
         nelm=int(incar.get("NELM", 60)),
     )
@@ -231,10 +231,10 @@ def _energy(element: ET.Element, name: str) -> float:
 
 
 def _matrix(element: ET.Element, path: str) -> NDArray[np.float64] | None:
-    found = element.find(path)
-    if found is None:
+    table = element.find(path)
+    if table is None:
         return None
-    return np.array([[_number(x) for x in (v.text or "").split()] for v in found.findall("v")])
+    return np.array([[_number(x) for x in (v.text or "").split()] for v in table.findall("v")])
 
 
 def _number(text: str) -> float:

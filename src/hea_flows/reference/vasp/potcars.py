@@ -1,4 +1,4 @@
-"""POTCARs are judged once: programs read each of them a dozen times per run of VASP."""
+"""POTCARs are validated once: programs read each of them a dozen times per run of VASP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pymatgen.io.vasp.inputs import PotcarSingle
 
-#: Content of a POTCAR to whether pymatgen knows it, and the statistics by which it does.
+#: Content of a POTCAR to whether pymatgen takes it for valid, and the statistics it compares.
 _JUDGED: dict[str, tuple[bool, Any]] = {}
 
 
@@ -28,8 +28,8 @@ def judged_once() -> Iterator[None]:
     def is_valid(potcar: PotcarSingle) -> bool:
         if potcar.data not in _JUDGED:
             _JUDGED[potcar.data] = bool(look(potcar)), potcar._summary_stats  # noqa: SLF001
-        known, potcar._summary_stats = _JUDGED[potcar.data]  # noqa: SLF001
-        return known
+        valid, potcar._summary_stats = _JUDGED[potcar.data]  # noqa: SLF001
+        return valid
 
     PotcarSingle.is_valid = property(is_valid)
     try:

@@ -6,16 +6,12 @@ import copy
 import gzip
 import json
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from atomate2.vasp.jobs.base import BaseVaspMaker
 from atomate2.vasp.run import DEFAULT_HANDLERS
 from custodian.custodian import CustodianError, NonRecoverableError
 from custodian.vasp.handlers import (
@@ -24,15 +20,14 @@ from custodian.vasp.handlers import (
     LargeSigmaHandler,
     MeshSymmetryErrorHandler,
 )
-from monty.os.path import zpath
-from numpy.typing import NDArray
-from pymatgen.core import Structure
 
-from hea_flows.reference.base import Labelled
+from hea_flows.reference.document import Outcome
 from hea_flows.reference.scratch import end_orphans, inside
 from hea_flows.reference.vasp import custodian_log
-from hea_flows.reference.vasp.parse import IonicStep, VaspRun, read_input, read_runs
+from hea_flows.reference.vasp.frames import frames_of, kept_vacuum, last_geometry
+from hea_flows.reference.vasp.parse import VaspRun, read_input, read_runs
 from hea_flows.reference.vasp.settings import PATH_TAGS
+from hea_flows.reference.vasp.task import Task, as_structure
 from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left
 from hea_flows.schemas import StoredFile
@@ -50,58 +45,23 @@ HANDLERS = tuple(
         | MeshSymmetryErrorHandler,
     )
 )
-#: Custodian sleeps so long (s) before it looks whether VASP is done; its own default is 10 s. Its
-#: monitors, which read VASP's files, still look twice a minute.
+#: Custodian looks this often (s) whether VASP is done; its default is 10 s. Its monitors, which
+#: read VASP's files, look twice a minute as before.
 POLLING: dict[str, Any] = {"polling_time_step": 0.5, "monitor_freq": 60}
-#: Starts of VASP that may end without a verdict (killed, crashed, files cut) for one structure.
+#: Attempts at one structure that may end without a verdict (killed, crashed, files cut).
 MAX_CRASHES = 3
 _OUTCOME = "outcome.json"
 _CHANGED = "custodian left the campaign's settings: {}"
-#: Custodian deletes, before VASP starts, what was copied from an earlier calculation: it would be
-#: read as ours if VASP ended before it wrote its own.
+#: Custodian deletes outputs of an earlier calculation before VASP starts: they would be taken for
+#: ours if VASP ended before it wrote any.
 _FORGET = [
     {"file": name, "action": {"_file_delete": {"mode": "actual"}}}
     for name in ("OUTCAR", "vasprun.xml")
 ]
 
 
-@dataclass(frozen=True)
-class Task:
-    """What VASP is asked for.
-
-    Parameters
-    ----------
-    maker
-        atomate2's Maker; its input set holds everything but structure and k-points.
-    atoms
-        Start geometry, atoms in the order in which frames are returned.
-    passes
-        Relaxations in a row, each with a basis made for the cell that it starts from; 0 for a
-        single point.
-    folder
-        Folder of this structure's attempts.
-    prev_dir
-        Earlier calculation that the first attempt takes files from.
-    job
-        The job that asks; a structure that failed for another one is tried again.
-    """
-
-    maker: BaseVaspMaker
-    atoms: Atoms
-    passes: int
-    folder: Path
-    prev_dir: str | Path | None = None
-    job: str = ""
-
-    @property
-    def order(self) -> list[int]:
-        """The atoms in POSCAR's order: pymatgen sorts them by electronegativity."""
-        sites = _structure(self.atoms)
-        return sorted(range(len(sites)), key=sites.__getitem__)
-
-
-def label(task: Task) -> Labelled:
-    """Label a structure; a second call goes on where an earlier one was interrupted.
+def label(task: Task) -> Outcome:
+    """Label a structure; a second call goes on where the first was interrupted.
 
     Raises
     ------
@@ -116,8 +76,8 @@ def label(task: Task) -> Labelled:
         done = sum(o.get("state") == "converged" for o in outcomes)
         over = "failed" in own or own.count("crashed") >= MAX_CRASHES
         if over or done >= max(1, task.passes):
-            return _collect(task, attempts, outcomes, converged=not over)
-        atoms = _last_geometry(task, attempts)
+            return _join(task, attempts, outcomes, converged=not over)
+        atoms = last_geometry(task, attempts)
         _attempt(task, task.folder / f"attempt-{len(attempts):03d}", atoms, first=not attempts)
 
 
@@ -147,19 +107,19 @@ def _attempt(task: Task, folder: Path, atoms: Atoms, *, first: bool) -> None:
     with inside(folder):
         try:
             make: Callable[..., Any] = type(maker).make.original  # type: ignore[attr-defined]
-            response = make(maker, _structure(atoms), task.prev_dir if first else None)
+            response = make(maker, as_structure(atoms), task.prev_dir if first else None)
             content = response.output.model_dump_json().encode()
             atomic_write(folder / "taskdoc.json.gz", gzip.compress(content, mtime=0))
         except CustodianError as error:
             reason = custodian_log.why(error, folder)
             outcome = {"state": "crashed", "reason": reason}
             if isinstance(error, NonRecoverableError) or custodian_log.gave_up(folder):
-                found = _verdict(task, read_runs(folder)[-1])
-                seen = f"{found['reason']}; " if found["state"] == "failed" else ""
+                verdict = _verdict(task, read_runs(folder)[-1])
+                seen = f"{verdict['reason']}; " if verdict["state"] == "failed" else ""
                 outcome = {"state": "failed", "reason": seen + reason}
         except Exception as error:  # noqa: BLE001  parsers of VASP's files raise anything
-            said = " ".join(str(error).split())
-            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {said}"}
+            message = " ".join(str(error).split())
+            outcome = {"state": "crashed", "reason": f"{type(error).__name__}: {message}"}
         except BaseException:
             end_orphans(task.folder)
             raise
@@ -188,13 +148,13 @@ def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
         return {"state": "crashed", "reason": "VASP completed no ionic step"}
     expected = tuple(task.atoms.symbols[i] for i in task.order)
     if run.symbols != expected:
-        found, wanted = (", ".join(dict.fromkeys(s)) for s in (run.symbols, expected))
-        reason = f"the POTCAR holds {found}, the POSCAR {wanted}: other elements were computed"
+        computed, wanted = (", ".join(dict.fromkeys(s)) for s in (run.symbols, expected))
+        reason = f"the POTCAR holds {computed}, the POSCAR {wanted}: other elements were computed"
         return {"state": "failed", "reason": reason}
     step = run.steps[-1]
     if not step.finite:
         return {"state": "failed", "reason": "VASP wrote energies or forces that are no numbers"}
-    if not _kept_vacuum(task, step):
+    if not kept_vacuum(task, step):
         change = step.cell[2, 2] - task.atoms.cell.array[2, 2]
         return {
             "state": "failed",
@@ -210,9 +170,9 @@ def _verdict(task: Task, run: VaspRun) -> dict[str, Any]:
     return {"state": "converged"}
 
 
-def _collect(
+def _join(
     task: Task, attempts: Sequence[Path], outcomes: Sequence[Mapping[str, Any]], *, converged: bool
-) -> Labelled:
+) -> Outcome:
     """Join the sound frames of all attempts."""
     frames: dict[bytes, Atoms] = {}
     corrections: list[str] = []
@@ -233,21 +193,21 @@ def _collect(
             changed = _difference(inputs, run)
             if run.version:
                 versions["vasp"] = run.version
-            for frame in () if changed else _frames(task, run):
+            for frame in () if changed else frames_of(task, run):
                 key = frame.cell.array.tobytes() + frame.positions.tobytes()
                 frames.pop(key, None)  # computed again: the later one has a basis for its cell
                 frames[key] = frame
     if changed:
         converged, reason = False, _CHANGED.format(changed)
     task_doc = attempts[-1] / "taskdoc.json.gz"
-    return Labelled(
+    return Outcome(
         frames=list(frames.values()),
         converged=converged and bool(frames),
         reason=reason,
         corrections=corrections,
         inputs=inputs,
         code_versions=versions,
-        directory=f"{socket.gethostname()}:{attempts[-1]}",
+        directory=attempts[-1],
         task=StoredFile.from_bytes(task_doc.name, task_doc.read_bytes())
         if task_doc.is_file()
         else None,
@@ -267,78 +227,14 @@ def _physics(incar: Mapping[str, Any], kpoints: str) -> dict[str, Any]:
 
 
 def _difference(inputs: Mapping[str, Any], run: VaspRun) -> str | None:
-    """Say in which settings a run differs from what was asked for."""
+    """Return in which settings a run differs from what was asked for."""
     rule = _physics(inputs["INCAR"], inputs["KPOINTS"])
-    found = _physics(run.incar, run.kpoints)
-    names = sorted(k for k in {*rule, *found} if rule.get(k) != found.get(k))
-    if "EDIFF" in names and found.get("EDIFF", np.inf) <= rule.get("EDIFF", 0):
+    own = _physics(run.incar, run.kpoints)
+    names = sorted(k for k in {*rule, *own} if rule.get(k) != own.get(k))
+    if "EDIFF" in names and own.get("EDIFF", np.inf) <= rule.get("EDIFF", 0):
         names.remove("EDIFF")  # converged further
-    texts = [f"{k} from {rule.get(k, 'default')} to {found.get(k, 'default')}" for k in names]
+    texts = [f"{k} from {rule.get(k, 'default')} to {own.get(k, 'default')}" for k in names]
     return ", ".join(texts) or None
-
-
-def _frames(task: Task, run: VaspRun) -> Iterator[Atoms]:
-    """Return the steps of a run that are labels, atoms in the task's order."""
-    order = task.order
-    if run.symbols != tuple(task.atoms.symbols[i] for i in order):
-        return
-    back = np.argsort(order)
-    for number, step in enumerate(run.steps):
-        if not run.sound(step) or not _kept_vacuum(task, step):
-            continue
-        frame = _geometry(task, step, back)
-        results: dict[str, Any] = {
-            "energy": step.energy,
-            "free_energy": step.free_energy,
-            "forces": step.forces[back],
-            "stress": step.stress,
-        }
-        if run.moments is not None:
-            results["magmoms"] = run.moments[number][back]
-        frame.calc = SinglePointCalculator(frame, **results)
-        yield frame
-
-
-def _kept_vacuum(task: Task, step: IonicStep) -> bool:
-    """Return whether c of a layer is what it was; not every IBRION obeys the tag that keeps it."""
-    return bool(all(task.atoms.pbc) or np.allclose(step.cell[2], task.atoms.cell.array[2]))
-
-
-def _geometry(task: Task, step: IonicStep, back: NDArray[np.int64]) -> Atoms:
-    return Atoms(
-        task.atoms.symbols,
-        scaled_positions=step.positions[back],
-        cell=step.cell,
-        pbc=task.atoms.pbc,
-    )
-
-
-def _last_geometry(task: Task, attempts: Sequence[Path]) -> Atoms:
-    """Return the newest geometry known: of CONTCAR if it is whole, else of the last whole step."""
-    back = np.argsort(task.order)
-    for attempt in reversed(attempts):
-        runs = read_runs(attempt)
-        steps = [s for run in runs for s in run.steps if run.sound(s) and _kept_vacuum(task, s)]
-        if not steps:
-            continue
-        try:
-            contcar = Structure.from_file(zpath(attempt / "CONTCAR"))
-        except Exception:  # noqa: BLE001  absent, empty, cut in the middle, asterisks
-            return _geometry(task, steps[-1], back)
-        symbols = [site.specie.symbol for site in contcar]
-        same = symbols == [task.atoms.symbols[i] for i in task.order]
-        kept = np.allclose(contcar.lattice.matrix[2], steps[-1].cell[2])
-        if not (same and kept and np.isfinite(contcar.cart_coords).all()):
-            return _geometry(task, steps[-1], back)
-        cell, positions = contcar.lattice.matrix, contcar.frac_coords[back]
-        return Atoms(task.atoms.symbols, scaled_positions=positions, cell=cell, pbc=task.atoms.pbc)
-    return task.atoms
-
-
-def _structure(atoms: Atoms) -> Structure:
-    """Return the atoms as pymatgen's structure, as they are: not wrapped, not sorted."""
-    positions = atoms.get_scaled_positions(wrap=False)
-    return Structure(atoms.cell.array, atoms.get_chemical_symbols(), positions)
 
 
 def _titles(attempt: Path) -> list[str]:

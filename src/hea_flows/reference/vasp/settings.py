@@ -13,7 +13,6 @@ from pymatgen.io.vasp.inputs import Incar, Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet, VaspInputSet
 
 from hea_flows.alloy.lattice import Ordering, folded_mesh
-from hea_flows.runtime.frames import settings_id
 
 
 @dataclass(frozen=True)
@@ -139,11 +138,6 @@ def as_rule(inputs: VaspInputSet, mesh: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def rule_id(inputs: VaspInputSet, mesh: Sequence[int]) -> str:
-    """Return the settings id of a rule."""
-    return settings_id(as_rule(inputs, mesh))
-
-
 def _as_read(tags: Mapping[str, Any]) -> dict[str, Any]:
     """Return INCAR tags as VASP reads them: 520 is 520.0, "1e-6" a number, encut is ENCUT."""
     tables = {k: v for k, v in tags.items() if isinstance(v, dict)}
@@ -200,10 +194,10 @@ def kpoints(ordering: Ordering, mesh: Sequence[int]) -> Kpoints:
     at least as dense (see `hea_flows.alloy.lattice.kmesh.folded_mesh`).
     """
     cell = ordering.alloy.primitive().cell.array
-    found = folded_mesh(mesh, ordering.supercell, cell)
-    inside = np.abs(found.points) < 1e-9
+    points = folded_mesh(mesh, ordering.supercell, cell).points
+    inside = np.abs(points) < 1e-9
     along = [int((inside.sum(axis=1) - inside[:, i] == 2).sum()) for i in range(3)]
-    if int(np.prod(along)) == len(found.points):
+    if int(np.prod(along)) == len(points):
         return Kpoints.gamma_automatic(tuple(along))  # type: ignore[arg-type]
     vectors = np.array(ordering.supercell).T / np.array(mesh)[:, None]
     return LatticeMesh(

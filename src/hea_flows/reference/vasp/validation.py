@@ -30,11 +30,11 @@ def input_objections(inputs: VaspInputSet, structure: Structure) -> list[str]:
     structure
         The structure it is for.
     """
-    found = inputs.get_input_set(structure, potcar_spec=True)
+    files = inputs.get_input_set(structure, potcar_spec=True)
     given = VaspInputSafe(
-        incar=found["INCAR"] | {"GGA": "PE"},  # what a PBE POTCAR says of itself
+        incar=files["INCAR"] | {"GGA": "PE"},  # what a PBE POTCAR says of itself
         structure=structure,
-        kpoints=found["KPOINTS"],
+        kpoints=files["KPOINTS"],
         potcar=None,
         potcar_functional="PBE",
     )
@@ -55,8 +55,8 @@ def output_objections(folder: Path, *, check_potcar: bool = True) -> list[str]:
     """
     names = ("INCAR", "POSCAR", "KPOINTS", "POTCAR", "OUTCAR", "vasprun.xml")
     paths = {name.partition(".")[0].lower(): Path(zpath(folder / name)) for name in names}
-    found = VaspValidator.from_vasp_input(vasp_file_paths=paths, check_potcar=check_potcar)
-    return sorted(" ".join(reason.split()) for reason in found.reasons)
+    validator = VaspValidator.from_vasp_input(vasp_file_paths=paths, check_potcar=check_potcar)
+    return sorted(" ".join(reason.split()) for reason in validator.reasons)
 
 
 def demonstration_objections() -> list[str]:

@@ -1,0 +1,8 @@
+"""Checks for authors of Makers, reference engines and model families, to call from tests."""
+
+from __future__ import annotations
+
+from hea_flows.testing.engines import check_reference_engine
+from hea_flows.testing.makers import check_maker
+
+__all__ = ["check_maker", "check_reference_engine"]
