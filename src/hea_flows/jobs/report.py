@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobflow import CURRENT_JOB, Maker, job
+from jobflow import CURRENT_JOB, JobConfig, Maker, job
 
+from hea_flows.jobs.failures import stored_failures
 from hea_flows.provenance import provenance
 from hea_flows.results.report.inputs import ReportInputs, summary
 from hea_flows.results.report.page import build_page
@@ -24,11 +25,10 @@ from hea_flows.schemas import (
     ThermodynamicsDoc,
     TrainingDoc,
 )
-from hea_flows.services.connection import find_connection
-from hea_flows.services.errors import DatabaseUnreachableError
-from hea_flows.services.progress import FailedJob, campaign_progress
+from hea_flows.services.progress import FailedJob, failed_results
 
 _UNKNOWN = "its job failed; `hea-flows status` tells why"
+_NOT_RUN = "not run, because a job that it needs failed"
 
 
 @dataclass
@@ -37,7 +37,7 @@ class ReportMaker(Maker):
 
     name: str = "report"
 
-    @job(data=["html"], output_schema=ReportDoc)
+    @job(data=["html"], output_schema=ReportDoc, config=JobConfig(expose_store=True))
     def make(
         self,
         campaign: CampaignDoc,
@@ -89,15 +89,16 @@ class ReportMaker(Maker):
         )
 
 
-def _missing(models: dict[str, list[str]], known: set[str]) -> dict[str, str]:
+def _missing(models: dict[str, list[str]], done: set[str]) -> dict[str, str]:
     """Return the models, and the other results, that have none, with the reason."""
     failed = _failed_jobs()
-    found: dict[str, str] = {}
+    unknown = _NOT_RUN if failed else _UNKNOWN
+    missing: dict[str, str] = {}
     for name, uuids in models.items():
-        if lost := [uuid for uuid in uuids if uuid in failed or uuid not in known]:
-            found[name] = failed[lost[0]].error if lost[0] in failed else _UNKNOWN
+        if lost := [uuid for uuid in uuids if uuid in failed or uuid not in done]:
+            missing[name] = failed[lost[0]].error if lost[0] in failed else unknown
     others = failed.keys() - {uuid for uuids in models.values() for uuid in uuids}
-    return found | {
+    return missing | {
         failed[u].name: failed[u].error for u in sorted(others) if not failed[u].skipped
     }
 
@@ -106,13 +107,8 @@ def _failed_jobs() -> dict[str, FailedJob]:
     """Return the failed jobs of this workflow that were to give a result, by uuid."""
     current = CURRENT_JOB.job
     fw_id = current.metadata.get("fw_id") if current else None
-    if fw_id is None:  # not run by FireWorks
-        return {}
-    try:
-        progress = campaign_progress(find_connection().launchpad(), fw_id)
-    except (ValueError, FileNotFoundError, DatabaseUnreachableError):  # of a launchpad elsewhere
-        return {}
-    return {job.uuid: job for job in progress.failed if job.result}
+    failed = failed_results(fw_id) if fw_id is not None else None
+    return stored_failures() if failed is None else failed
 
 
 def _each_once(documents: list[Any]) -> list[Any]:

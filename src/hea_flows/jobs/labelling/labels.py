@@ -15,8 +15,8 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import relax
 from hea_flows.config import LabelSpec, StartSpec
-from hea_flows.jobs.identity import identity, stored, stored_documents, uuid_of
-from hea_flows.jobs.routing import CPU, label_or_fails, passed_on, route
+from hea_flows.jobs.resume import identity, stored, stored_documents, uuid_of
+from hea_flows.jobs.routing import CPU, inherited_config, route, route_label
 from hea_flows.potentials.base import family
 from hea_flows.reference.base import reference_engine
 from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
@@ -138,7 +138,7 @@ class LabelsMaker(Maker):
             Sets that are labelled in the same way by other jobs; what they hold is left out.
         """
         current = CURRENT_JOB.job
-        more = passed_on(current) if current else {}
+        more = inherited_config(current) if current else {}
         known = {e.structure_id for doc in earlier or [] for e in doc.structures}
         entries = [e for e in structures.structures if e.structure_id not in known]
         structures = structures.model_copy(update={"structures": entries})
@@ -183,7 +183,7 @@ class LabelsMaker(Maker):
         label = engine.make(entry, structures.alloy, source=_link(structures), start=start)
         label.append_name(f" {entry.formula}")
         category = getattr(engine, "category", self.labels.engine)
-        return [*jobs, (label_or_fails if jobs else route)(label, category, **more)]
+        return [*jobs, (route_label if jobs else route)(label, category, **more)]
 
     def _identities(self, structures: StructuresDoc) -> dict[str, str]:
         """Return the uuid of the job that labels each structure; none if labels are not reused."""
@@ -221,7 +221,7 @@ class LabelsMaker(Maker):
 
 def fan_out(job: Any, **manager_config: Any) -> Any:  # noqa: ANN401
     """Route a job of `LabelsMaker`: its labels keep their own categories."""
-    label_or_fails(job, CPU, **manager_config)
+    route_label(job, CPU, **manager_config)
     job.config.pass_manager_config = False
     # The job that will hold the list of labels is made by jobflow.
     job.update_config({"manager_config": job.config.manager_config}, name_filter="store_inputs")

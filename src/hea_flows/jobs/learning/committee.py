@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jobflow import Maker, job
+from jobflow import Maker
 
 from hea_flows.alloy.errors import Committee, alarm, reliability, scale_factor, spread_and_error
+from hea_flows.jobs.failures import result_job
 from hea_flows.provenance import provenance
 from hea_flows.results.report.committees import members_on
 from hea_flows.results.report.inputs import Geometry
@@ -33,7 +34,7 @@ class CommitteeMaker(Maker):
     seed: int = 0
     alarm_mev: float = 5.0
 
-    @job(output_schema=CommitteeDoc)
+    @result_job(output_schema=CommitteeDoc)
     def make(self, benchmarks: list[BenchmarkDoc | None]) -> CommitteeDoc:
         """Judge the committee of benchmarks of one model, one per seed; None where a job failed.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobflow import Maker, job
+from jobflow import Maker
 
+from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.provenance import provenance
 from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc, TestSetDoc, Trajectory
@@ -29,7 +30,7 @@ class TestSetMaker(Maker):
     test_set: str = "held-out"
     relaxed: bool = True
 
-    @job(data=["trajectories"], output_schema=TestSetDoc)
+    @result_job(data=["trajectories"], output_schema=TestSetDoc)
     def make(
         self,
         alloy: AlloySpec,
