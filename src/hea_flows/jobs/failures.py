@@ -22,7 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def result_job(**options: object) -> Callable[[Callable[P, R]], Callable[P, Job]]:
+def result_job(**options: object) -> Callable[[Callable[P, R]], Callable[..., Job]]:
     """Return `jobflow.job` for a job that makes a result of a campaign.
 
     Where it fails, one line of the reason is stored before the error goes on its way; see
@@ -34,7 +34,7 @@ def result_job(**options: object) -> Callable[[Callable[P, R]], Callable[P, Job]
         As `jobflow.job` takes them.
     """
 
-    def decorate(function: Callable[P, R]) -> Callable[P, Job]:
+    def decorate(function: Callable[P, R]) -> Callable[..., Job]:
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
@@ -44,7 +44,7 @@ def result_job(**options: object) -> Callable[[Callable[P, R]], Callable[P, Job]
                     _store_failure(error)
                 raise
 
-        return job(run, config=JobConfig(expose_store=True), **options)  # type: ignore[call-overload,no-any-return]
+        return job(run, config=JobConfig(expose_store=True), **options)
 
     return decorate
 

@@ -25,7 +25,8 @@ from hea_flows.schemas import (
     ThermodynamicsDoc,
     TrainingDoc,
 )
-from hea_flows.services.progress import FailedJob, failed_results
+from hea_flows.services.progress import FailedJob
+from hea_flows.services.workflows import failed_results
 
 _UNKNOWN = "its job failed; `hea-flows status` tells why"
 _NOT_RUN = "not run, because a job that it needs failed"

@@ -37,9 +37,12 @@ def route(part: J, category: str, **manager_config: object) -> J:
     manager_config
         More keys of the Firework's spec, for example ``_priority``.
     """
-    for job in [part] if isinstance(part, Job) else [job for job, _ in part.iterflow()]:
-        job.config.manager_config = {
-            **job.config.manager_config,
+    if isinstance(part, Flow):
+        for inner in part.jobs:
+            route(inner, category, **manager_config)
+    else:
+        part.config.manager_config = {
+            **part.config.manager_config,
             **manager_config,
             "_category": category,
         }

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hea_flows.runtime.atomic_files import atomic_write
-from hea_flows.services.connection import find_connection
-from hea_flows.services.errors import DatabaseUnreachableError, redact
+from hea_flows.services.errors import redact
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -198,18 +197,6 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
             running.append(RunningJob(*job, worker, folder, _said(folder)))
     ordered = {state: counts[state] for state in STATES if counts[state]}
     return Progress(ordered, tuple(running), tuple(failed), settled)
-
-
-def failed_results(workflow_id: int) -> dict[str, FailedJob] | None:
-    """Return the failed jobs of a workflow that were to give a result, by jobflow's uuid.
-
-    None if the workflow is on no launchpad that this process finds.
-    """
-    try:
-        progress = campaign_progress(find_connection().launchpad(), workflow_id)
-    except (ValueError, FileNotFoundError, DatabaseUnreachableError):
-        return None
-    return {job.uuid: job for job in progress.failed if job.result}
 
 
 def _workflows(launchpad: LaunchPad, workflow_id: int | None) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from hea_flows.alloy.errors import predict_label_time
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import parse
 from hea_flows.jobs.labelling.estimate import label_costs
+from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.schemas import AlloySpec, LabelDoc, NextPoint, StructuresDoc
 
 Labels = Sequence[Sequence[LabelDoc | None]]
@@ -25,7 +25,7 @@ def hours_of(labels: Labels, structures: Collection[str]) -> tuple[float | None,
 def next_point(
     expression: str,
     alloy: AlloySpec,
-    labelling: Any,  # noqa: ANN401  a LabellingMaker, of the floor above
+    labelling: LabelsMaker,
     structures: Sequence[StructuresDoc],
     labels: Labels,
     rng: np.random.Generator,
@@ -39,7 +39,7 @@ def next_point(
     alloy
         Its host.
     labelling
-        Builds and labels it.
+        Labels it.
     structures
         Sets that are labelled already.
     labels
@@ -47,14 +47,13 @@ def next_point(
     rng
         Source of resamples.
     """
-    orderings = parse(expression).build(alloy.to_alloy(), labelling.structures.seed)
+    orderings = parse(expression).build(alloy.to_alloy(), labelling.seed)
     known = {e.structure_id for doc in structures for e in doc.structures}
     known |= {x.structure.structure_id for group in labels for x in group if x is not None}
     left = [o for o in orderings if o.id not in known]
     if not left:
         text = "every structure of it is labelled already"
         return NextPoint(expression=expression, n_structures=0, hours=0.0, basis=text)
-    found = {"expression": expression, "n_structures": len(left)}
     times = list(_times(labels).values())
     planned = [o.n_sites * o.alloy.atoms_per_unit for o in left]
     why = "no label tells its time"
@@ -65,13 +64,16 @@ def next_point(
             why = str(error)
         else:
             return NextPoint(
-                **found,
+                expression=expression,
+                n_structures=len(left),
                 hours=told.seconds / 3600,
                 hours_interval=(told.low / 3600, told.high / 3600),
                 basis=_measured(told.n, told.sizes, told.exponent, planned),
             )
-    hours, basis = _estimated(labelling.labels, left)
-    return NextPoint(**found, hours=hours, basis=f"{basis}; {why}")
+    hours, basis = _estimated(labelling, left)
+    return NextPoint(
+        expression=expression, n_structures=len(left), hours=hours, basis=f"{basis}; {why}"
+    )
 
 
 def _times(labels: Labels) -> dict[str, tuple[int, float]]:
@@ -96,11 +98,11 @@ def _measured(
     return text + (f", extrapolated to {', '.join(map(str, beyond))} atoms" if beyond else "")
 
 
-def _estimated(labels: Any, orderings: list[Ordering]) -> tuple[float | None, str]:  # noqa: ANN401
+def _estimated(maker: LabelsMaker, orderings: list[Ordering]) -> tuple[float | None, str]:
     """Return the engine's estimate (h), or None and why there is none."""
-    engine = labels.labels.engine
+    engine = maker.labels.engine
     try:
-        costs = label_costs(labels, orderings)
+        costs = label_costs(maker, orderings)
     except ModuleNotFoundError as error:
         return None, f"{engine} cannot estimate here ({error})"
     if costs is None:
