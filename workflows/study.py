@@ -14,7 +14,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import CampaignMaker, load_campaign
-from hea_flows.config import plan
+from hea_flows.config import plan_campaign
 from hea_flows.flows import launch
 from hea_flows.results.store.query import documents
 from hea_flows.services.connection import find_connection
@@ -28,11 +28,11 @@ def main(
 ) -> None:
     """Run a study, or go on with it, and print the errors of every model on every test set."""
     campaign, text = load_campaign(config)
-    work = plan(campaign)  # what will be done: sets, models, test sets
-    structures = {key for one in work.sets for key in one.ids}
+    plan = plan_campaign(campaign)  # what will be done: sets, models, test sets
+    structures = {key for one in plan.sets for key in one.ids}
     print(
-        f"{campaign.name}: {len(structures)} structures in {len(work.sets)} sets, "
-        f"{len(work.trainings)} models to train, {len(work.foundations)} as they are"
+        f"{campaign.name}: {len(structures)} structures in {len(plan.sets)} sets, "
+        f"{len(plan.models)} models to train, {len(plan.foundations)} as they are"
     )
 
     store: JobStore

@@ -38,7 +38,11 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def campaign(
-    folder: Path, sets: str = FOUR, test_set: str = "2(3)+2(4)", more: str = "", **options: Any
+    folder: Path,
+    sets: str = FOUR,
+    test_set: str = "2(3)+2(4)",
+    more: str = ", seeds: [0, 1]",
+    **options: Any,
 ) -> Path:
     path = folder / "grow.yaml"
     path.write_text(
@@ -192,7 +196,7 @@ def test_a_campaign_that_cannot_grow_is_told_so(tmp_path: Path) -> None:
     no_model = said(replace=("model: known\n", ""))
     assert "grow needs a model to train, for example model: chgnet:0.3.0" in no_model
     other = said(replace=("test_set: Database", "test_set: Other"))
-    assert "grow: no test set 'Other'; this campaign's test_sets: Database" in other
+    assert "grow: no test set 'Other'; this campaign's test sets: Database" in other
     relaxed = said(FOUR, "2(4)", ", geometry: relaxed")
     assert "grow: models do not relax 'Database'; write geometry: fixed" in relaxed
     assert "position" in said('["1(1)+2(2)", "3(3"]')

@@ -67,12 +67,13 @@ class GrowthDecisionMaker(Maker):
         steps
             The steps before.
         """
+        learned = output["learned"]
         sources = GrowthSources(
             structures=output["structures"][-1].uuid,
             labels=output["labels"][-1].uuid,
-            dataset=output["dataset"].uuid,
-            trainings=[x.uuid for x in output["trainings"]],
-            benchmarks=[x.uuid for x in output["benchmarks"]],
+            dataset=learned["dataset"].uuid,
+            trainings=[x.uuid for x in learned["trainings"]],
+            benchmarks=[x.uuid for x in learned["benchmarks"]],
         )
         bare = replace(self, name=type(self).name)  # jobflow adds to it what it added to this job's
         following = bare.make(
@@ -81,8 +82,8 @@ class GrowthDecisionMaker(Maker):
             list(steps),
             output["structures"],
             output["labels"],
-            output["dataset"].n_frames,
-            output["benchmarks"],
+            learned["dataset"].n_frames,
+            learned["benchmarks"],
             output.get("previous"),
         )
         following.append_name(f" step {len(steps) + 1}", dynamic=False)
@@ -213,6 +214,11 @@ class GrowthMaker(Maker):
         all_labels = [*(b for _, b in beside), labels]
         expression = self.decision.growth.sets[0]
         first = self.decision.step.learn(expression, 1, alloy, [structures], all_labels, test_set)
-        decided = self.decision.follow(first.output, inputs)
+        output: StepOutput = {
+            "structures": [structures],
+            "labels": all_labels,
+            "learned": first.output,
+        }
+        decided = self.decision.follow(output, inputs)
         grown = route_result(grown_documents(decided.output), CPU)
         return Flow([first, decided, grown], output=grown.output, name=self.name)

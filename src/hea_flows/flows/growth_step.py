@@ -17,6 +17,14 @@ from hea_flows.jobs.routing import CPU, JobLike, route, run_despite_missing_inpu
 from hea_flows.schemas import AlloySpec, Document, GrowthInputs, GrowthSources
 
 
+class LearnedOutput(TypedDict):
+    """References to what a step learned: its dataset, and one model and benchmark per seed."""
+
+    dataset: OutputReference
+    trainings: list[OutputReference]
+    benchmarks: list[OutputReference]
+
+
 class StepOutput(TypedDict):
     """References to the documents of a step.
 
@@ -26,9 +34,7 @@ class StepOutput(TypedDict):
 
     structures: list[OutputReference]
     labels: list[OutputReference]
-    dataset: OutputReference
-    trainings: list[OutputReference]
-    benchmarks: list[OutputReference]
+    learned: LearnedOutput
     previous: NotRequired[list[OutputReference]]
 
 
@@ -76,7 +82,7 @@ class GrowthStepMaker(Maker):
         beside = [labels for _, labels in inputs.beside]
         sets = _stored("sets", [s.structures for s in steps])
         labels = _stored("labels", [*beside, *(s.labels for s in steps)])
-        test_set = _stored("test_set", [inputs.test_set])
+        test_set = _stored("test set", [inputs.test_set])
         previous = _stored("benchmarks", steps[-1].benchmarks)
         jobs: list[JobLike] = [sets[0], labels[0], test_set[0], previous[0]]
         earlier = list(sets[1])
@@ -92,7 +98,12 @@ class GrowthStepMaker(Maker):
         learned = self.learn(
             expression, number, inputs.alloy, structures, all_labels, test_set[1][0]
         )
-        output = learned.output | {"previous": previous[1]}
+        output: StepOutput = {
+            "structures": structures,
+            "labels": all_labels,
+            "learned": learned.output,
+            "previous": previous[1],
+        }
         return Flow([*jobs, labelled, learned], output=output, name=f"{self.name} {number}")
 
     def learn(
@@ -104,7 +115,7 @@ class GrowthStepMaker(Maker):
         labels: list[OutputReference],
         test_set: OutputReference,
     ) -> Flow:
-        """Return the flow from labels to errors; its output is a `StepOutput`."""
+        """Return the flow from labels to errors; its output is a `LearnedOutput`."""
         dataset = self.dataset.make(alloy, labels, structures)
         dataset.append_name(f" step {number}", dynamic=False)
         jobs: list[JobLike] = [run_despite_missing_inputs(dataset)]
@@ -115,9 +126,7 @@ class GrowthStepMaker(Maker):
             flow = named.make(dataset.output, [test_set])
             jobs.append(flow)
             learned.append(flow.output)
-        output: StepOutput = {
-            "structures": structures,
-            "labels": labels,
+        output: LearnedOutput = {
             "dataset": dataset.output,
             "trainings": [x["training"] for x in learned],
             "benchmarks": [x["benchmark"] for x in learned],

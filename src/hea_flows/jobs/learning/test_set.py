@@ -26,7 +26,7 @@ class TestSetMaker(Maker):
         Whether models relax the structures too.
     """
 
-    name: str = "test_set"
+    name: str = "test set"
     test_set: str = "held-out"
     relaxed: bool = True
 
