@@ -14,13 +14,10 @@ from monty.json import MSONable
 from hea_flows.flows.growth import GrowthMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
-from hea_flows.jobs.learning.benchmark import BenchmarkMaker
-from hea_flows.jobs.learning.committee import CommitteeMaker
-from hea_flows.jobs.learning.dataset import DatasetMaker
-from hea_flows.jobs.learning.test_set import TestSetMaker
+from hea_flows.jobs.learning import BenchmarkMaker, CommitteeMaker, DatasetMaker, TestSetMaker
 from hea_flows.jobs.routing import JobLike, route_result, run_despite_missing_inputs
-from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
-from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
+from hea_flows.jobs.sampling import MonteCarloMaker
+from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.schemas import AlloySpec, ModelSpec
 
 #: Jobs and flows of entries, by the names of the entries.

@@ -11,7 +11,7 @@ from jobflow import Flow, Job, Maker, OutputReference
 from hea_flows.alloy.sets import set_name
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
-from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.jobs.learning import DatasetMaker
 from hea_flows.jobs.resume import stored_documents
 from hea_flows.jobs.routing import CPU, JobLike, route, run_despite_missing_inputs
 from hea_flows.schemas import AlloySpec, Document, GrowthInputs, GrowthSources

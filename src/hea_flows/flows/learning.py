@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from jobflow import Flow, Job, Maker, OutputReference
 
-from hea_flows.jobs.learning.benchmark import BenchmarkMaker
-from hea_flows.jobs.learning.train import TrainMaker
+from hea_flows.jobs.learning import BenchmarkMaker, TrainMaker
 from hea_flows.jobs.routing import JobLike, route_result
 from hea_flows.schemas import DatasetDoc, TestSetDoc
 

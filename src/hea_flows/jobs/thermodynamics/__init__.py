@@ -1,1 +1,7 @@
-"""Decomposition free energies, random structures, vibrations and DEED with a trained model."""
+"""Stability of the alloy: SQS enthalpies, decompositions, DEED, vibrations."""
+
+from __future__ import annotations
+
+from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
+
+__all__ = ["ThermodynamicsMaker"]
