@@ -233,7 +233,7 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     for name, found in categories.items():
         assert found == {own.get(name, "cpu")} or name == "known"
     # Submitted again, it is there; after a new start it takes labels and models from the store.
-    assert launch.submit(*text, connection).found
+    assert launch.submit(*text, connection).existing
     assert document.campaign == "growing"
 
 

@@ -235,8 +235,8 @@ def ladder(given: dict[str, Any]) -> list[float] | dict[str, Any]:
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
         for v in given.values()
     )
-    known = set(given) in ({"from", "to", "n"}, {"from", "to", "acceptance"})
-    if not known or not numbers or given.get("n", 2) != int(given.get("n", 2)):
+    accepted = set(given) in ({"from", "to", "n"}, {"from", "to", "acceptance"})
+    if not accepted or not numbers or given.get("n", 2) != int(given.get("n", 2)):
         msg = (
             "temperatures are a list (K), or {from: 200, to: 1600, n: 8}, or {from: 200, to: 1600, "
             f"acceptance: 0.3}}; got {given}"
@@ -322,7 +322,7 @@ class ThermodynamicsSpec(Record):
         )
 
 
-def model_from_text(value: object) -> Any:  # noqa: ANN401  what is passed on has its own type
+def model_from_text(value: object) -> object:
     """Read ``family`` or ``family:name`` as a `ModelSpec`'s fields; pass anything else on."""
     if not isinstance(value, str):
         return value

@@ -39,14 +39,14 @@ class Submission:
     ----------
     fw_id
         A Firework of its workflow.
-    found
+    existing
         Whether it was there already.
     rerun
         Fireworks that had failed and were made ready again.
     """
 
     fw_id: int
-    found: bool
+    existing: bool
     rerun: tuple[int, ...] = ()
 
 
@@ -69,11 +69,11 @@ def submit(
     launchpad = connection.launchpad()
     metadata = campaign_metadata(campaign.name, text)
     if not again and (fw_id := find_workflow(launchpad, metadata)) is not None:
-        return Submission(fw_id, found=True, rerun=retry_failed(launchpad, fw_id))
+        return Submission(fw_id, existing=True, rerun=retry_failed(launchpad, fw_id))
     # No store: a store holds a password, and workers have their own.
     flow = maker.make(campaign, text)
     workflow = flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
-    return Submission(add_workflow(launchpad, workflow), found=False)
+    return Submission(add_workflow(launchpad, workflow), existing=False)
 
 
 def run_workers(

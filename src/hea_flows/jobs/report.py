@@ -1,4 +1,4 @@
-"""Report: everything a campaign found, on one page."""
+"""Report: all results of a campaign on one page."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ReportMaker(Maker):
         name, the uuids of the jobs of every model that was asked for, in their order: those without
         a result are named.
         """
-        made: dict[str, list[Any]] = {
+        documents: dict[str, list[Any]] = {
             "structures": list(structures),
             "labels": [label for group in labels for label in group or ()],
             "datasets": list(datasets or []),
@@ -73,16 +73,14 @@ class ReportMaker(Maker):
             "growth": [],
         }
         for role, more in (grown or {}).items():
-            made[role] += [d for group in more for d in group] if role == "labels" else more
-        made = {role: _each_once(found) for role, found in made.items()}
-        missing = _missing(models or {}, {d.uuid for f in made.values() for d in f})
-        inputs = replace(
-            ReportInputs.from_documents([campaign, *(d for f in made.values() for d in f)]),
-            missing=missing,
-        )
+            documents[role] += [d for group in more for d in group] if role == "labels" else more
+        documents = {role: _each_once(group) for role, group in documents.items()}
+        everything = [d for group in documents.values() for d in group]
+        missing = _missing(models or {}, {d.uuid for d in everything})
+        inputs = replace(ReportInputs.from_documents([campaign, *everything]), missing=missing)
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
-            **provenance(campaign=campaign, **made),
+            **provenance(campaign=campaign, **documents),
             title=campaign.name,
             summary=summary(inputs),
             missing=missing,
@@ -114,8 +112,8 @@ def _failed_jobs() -> dict[str, FailedJob]:
 
 def _each_once(documents: list[Any]) -> list[Any]:
     """Return documents without those that are missing or there already."""
-    known: dict[str, Any] = {}
+    by_uuid: dict[str, Any] = {}
     for document in documents:
         if document is not None:
-            known.setdefault(document.uuid or f"{len(known)}", document)
-    return list(known.values())
+            by_uuid.setdefault(document.uuid or f"{len(by_uuid)}", document)
+    return list(by_uuid.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID, uuid5
 
 from jobflow import CURRENT_JOB, OutputReference, job
@@ -97,7 +97,7 @@ def stored_documents(uuids: list[str]) -> list[OutputReference]:
     return [OutputReference(uuid) for uuid in uuids]
 
 
-def _science(value: Any) -> Any:  # noqa: ANN401  JSON
+def _science(value: object) -> object:
     if isinstance(value, dict):
         maker = str(value.get("@class", "")).endswith("Maker")  # a ModelSpec's name is science
         left_out = _NOT_SCIENCE if maker else ("@version",)

@@ -58,8 +58,8 @@ class DatasetMaker(Maker):
             If settings are mixed, an end point has no label, nothing can be trained on, or more
             labels are missing than the campaign allows.
         """
-        found = collect(labels, structures)
-        excluded, used = found.excluded, found.labels
+        collected = collect(labels, structures)
+        excluded, used = collected.excluded, collected.labels
         if self.dataset.max_missing is not None and len(excluded) > self.dataset.max_missing:
             msg = (
                 f"{len(excluded)} structures have no label, dataset.max_missing allows "

@@ -55,10 +55,10 @@ class TestSetMaker(Maker):
         ValueError
             If settings are mixed, or an end point has no label.
         """
-        found = collect(labels, structures)
+        collected = collect(labels, structures)
         pool = collect(labels, None).labels
         ends = end_points(alloy, pool)
-        used = {k: pool[k] for k in ends.values()} | found.labels
+        used = {k: pool[k] for k in ends.values()} | collected.labels
         first = require_one_rule(used)
         return TestSetDoc(
             **provenance(labels=list(used.values()), structures=structures),
@@ -68,9 +68,9 @@ class TestSetMaker(Maker):
             engine=first.engine,
             settings_id=first.settings_id,
             settings=first.settings,
-            members=list(found.labels),
+            members=list(collected.labels),
             end_points=ends,
-            excluded=found.excluded,
+            excluded=collected.excluded,
             trajectories={
                 k: _ends(v.trajectory) for k, v in used.items() if v.trajectory is not None
             },
