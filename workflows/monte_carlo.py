@@ -18,7 +18,7 @@ from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     temperature: Annotated[list[float] | None, typer.Option(help="K; repeatable.")] = None,
     supercell: Annotated[str, typer.Option(help="Its sites must divide by the elements.")] = "5x5",
     steps: Annotated[int, typer.Option(min=8, help="That the model decides, per chain.")] = 40,
@@ -38,7 +38,7 @@ def main(
         steps=steps,
         burn_in=burn_in,
     )
-    # The model comes out of the test set with its checksum; no file has to be exported first.
+    # The model comes out of the database with its checksum; no file has to be exported first.
     job: Any = MonteCarloMaker(monte_carlo=spec, seed=seed).make(tuned, dataset, dataset.alloy)
     memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(Flow([job]), store=memory, ensure_success=True, log=False)

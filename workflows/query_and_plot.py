@@ -1,4 +1,4 @@
-"""Read benchmarks from the test set in three ways, and draw one of the report's figures.
+"""Read benchmarks from the database in three ways, and draw one of the report's figures.
 
 python workflows/query_and_plot.py quickstart --output parity.svg
 """
@@ -17,7 +17,7 @@ from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     output: Annotated[Path, typer.Option(help="Figure; .png, .svg or .pdf.")] = Path("parity.png"),
 ) -> None:
     """Print the errors of all benchmarks of a campaign and draw its parity figure."""

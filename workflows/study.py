@@ -1,7 +1,7 @@
 """A study of several models on several test sets, and its table of errors.
 
 python workflows/study.py configs/studies/example.yaml
-python workflows/study.py configs/studies/example.yaml --local      # one process, no test set
+python workflows/study.py configs/studies/example.yaml --local      # one process, no database
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main(
     config: Annotated[Path, typer.Argument(help="Study file.")],
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     *,
-    local: Annotated[bool, typer.Option("--local", help="No test set, no workers.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="No database, no workers.")] = False,
 ) -> None:
     """Run a study, or go on with it, and print the errors of every model on every test set."""
     campaign, text = load_campaign(config)

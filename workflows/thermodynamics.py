@@ -19,7 +19,7 @@ from hea_flows.services.connection import find_connection
 
 
 def main(
-    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the test set.")],
+    campaign: Annotated[str, typer.Argument(help="Name of a campaign in the database.")],
     sqs: Annotated[
         str, typer.Option(help="Supercell of the SQS of 2, 3, … elements.")
     ] = "2x2,3x3,4x4,5x5",

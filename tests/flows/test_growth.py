@@ -219,11 +219,11 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     text = load_campaign(campaign(tmp_path))
     launch.submit(*text, connection)
     worker_loop(connection, poll=0.1)
-    test_set = connection.database()
-    assert set(test_set.fireworks.distinct("state")) == {"COMPLETED"}
+    database = connection.database()
+    assert set(database.fireworks.distinct("state")) == {"COMPLETED"}
     with connection.job_store() as store:
         document = check_four(store)
-    specs = list(test_set.fireworks.find({}, {"name": 1, "spec": 1}))
+    specs = list(database.fireworks.find({}, {"name": 1, "spec": 1}))
     assert {s["spec"]["campaign"] for s in specs} == {"growing"}
     categories: dict[str, set[str]] = {}
     for s in specs:
