@@ -58,7 +58,7 @@ def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() 
     first, second = work.sets
     [model] = work.models
     assert (model.name, model.sets, model.model.name) == ("quickstart", (first,), "0.3.0")
-    assert model.label == "quickstart"
+    assert model.title == "quickstart"
     assert list(work.foundations) == ["chgnet-0.3.0"]
     assert [(d.name, d.sets) for d in work.test_sets] == [
         ("held-out", (second,)),
@@ -179,7 +179,7 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         {"name": "as it is"},
     ]
     work = made(models=models, training={"epochs": 4, "seed": 7})
-    assert [(m.label, m.settings.seed, m.settings.epochs, m.model.label) for m in work.models] == [
+    assert [(m.title, m.settings.seed, m.settings.epochs, m.model.label) for m in work.models] == [
         ("m, seed 5", 5, 4, "chgnet-0.3.0"),
         ("m, seed 3", 3, 4, "chgnet-0.3.0"),
         ("n", 7, 9, "mace-scratch"),

@@ -66,7 +66,7 @@ class ModelPlan:
     several: bool = False
 
     @property
-    def label(self) -> str:
+    def title(self) -> str:
         """The name, and the seed if it is one of several."""
         return f"{self.name}, seed {self.settings.seed}" if self.several else self.name
 

@@ -88,7 +88,7 @@ class Composition:
         """Return the models that are trained, one per seed."""
         return [
             TrainedModel(
-                one.label,
+                one.title,
                 _dataset_name(one.sets),
                 self._learning(one.model, one.settings, title=one.name),
             )
@@ -117,11 +117,11 @@ class Composition:
         """Return the models of several seeds, where there is something to compare them with."""
         members: dict[str, list[str]] = {}
         for one in self.plan.models:
-            members.setdefault(one.name, []).append(one.label)
+            members.setdefault(one.name, []).append(one.title)
         return [
-            ModelCommittee(name, labels, CommitteeMaker(seed=self.seed))
-            for name, labels in members.items()
-            if len(labels) > 1 and self.plan.test_sets
+            ModelCommittee(name, titles, CommitteeMaker(seed=self.seed))
+            for name, titles in members.items()
+            if len(titles) > 1 and self.plan.test_sets
         ]
 
     def growth(self) -> GrowingSet | None:
@@ -147,7 +147,7 @@ class Composition:
             return None
         spec.cell(self.campaign.alloy.to_alloy())
         maker = MonteCarloMaker(monte_carlo=spec, seed=self.seed, reuse=self.reuse)
-        return Sampling(self.plan.model(spec.model).label, maker)
+        return Sampling(self.plan.model(spec.model).title, maker)
 
     def thermodynamics(self) -> PhaseStability | None:
         """Return the thermodynamics, after making sure that what it needs is installed."""
@@ -159,7 +159,7 @@ class Composition:
         if self.plan.sqs is not None:
             sqs = self._test_set(TestSetPlan("SQS", (self.plan.sqs,), relaxed=False))
         maker = ThermodynamicsMaker(thermodynamics=spec, seed=self.seed)
-        return PhaseStability(self.plan.model(spec.model).label, maker, sqs)
+        return PhaseStability(self.plan.model(spec.model).title, maker, sqs)
 
 
 def _names(sets: Iterable[SetPlan]) -> list[str]:
