@@ -29,8 +29,7 @@ def register(app: typer.Typer) -> None:
 def submit(config: Config, again: Again = False) -> None:
     """Put a campaign on the launchpad; `hea-flows worker` runs it."""
     from hea_flows.config import load_campaign
-    from hea_flows.flows import launch
-    from hea_flows.flows.campaign import CampaignMaker
+    from hea_flows.flows import CampaignMaker, launch
     from hea_flows.services.connection import find_connection
 
     campaign, text = load_campaign(_find_config(config))
@@ -56,8 +55,7 @@ def run(
     If a model or another result is missing in the report, it ends with an error.
     """
     from hea_flows.config import load_campaign
-    from hea_flows.flows import launch
-    from hea_flows.flows.campaign import CampaignMaker
+    from hea_flows.flows import CampaignMaker, launch
     from hea_flows.services.connection import find_connection
 
     campaign, text = load_campaign(_find_config(config))

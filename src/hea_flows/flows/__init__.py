@@ -19,4 +19,5 @@ __all__ = [
     "GrowthStepMaker",
     "LabellingMaker",
     "LearningMaker",
+    "launch",
 ]
