@@ -11,13 +11,15 @@ from jobflow import Flow, Job, Maker
 from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.config import load_campaign
-from hea_flows.flows.campaign import CampaignMaker
-from hea_flows.flows.growth import GrowthMaker, GrowthStepMaker
-from hea_flows.flows.labelling import LabellingMaker
-from hea_flows.flows.learning import LearningMaker
-from hea_flows.flows.sampling import SamplingMaker
+from hea_flows.flows import (
+    CampaignMaker,
+    GrowthDecisionMaker,
+    GrowthMaker,
+    GrowthStepMaker,
+    LabellingMaker,
+    LearningMaker,
+)
 from hea_flows.jobs.campaign import CampaignFileMaker
-from hea_flows.jobs.growth import GrowthDecisionMaker
 from hea_flows.jobs.labelling.labels import LabelsMaker, StartMaker
 from hea_flows.jobs.labelling.structures import StructuresMaker
 from hea_flows.jobs.learning.benchmark import BenchmarkMaker
@@ -52,19 +54,54 @@ MAKERS = [
     LearningMaker,
     MonteCarloMaker,
     ReportMaker,
-    SamplingMaker,
     StartMaker,
     StructuresMaker,
     SyntheticMaker,
     ThermodynamicsMaker,
     VaspMaker,
 ]
-QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+CONFIGS = Path(__file__).parents[1] / "configs"
+QUICKSTART = CONFIGS / "quickstart.yaml"
+GROWING = """\
+name: growing
+alloy: {elements: [Mo, Ta, Nb]}
+structures:
+  - {set: 1(1)+2(3)}
+  - {set: 2(2), labels: {engine: archive, options: {calculation: static}}}
+test_sets: {B: 2(4)}
+model: chgnet:0.3.0
+grow: {sets: [1(1)+2(2), 3(3)], test_set: B, seeds: [4, 2]}
+thermodynamics: {sqs: {2: 2x1, 3: 3x1}, sqs_labels: reference}
+"""
 
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda m: m.__name__)
 def test_makers_survive_json(maker: type[Maker]) -> None:
     check_maker(maker())
+
+
+@pytest.mark.parametrize("name", ["quickstart.yaml", "studies/example.yaml", "growing.yaml"])
+def test_the_maker_of_a_whole_campaign_is_a_value(name: str, tmp_path: Path) -> None:
+    path = CONFIGS / name
+    if not path.exists():
+        path = tmp_path / name
+        path.write_text(GROWING)
+    campaign, text = load_campaign(path)
+    maker = CampaignMaker.from_campaign(campaign)
+    again = check_maker(maker)
+    names = [job.name for job in jobs_of(again.make(campaign, text))]
+    assert sorted(names) == sorted(job.name for job in jobs_of(maker.make(campaign, text)))
+
+
+def test_update_kwargs_reaches_the_makers_of_entries() -> None:
+    campaign, text = load_campaign(CONFIGS / "studies" / "example.yaml")
+    maker = CampaignMaker.from_campaign(campaign)
+    changed = maker.update_kwargs({"seed": 99}, class_filter=BenchmarkMaker)
+    assert isinstance(changed, CampaignMaker)
+    flow = changed.make(campaign, text)
+    benchmarks = [j.maker for j in jobs_of(flow) if isinstance(j.maker, BenchmarkMaker)]
+    assert len(benchmarks) == len(maker.models) + len(maker.foundations)
+    assert {m.seed for m in benchmarks} == {99}
 
 
 def quickstart() -> Flow:

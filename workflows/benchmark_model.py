@@ -30,7 +30,7 @@ def main(
     ] = False,
 ) -> None:
     """Benchmark a model against the labels of a campaign."""
-    # The test set is found as the command line finds it: environment, own files, or local.
+    # The database is found as the command line finds it: environment, own files, or local.
     with find_connection(start_local=True).job_store() as store:
         test_sets: Any = documents(store, "test_set", campaign, load=True)
         dataset: Any = documents(store, "dataset", campaign, load=True)[-1]
@@ -40,7 +40,9 @@ def main(
     if foundation is None:
         job = maker.make(test_sets, training=tuned, dataset=dataset)
     else:
-        job = maker.make(test_sets, foundation=ModelSpec(**model_from_text(foundation)))
+        job = maker.make(
+            test_sets, foundation=ModelSpec.model_validate(model_from_text(foundation))
+        )
 
     # A store in memory: nothing is added to the campaign. Pass its own store to keep the result.
     memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})

@@ -1,7 +1,7 @@
 """A whole campaign from Python: what `hea-flows run` does, step by step.
 
 python workflows/campaign.py configs/quickstart.yaml
-python workflows/campaign.py configs/quickstart.yaml --local      # one process, no test set
+python workflows/campaign.py configs/quickstart.yaml --local      # one process, no database
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(
     config: Annotated[Path, typer.Argument(help="Campaign file.")],
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     *,
-    local: Annotated[bool, typer.Option("--local", help="No test set, no workers.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="No database, no workers.")] = False,
 ) -> None:
     """Run a campaign and write its report."""
     campaign, text = load_campaign(config)
@@ -39,7 +39,7 @@ def main(
         run_locally(flow, store=store, ensure_success=True, log=False)
     else:
         connection = find_connection(start_local=True)
-        # Jobs find this test set; a Firework itself holds no address and no password.
+        # Jobs find this database; a Firework itself holds no address and no password.
         connection.activate()
         workflow = flow_to_workflow(
             flow,

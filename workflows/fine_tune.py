@@ -42,7 +42,7 @@ def main(
     labelling: Any = LabellingMaker.from_spec(spec, seed).make(expression, alloy)
     data: Any = DatasetMaker(seed=seed).make(alloy, [labelling.output["labels"]])
     train: Any = TrainMaker(
-        model=ModelSpec(**model_from_text(model)),
+        model=ModelSpec.model_validate(model_from_text(model)),
         training=TrainingSettings(epochs=epochs, seed=seed),
     ).make(data.output)
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})

@@ -1,4 +1,4 @@
-"""Label a set of structures with a reference engine, in this process and without a test set.
+"""Label a set of structures with a reference engine, in this process and without a database.
 
 python workflows/label_with_engine.py "1(1)+2(2)"
 python workflows/label_with_engine.py "1(1)[Mo]" --engine gpaw --option fmax=0.05

@@ -1,7 +1,7 @@
 """A study of several models on several test sets, and its table of errors.
 
 python workflows/study.py configs/studies/example.yaml
-python workflows/study.py configs/studies/example.yaml --local      # one process, no test set
+python workflows/study.py configs/studies/example.yaml --local      # one process, no database
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import CampaignMaker, load_campaign
-from hea_flows.config import plan
+from hea_flows.config import plan_campaign
 from hea_flows.flows import launch
 from hea_flows.results.store import documents
 from hea_flows.services.connection import find_connection
@@ -24,15 +24,15 @@ def main(
     config: Annotated[Path, typer.Argument(help="Study file.")],
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     *,
-    local: Annotated[bool, typer.Option("--local", help="No test set, no workers.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="No database, no workers.")] = False,
 ) -> None:
     """Run a study, or go on with it, and print the errors of every model on every test set."""
     campaign, text = load_campaign(config)
-    work = plan(campaign)  # what will be done: sets, models, test sets
-    structures = {key for one in work.sets for key in one.ids}
+    plan = plan_campaign(campaign)  # what will be done: sets, models, test sets
+    structures = {key for one in plan.sets for key in one.ids}
     print(
-        f"{campaign.name}: {len(structures)} structures in {len(work.sets)} sets, "
-        f"{len(work.trainings)} models to train, {len(work.foundations)} as they are"
+        f"{campaign.name}: {len(structures)} structures in {len(plan.sets)} sets, "
+        f"{len(plan.models)} models to train, {len(plan.foundations)} as they are"
     )
 
     store: JobStore

@@ -43,7 +43,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("name: a", "name: a\nmodel: chagnet", "chagnet"),
         (
             "name: a",
-            "name: a\ndatabases: {B: 2(2)}\nmodels: [{name: m, model: 'chagnet:1'}]",
+            "name: a\ntest_sets: {B: 2(2)}\nmodels: [{name: m, model: 'chagnet:1'}]",
             "unknown model family 'chagnet'; accepted: chgnet",
         ),
         ("name: a", "name: a\nmodel: {family: chgnet, path: none.pt}", "none.pt"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.cli.campaign import _find_config
 from hea_flows.cli.errors import describe
-from hea_flows.config import Campaign, Plan, load_campaign, plan
+from hea_flows.config import Campaign, CampaignPlan, SetPlan, load_campaign, plan_campaign
 from hea_flows.flows.campaign import CampaignMaker
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -27,8 +28,8 @@ GOOD: dict[str, Any] = {
 }
 
 
-def made(**changes: Any) -> Plan:
-    return plan(Campaign.model_validate(GOOD | changes))
+def made(**changes: Any) -> CampaignPlan:
+    return plan_campaign(Campaign.model_validate(GOOD | changes))
 
 
 def structures(campaign: Campaign, *expressions: str) -> set[str]:
@@ -37,27 +38,36 @@ def structures(campaign: Campaign, *expressions: str) -> set[str]:
     return {o.id for text in expressions for o in parse(text).build(host, campaign.seed)}
 
 
-def labelled(work: Plan) -> list[str]:
+def labelled(work: CampaignPlan) -> list[str]:
     """Return the structures that label jobs are made for, as `LabelsMaker` chooses them."""
     ids = []
-    for k, one in enumerate(work.sets):
-        known = {i for e in work.earlier(k) for i in work.sets[e].ids}
+    for one in work.sets:
+        known = {i for before in work.labelled_before(one) for i in before.ids}
         ids += [i for i in one.ids if i not in known]
     return ids
 
 
+def names(sets: Iterable[SetPlan]) -> list[str]:
+    return [one.name for one in sets]
+
+
 def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() -> None:
     campaign, _ = load_campaign(CONFIGS / "quickstart.yaml")
-    work = plan(campaign)
+    work = plan_campaign(campaign)
     assert [(s.uses, len(s.ids)) for s in work.sets] == [(["training"], 131), (["held-out"], 6)]
-    [training] = work.trainings
-    assert (training.name, training.sets, training.model.name) == ("quickstart", (0,), "0.3.0")
+    first, second = work.sets
+    [model] = work.models
+    assert (model.name, model.sets, model.model.name) == ("quickstart", (first,), "0.3.0")
+    assert model.title == "quickstart"
     assert list(work.foundations) == ["chgnet-0.3.0"]
-    assert [(d.name, d.sets) for d in work.test_sets] == [("held-out", (1,)), ("training", (0,))]
+    assert [(d.name, d.sets) for d in work.test_sets] == [
+        ("held-out", (second,)),
+        ("training", (first,)),
+    ]
     # The sets share no structure; end points of the held-out cells are those of the other set.
-    assert work.earlier(1) == []
-    assert work.providers((1,)) == [1]
-    assert work.providers((1,), end_points=True) == [0, 1]
+    assert work.labelled_before(second) == []
+    assert work.label_sources([second]) == [second]
+    assert work.label_sources([second], end_points=True) == [first, second]
 
 
 @pytest.mark.parametrize(
@@ -74,18 +84,18 @@ def test_studies_of_the_paper_label_every_structure_once(
     study: str, sets: int, n_structures: int, trained: list[int], foundations: int
 ) -> None:
     campaign, _ = load_campaign(CONFIGS / "studies" / f"{study}.yaml")
-    work = plan(campaign)
+    work = plan_campaign(campaign)
     assert len(work.sets) == sets
     ids = labelled(work)
     assert len(ids) == len(set(ids)) == n_structures
     if n_structures < 100:  # building the large ones again takes too long
         assert set(ids) == structures(campaign, *campaign.expressions())
-    assert [sum(len(work.sets[k].ids) for k in t.sets) for t in work.trainings] == trained
+    assert [sum(len(one.ids) for one in model.sets) for model in work.models] == trained
     assert len(work.foundations) == foundations
     for test_set in work.test_sets:
-        held = {i for k in work.providers(test_set.sets, end_points=True) for i in work.sets[k].ids}
-        [at] = test_set.sets
-        assert held >= {*work.sets[at].ids, *structures(campaign, "1(1)")}
+        sources = work.label_sources(test_set.sets, end_points=True)
+        [one] = test_set.sets
+        assert {i for s in sources for i in s.ids} >= {*one.ids, *structures(campaign, "1(1)")}
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
@@ -138,12 +148,14 @@ def test_structures_of_several_sets_are_labelled_with_the_first() -> None:
         ["otherwise"],
         ["C"],
     ]
-    assert [work.earlier(k) for k in range(4)] == [[], [0], [], []]
-    assert [t.sets for t in work.trainings] == [(0,), (1,), (1,), (2,)]
-    assert work.providers((1,)) == [0, 1]
+    small, large, otherwise, third = work.sets
+    assert names(work.sets) == ["2(2)", "1(1)+2(2)+3(3)", "2(2) (2)", "2(3)"]
+    assert [work.labelled_before(one) for one in work.sets] == [[], [small], [], []]
+    assert [m.sets for m in work.models] == [(small,), (large,), (large,), (otherwise,)]
+    assert work.label_sources([large]) == [small, large]
     # End points of the same labels if there are any, else the first there are.
-    assert work.providers((3,), end_points=True) == [1, 3]
-    assert work.providers((2,), end_points=True) == [1, 2]
+    assert work.label_sources([third], end_points=True) == [large, third]
+    assert work.label_sources([otherwise], end_points=True) == [large, otherwise]
     assert len(labelled(work)) == 3 + (3 + 3) + 3 + 12
 
 
@@ -153,10 +165,11 @@ def test_end_points_come_from_the_set_that_labels_them() -> None:
         models=[{"name": "m", "set": "1(1)+2(2)"}, {"name": "n", "set": "1(1)+2(3)"}],
         test_sets={"B": "2(3)"},
     )
-    assert [s.expression for s in work.sets] == ["1(1)+2(2)", "1(1)+2(3)", "2(3)"]
-    assert work.providers((2,)) == [1, 2]
-    assert work.providers((2,), end_points=True) == [0, 1, 2]
-    assert work.providers((1,)) == [0, 1]
+    first, second, third = work.sets
+    assert names(work.sets) == ["1(1)+2(2)", "1(1)+2(3)", "2(3)"]
+    assert work.label_sources([third]) == [second, third]
+    assert work.label_sources([third], end_points=True) == [first, second, third]
+    assert work.label_sources([second]) == [first, second]
 
 
 def test_a_model_per_seed_and_changes_of_its_training() -> None:
@@ -166,19 +179,104 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         {"name": "as it is"},
     ]
     work = made(models=models, training={"epochs": 4, "seed": 7})
-    assert [
-        (t.name, t.settings.seed, t.settings.epochs, t.model.title) for t in work.trainings
-    ] == [
-        ("m", 5, 4, "chgnet-0.3.0"),
-        ("m", 3, 4, "chgnet-0.3.0"),
+    assert [(m.title, m.settings.seed, m.settings.epochs, m.model.title) for m in work.models] == [
+        ("m, seed 5", 5, 4, "chgnet-0.3.0"),
+        ("m, seed 3", 3, 4, "chgnet-0.3.0"),
         ("n", 7, 9, "mace-scratch"),
     ]
     assert {k: v.title for k, v in work.foundations.items()} == {"as it is": "chgnet-0.3.0"}
 
 
+REPLAY = {"kind": "replay", "file": "frames.xyz"}
+
+
+@pytest.mark.parametrize(
+    ("training", "of_entry", "seed", "draw"),
+    [
+        ({}, {}, 4, None),
+        ({"epochs": 3}, {"epochs": 4}, 4, None),
+        ({"seed": 0}, {"epochs": 4}, 0, None),
+        ({"seed": 7}, {"seed": 9}, 9, None),
+        ({"method": REPLAY}, {}, 4, 4),
+        ({"method": REPLAY, "seed": 7}, {}, 7, 4),
+        ({"method": REPLAY | {"seed": 0}}, {}, 4, 0),
+        ({}, {"method": REPLAY}, 4, 4),
+        ({"method": REPLAY}, {"method": REPLAY | {"seed": 1}}, 4, 1),
+    ],
+)
+def test_the_seed_of_a_campaign_reaches_what_gives_none(
+    training: dict[str, Any], of_entry: dict[str, Any], seed: int, draw: int | None
+) -> None:
+    [model] = made(
+        training=training, models=[{"name": "m", "set": "1(1)+2(2)", "training": of_entry}]
+    ).models
+    assert model.settings.seed == seed
+    assert getattr(model.settings.method, "seed", None) == draw
+    own = {"structures": [{"set": "1(1)+2(2)"}], "models": [], "test_sets": {}}
+    [model] = made(training=training, **own).models
+    assert model.settings.seed == training.get("seed", 4)
+    grow = {"sets": ["1(1)+2(2)", "2(3)"], "test_set": "B"}
+    growth = made(training=training, models=[], test_sets={"B": "2(4)"}, grow=grow).growth
+    assert growth is not None
+    assert [settings.seed for settings in growth.trainings] == [4, 5]
+
+
+def test_seeds_of_a_growth_are_those_of_its_section() -> None:
+    grow = {"sets": ["1(1)+2(2)", "2(3)"], "test_set": "B", "seeds": [0, 9]}
+    growth = made(models=[], test_sets={"B": "2(4)"}, grow=grow).growth
+    assert growth is not None
+    assert [settings.seed for settings in growth.trainings] == [0, 9]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_files_give_their_models_seeds(path: Path) -> None:
+    """Their numbers do not hang on the campaign's seed."""
+    file = yaml.safe_load(path.read_text())
+    training = file.get("training") or {} if isinstance(file, dict) else {}
+    for entry in file.get("models", []):
+        given = entry.get("seeds") or {**training, **entry.get("training", {})}.get("seed")
+        assert given or "set" not in entry, entry["name"]
+    if file.get("model") and file.get("structures"):
+        assert "seed" in training
+
+
+def test_the_model_of_monte_carlo_and_thermodynamics_is_named() -> None:
+    models = [
+        {"name": "m", "set": "1(1)+2(2)", "seeds": [5, 3]},
+        {"name": "n", "set": "1(1)+2(3)", "model": "mace"},
+    ]
+    more: dict[str, Any] = {
+        "monte_carlo": {"temperatures": [300], "supercell": "3x3"},
+        "thermodynamics": {"sqs": {2: "2x1", 3: "3x1"}},
+    }
+
+    def used(**names: str) -> tuple[str, str]:
+        sections = {k: v | ({"model": names[k]} if k in names else {}) for k, v in more.items()}
+        campaign = Campaign.model_validate(GOOD | {"models": models} | sections)
+        maker = CampaignMaker.from_campaign(campaign)
+        assert maker.monte_carlo is not None
+        assert maker.thermodynamics is not None
+        return maker.monte_carlo.model, maker.thermodynamics.model
+
+    assert used() == ("m, seed 5", "m, seed 5")
+    assert used(monte_carlo="n") == ("n", "m, seed 5")
+    assert used(monte_carlo="m", thermodynamics="n") == ("m, seed 5", "n")
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
+        (
+            {"monte_carlo": {"temperatures": [300], "model": "other"}},
+            "monte_carlo: no model 'other' is trained; models of this campaign: m",
+        ),
+        (
+            {
+                "models": [{"name": "m", "set": "1(1)+2(2)"}, {"name": "as it is"}],
+                "thermodynamics": {"model": "as it is"},
+            },
+            "thermodynamics: no model 'as it is' is trained; models of this campaign: m",
+        ),
         ({"test_sets": {}}, "models need test sets to be compared with, for example Database 2"),
         ({"models": [], "test_sets": {}}, "nothing to do: give structures, or models"),
         ({"model": None}, "model 'm' has no parent: give its model, or one for the campaign"),
@@ -215,8 +313,8 @@ def test_a_model_per_seed_and_changes_of_its_training() -> None:
         ({"models": [{"set": "2(2)"}]}, "models.0.name is missing"),
         ({"models": [{"name": "m", "set": "2(2"}]}, "set expression '2(2', position 4"),
         ({"test_sets": {"B": "model-99"}}, "no set is called 'model-99'; did you mean"),
-        ({"test_sets": {"B": {"set": "2(2)", "relax": True}}}, "test sets.B.relax is no key"),
-        ({"test_sets": {"B": {}}}, "test sets.B.set is missing"),
+        ({"test_sets": {"B": {"set": "2(2)", "relax": True}}}, "test_sets.B.relax is no key"),
+        ({"test_sets": {"B": {}}}, "test_sets.B.set is missing"),
         (
             {"test_sets": {"training": "2(2)"}, "structures": [{"set": "1(1)"}]},
             "test_sets: 'training' is what structures are called; rename it",
@@ -239,8 +337,8 @@ def test_mistakes_are_told_in_one_line(changes: dict[str, Any], line: str) -> No
 def test_the_study_of_the_documentation_is_one() -> None:
     text = (CONFIGS.parent / "docs" / "studies.md").read_text()
     campaign = Campaign.model_validate(yaml.safe_load(text.split("```yaml\n")[1].split("```")[0]))
-    work = plan(campaign)
-    assert [(t.name, t.settings.seed, t.settings.learning_rate) for t in work.trainings] == [
+    work = plan_campaign(campaign)
+    assert [(t.name, t.settings.seed, t.settings.learning_rate) for t in work.models] == [
         *(("Binaries", seed, 1e-3) for seed in (1, 2)),
         ("Slower", 1, 3e-4),
         *((name, 1, 1e-3) for name in ("From scratch", "Larger")),
@@ -251,7 +349,8 @@ def test_the_study_of_the_documentation_is_one() -> None:
         ("Unrelaxed", False),
     ]
     for test_set in work.test_sets:
-        assert any(work.sets[k].end_points for k in work.providers(test_set.sets, end_points=True))
+        sources = work.label_sources(test_set.sets, end_points=True)
+        assert any(one.end_points for one in sources)
 
 
 def test_the_method_of_a_growth_is_checked_before_anything_runs() -> None:

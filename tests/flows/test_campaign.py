@@ -33,7 +33,7 @@ def test_a_killed_campaign_goes_on_and_leads_back_to_its_file(
 ) -> None:
     campaign, text = load_campaign(campaign_file)
     submission = launch.submit(campaign, text, connection)
-    assert not submission.found
+    assert not submission.existing
     launchpad = connection.launchpad()
 
     # Kill the worker in the middle of the training, and everything that runs it.

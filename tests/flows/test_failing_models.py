@@ -13,7 +13,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import plugins
-from hea_flows.alloy.sets.sets import sets
+from hea_flows.alloy import sets
 from hea_flows.cli import campaign as cli_campaign
 from hea_flows.cli import workers as cli_workers
 from hea_flows.config import load_campaign
@@ -219,18 +219,53 @@ def test_models_that_fail_stop_no_other(
         assert "no result of" not in report.html.read().decode()
 
 
-@pytest.mark.usefixtures("machine")
-def test_without_fireworks_the_report_names_them_too(study: Path) -> None:
-    """Jobflow itself runs what does not need a failed job; why it failed, it does not keep."""
-    BROKEN.update([1, "absent"])
+@pytest.fixture
+def store() -> JobStore:
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    return store
+
+
+def run_here(study: Path, store: JobStore, *, ensure_success: bool = False) -> None:
+    """Run a study in this process."""
     campaign, text = load_campaign(study)
-    flow: Any = CampaignMaker.from_campaign(campaign).make(campaign, text)
-    run_locally(flow, store=store, log=False, root_dir=study.parent)
-    unknown = "its job failed; `hea-flows status` tells why"
-    assert report_of(store).missing == {"three, seed 1": unknown, "nowhere": unknown}
+    flow = CampaignMaker.from_campaign(campaign).make(campaign, text)
+    run_locally(flow, store=store, log=False, root_dir=study.parent, ensure_success=ensure_success)
+
+
+@pytest.mark.usefixtures("machine")
+def test_without_fireworks_the_report_tells_what_failed_and_why(
+    study: Path, store: JobStore
+) -> None:
+    """Jobflow itself runs what does not need a failed job, and ends with an error if asked to."""
+    BROKEN.update([1, "absent"])
+    with pytest.raises(RuntimeError, match="did not finish running successfully"):
+        run_here(study, store, ensure_success=True)
+    assert report_of(store).missing == {"three, seed 1": SEED_1, "nowhere": ABSENT}
+    assert SEED_1 in report_of(store).html.read().decode()
     assert len(seeds(store, "benchmark")) == 5
     assert ("calculator", "cpu") not in CALLS
+    BROKEN.clear()
+    run_here(study, store, ensure_success=True)
+    reports = documents(store, "report", "broken", load=True)
+    assert [report.missing == {} for report in reports] == [False, True]  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("machine")
+def test_without_fireworks_what_a_missing_dataset_keeps_from_running_is_told(
+    study: Path, store: JobStore
+) -> None:
+    study.write_text(STUDY.replace("- {name: pair, set: 1(1)+2(2)", "- {name: pair, set: 2(2)"))
+    run_here(study, store)
+    missing = report_of(store).missing
+    assert missing.pop("dataset").startswith("ValueError: no label of the end point of Mo, Ta, Nb")
+    not_run = "not run, because a job that it needs failed"
+    assert missing == {
+        "pair, seed 4": not_run,
+        "pair, seed 5": not_run,
+        "committee pair": "ValueError: a committee needs the benchmarks of two seeds at least, "
+        "got 0",
+    }
 
 
 @pytest.mark.slow

@@ -38,7 +38,11 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def campaign(
-    folder: Path, sets: str = FOUR, test_set: str = "2(3)+2(4)", more: str = "", **options: Any
+    folder: Path,
+    sets: str = FOUR,
+    test_set: str = "2(3)+2(4)",
+    more: str = ", seeds: [0, 1]",
+    **options: Any,
 ) -> Path:
     path = folder / "grow.yaml"
     path.write_text(
@@ -192,7 +196,7 @@ def test_a_campaign_that_cannot_grow_is_told_so(tmp_path: Path) -> None:
     no_model = said(replace=("model: known\n", ""))
     assert "grow needs a model to train, for example model: chgnet:0.3.0" in no_model
     other = said(replace=("test_set: Database", "test_set: Other"))
-    assert "grow: no test set 'Other'; this campaign's test_sets: Database" in other
+    assert "grow: no test set 'Other'; this campaign's test sets: Database" in other
     relaxed = said(FOUR, "2(4)", ", geometry: relaxed")
     assert "grow: models do not relax 'Database'; write geometry: fixed" in relaxed
     assert "position" in said('["1(1)+2(2)", "3(3"]')
@@ -215,11 +219,11 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     text = load_campaign(campaign(tmp_path))
     launch.submit(*text, connection)
     worker_loop(connection, poll=0.1)
-    test_set = connection.database()
-    assert set(test_set.fireworks.distinct("state")) == {"COMPLETED"}
+    database = connection.database()
+    assert set(database.fireworks.distinct("state")) == {"COMPLETED"}
     with connection.job_store() as store:
         document = check_four(store)
-    specs = list(test_set.fireworks.find({}, {"name": 1, "spec": 1}))
+    specs = list(database.fireworks.find({}, {"name": 1, "spec": 1}))
     assert {s["spec"]["campaign"] for s in specs} == {"growing"}
     categories: dict[str, set[str]] = {}
     for s in specs:
@@ -229,7 +233,7 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     for name, found in categories.items():
         assert found == {own.get(name, "cpu")} or name == "known"
     # Submitted again, it is there; after a new start it takes labels and models from the store.
-    assert launch.submit(*text, connection).found
+    assert launch.submit(*text, connection).existing
     assert document.campaign == "growing"
 
 

@@ -22,7 +22,7 @@ from hea_flows.services.workers import worker_loop
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 #: Jobs whose category is the same in every campaign, by the beginning of their names.
-ALWAYS_CPU = ("campaign file", "structures", "labels", "dataset", "test_set", "report")
+ALWAYS_CPU = ("campaign file", "structures", "labels", "dataset", "test set", "report")
 TWO_ENGINES = """\
 name: routed
 alloy: {elements: [Mo, Nb]}

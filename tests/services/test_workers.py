@@ -132,7 +132,7 @@ RUN = """\
 import sys
 from hea_flows.flows.launch import Submission, _exit_on_signals, run_workers
 from hea_flows.services.connection import find_connection
-submission = Submission(int(sys.argv[1]), found=False)
+submission = Submission(int(sys.argv[1]), existing=False)
 run_workers(submission, find_connection(), workers=1, on_progress=lambda p: None, poll=0.1)
 """
 
@@ -172,7 +172,7 @@ def test_a_run_leaves_the_jobs_of_other_campaigns_alone(
     lines = tmp_path / "lines"
     other = _submit(connection, [jobs.append(str(lines), "other")], campaign="other")
     own = _submit(connection, [jobs.grow(str(lines), 2)], campaign="own")
-    submission = Submission(own, found=False)
+    submission = Submission(own, existing=False)
     done = run_workers(submission, connection, workers=2, on_progress=lambda _: None, poll=0.1)
     assert done.finished
     assert sorted(lines.read_text().splitlines()) == ["grown 0", "grown 1"]

@@ -10,6 +10,7 @@ import typer
 from hea_flows.runtime.atomic_files import atomic_write
 
 if TYPE_CHECKING:
+    from hea_flows.flows.launch import Submission
     from hea_flows.services.connection import Connection
     from hea_flows.services.progress import Progress
 
@@ -28,8 +29,7 @@ def register(app: typer.Typer) -> None:
 def submit(config: Config, again: Again = False) -> None:
     """Put a campaign on the launchpad; `hea-flows worker` runs it."""
     from hea_flows.config import load_campaign
-    from hea_flows.flows import launch
-    from hea_flows.flows.campaign import CampaignMaker
+    from hea_flows.flows import CampaignMaker, launch
     from hea_flows.services.connection import find_connection
 
     campaign, text = load_campaign(_find_config(config))
@@ -37,7 +37,7 @@ def submit(config: Config, again: Again = False) -> None:
     connection = find_connection(start_local=True)
     connection.ping()
     submission = launch.submit(campaign, text, connection, again=again)
-    word = "found, going on" if submission.found else "submitted"
+    word = "found, going on" if submission.existing else "submitted"
     typer.echo(f"campaign {campaign.name}: {word} (Firework {submission.fw_id}); {connection}")
     typer.echo(f"run it: hea-flows worker    follow it: hea-flows status {submission.fw_id}")
 
@@ -55,8 +55,7 @@ def run(
     If a model or another result is missing in the report, it ends with an error.
     """
     from hea_flows.config import load_campaign
-    from hea_flows.flows import launch
-    from hea_flows.flows.campaign import CampaignMaker
+    from hea_flows.flows import CampaignMaker, launch
     from hea_flows.services.connection import find_connection
 
     campaign, text = load_campaign(_find_config(config))
@@ -64,7 +63,7 @@ def run(
     connection = find_connection(start_local=True)
     connection.ping()
     submission = launch.submit(campaign, text, connection, again=again)
-    if submission.found:
+    if submission.existing:
         note = f"; {len(submission.rerun)} failed jobs are tried again" if submission.rerun else ""
         typer.echo(f"campaign {campaign.name} is on the launchpad already, going on{note}")
     done = _follow(submission, connection, workers, campaign.name)
@@ -84,21 +83,20 @@ def _find_config(path: Path) -> Path:
     root = named_sets_path().parent
     files = [p for p in root.glob("*.yaml") if p.stem != "sets"] + [*root.glob("studies/*.yaml")]
     shipped = {p.relative_to(root).with_suffix("").as_posix(): p for p in files}
-    if found := shipped.get(path.as_posix().removesuffix(".yaml")):
-        return found
+    if file := shipped.get(path.as_posix().removesuffix(".yaml")):
+        return file
     names = ", ".join(sorted(shipped))
     msg = f"no campaign file at {path}; give the path of one, or a shipped name: {names}"
     raise FileNotFoundError(msg)
 
 
-def _follow(submission: object, connection: Connection, workers: int, name: str) -> Progress:
+def _follow(submission: Submission, connection: Connection, workers: int, name: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     from hea_flows.flows import launch
 
-    assert isinstance(submission, launch.Submission)
     console = Console()
     columns = (
         TextColumn("[bold]{task.description}"),

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
-from hea_flows.config.plan import GrowthPlan, Plan, Training, plan
+from hea_flows.config.errors import validation_line
+from hea_flows.config.plan import (
+    CampaignPlan,
+    GrowthPlan,
+    ModelPlan,
+    SetPlan,
+    TestSetPlan,
+    plan_campaign,
+)
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatasetSpec,
@@ -23,22 +31,25 @@ from hea_flows.config.sections import (
 __all__ = [
     "BenchmarkSpec",
     "Campaign",
+    "CampaignPlan",
     "DatasetSpec",
     "GrowthPlan",
     "GrowthSpec",
     "LabelSpec",
     "Mode",
     "ModelEntry",
+    "ModelPlan",
     "MonteCarloSpec",
-    "Plan",
+    "SetPlan",
     "SetSpec",
     "StartSpec",
+    "TestSetPlan",
     "TestSetSpec",
     "ThermodynamicsSpec",
-    "Training",
     "VibrationsSpec",
     "load_campaign",
     "model_from_text",
-    "plan",
+    "plan_campaign",
     "text_sha256",
+    "validation_line",
 ]

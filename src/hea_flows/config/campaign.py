@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -35,7 +35,7 @@ class Campaign(Record):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
     title: str = ""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Of everything random that says no seed of its own.")
     alloy: AlloySpec
     structures: list[SetSpec] = Field(default_factory=list)
     labels: LabelSpec = Field(default_factory=LabelSpec)
@@ -57,7 +57,7 @@ class Campaign(Record):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+    def _short(cls, value: object) -> object:
         return model_from_text(value)
 
     @model_validator(mode="after")
@@ -70,12 +70,22 @@ class Campaign(Record):
         for expression in self.expressions():
             parse(expression)
         self._check_models()
-        if (self.monte_carlo or self.thermodynamics) and not self._trains():
+        if (self.monte_carlo or self.thermodynamics) and not self._trained():
             msg = (
                 "monte_carlo and thermodynamics need a model that is trained: give model, for "
                 "example chgnet:0.3.0, and structures to train on"
             )
             raise ValueError(msg)
+        for section, spec in (
+            ("monte_carlo", self.monte_carlo),
+            ("thermodynamics", self.thermodynamics),
+        ):
+            if spec is not None and spec.model not in (None, *self._trained()):
+                msg = (
+                    f"{section}: no model {spec.model!r} is trained; models of this campaign: "
+                    f"{', '.join(self._trained())}"
+                )
+                raise ValueError(msg)
         if self.structures and (taken := {"training", "held-out"} & set(self.test_sets)):
             msg = f"test_sets: {min(taken)!r} is what structures are called; rename it"
             raise ValueError(msg)
@@ -148,16 +158,23 @@ class Campaign(Record):
                 msg += f"; accepted: {', '.join(TrainingSettings.model_fields)}"
             raise ValueError(msg) from None
 
-    def _trains(self) -> bool:
-        return self._trains_its_own() or any(entry.set is not None for entry in self.models)
+    def _trained(self) -> list[str]:
+        """Return the names of the models that are trained."""
+        own = [self.name] if self._trains_its_own() else []
+        return own + [entry.name for entry in self.models if entry.set is not None]
 
     def _trains_its_own(self) -> bool:
         return self.model is not None and any(s.use == "training" for s in self.structures)
 
+    @property
+    def own_training(self) -> TrainingSettings:
+        """How a model that changes nothing is trained; seeds that are not given are `seed`."""
+        return _with_seed(self.training, self.seed)
+
     def settings_of(self, entry: ModelEntry) -> TrainingSettings:
-        """Return how a model is trained, without its seeds."""
+        """Return how a model of a study is trained if it gives no `seeds`."""
         changed = self.training.model_dump(exclude_unset=True) | entry.training
-        return TrainingSettings.model_validate(changed)
+        return _with_seed(TrainingSettings.model_validate(changed), self.seed)
 
     def expressions(self) -> list[str]:
         """Return every set expression of the file."""
@@ -177,6 +194,17 @@ class Campaign(Record):
             return None
         labels = self.labels if spec.sqs_labels == "reference" else spec.sqs_labels
         return spec.sqs_set(len(self.alloy.elements)), labels
+
+
+def _with_seed(settings: TrainingSettings, seed: int) -> TrainingSettings:
+    """Return settings whose seeds, of the training and of a replay's draw, are given."""
+    update: dict[str, object] = {}
+    if "seed" not in settings.model_fields_set:
+        update["seed"] = seed
+    method = settings.method
+    if isinstance(method, Replay) and "seed" not in method.model_fields_set:
+        update["method"] = method.model_copy(update={"seed": seed})
+    return settings.model_copy(update=update)
 
 
 def load_campaign(path: Path) -> tuple[Campaign, str]:
@@ -214,9 +242,10 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
 def _beside(folder: Path, campaign: Campaign) -> None:
     """Make relative paths absolute that lie in a folder."""
 
-    def found(name: Any) -> str | None:  # noqa: ANN401
-        there = isinstance(name, str) and (folder / name).is_file()
-        return str((folder / name).resolve()) if there else None
+    def absolute(name: object) -> str | None:
+        if isinstance(name, str) and (folder / name).is_file():
+            return str((folder / name).resolve())
+        return None
 
     labels = [
         campaign.labels,
@@ -227,17 +256,17 @@ def _beside(folder: Path, campaign: Campaign) -> None:
         campaign.sqs and campaign.sqs[1],
     ]
     for spec in labels:
-        if spec and (dataset := found(spec.options.get("dataset"))):
+        if spec and (dataset := absolute(spec.options.get("dataset"))):
             spec.options["dataset"] = dataset
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
-        if model and (path := found(model.path)):
+        if model and (path := absolute(model.path)):
             model.path = path
     method = campaign.training.method
     if isinstance(method, Replay):
-        method.file = found(method.file) or method.file
+        method.file = absolute(method.file) or method.file
     for entry in campaign.models:
         changed = entry.training.get("method")
-        if isinstance(changed, dict) and (file := found(changed.get("file"))):
+        if isinstance(changed, dict) and (file := absolute(changed.get("file"))):
             changed["file"] = file
 
 

@@ -1,8 +1,8 @@
-"""What a campaign file asks for, as a list of sets to label, models to train and comparisons."""
+"""What a campaign does: the sets it labels, the models it trains, what compares and uses them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hea_flows.config.campaign import Campaign, structures_of
@@ -10,12 +10,15 @@ from hea_flows.config.sections import GrowthSpec, LabelSpec, ModelEntry
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 
-@dataclass(frozen=True)
-class LabelledSet:
+@dataclass(frozen=True, eq=False)
+class SetPlan:
     """A set of structures, who labels it, and what it is for.
 
     Parameters
     ----------
+    name
+        What distinguishes it from the other sets of the plan: the expression, and a number where
+        several have the same one and other labels.
     expression, labels
         The set and its labels.
     uses
@@ -26,64 +29,96 @@ class LabelledSet:
         Whether primitive cells of one element are among them.
     """
 
+    name: str
     expression: str
     labels: LabelSpec
     uses: list[str]
     ids: tuple[str, ...]
     end_points: bool
 
-
-@dataclass(frozen=True)
-class Training:
-    """One model to train; sets are positions in `Plan.sets`."""
-
-    name: str
-    sets: tuple[int, ...]
-    model: ModelSpec
-    settings: TrainingSettings
+    def shares(self, other: SetPlan) -> bool:
+        """Return whether another set is labelled in the same way and has some of its structures."""
+        return self.labels == other.labels and not set(self.ids).isdisjoint(other.ids)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One test set; sets are positions in `Plan.sets`."""
-
-    name: str
-    sets: tuple[int, ...]
-    relaxed: bool
-
-
-@dataclass(frozen=True)
-class GrowthPlan:
-    """Training sets that are tried in their order; numbers are positions in the plan's lists.
+@dataclass(frozen=True, eq=False)
+class ModelPlan:
+    """One model to train.
 
     Parameters
     ----------
+    name
+        The campaign's name of the model.
     sets
-        The set of every step. The first one is in `Plan.sets` too; the others are labelled only
-        when their turn comes.
+        What it is trained on.
+    model
+        Its parent, or a family to train afresh.
+    settings
+        How it is trained, the seed included.
+    several
+        Whether models of other seeds have the same name.
+    """
+
+    name: str
+    sets: tuple[SetPlan, ...]
+    model: ModelSpec
+    settings: TrainingSettings
+    several: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name, and the seed if it is one of several."""
+        return f"{self.name}, seed {self.settings.seed}" if self.several else self.name
+
+
+@dataclass(frozen=True, eq=False)
+class TestSetPlan:
+    """One test set: the sets whose structures it holds, and whether models relax them."""
+
+    name: str
+    sets: tuple[SetPlan, ...]
+    relaxed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthPlan:
+    """Training sets that are tried in their order.
+
+    Parameters
+    ----------
+    steps
+        The set of every step. The first one is in `CampaignPlan.sets` too; the others are labelled
+        only when their turn comes.
     first
-        The first one's position among the sets.
+        The first one among the sets of the plan.
     beside
         Other sets that are labelled in the same way and share structures with one of these.
     test_set
         The test set that decides.
+    model, trainings
+        What is trained at each step, and how: once per seed.
+    spec
+        The section of the file.
     """
 
-    sets: list[LabelledSet]
-    first: int
-    beside: tuple[int, ...]
-    test_set: int
+    steps: list[SetPlan]
+    first: SetPlan
+    beside: tuple[SetPlan, ...]
+    test_set: TestSetPlan
+    model: ModelSpec
+    trainings: list[TrainingSettings]
+    spec: GrowthSpec
 
 
 @dataclass
-class Plan:
+class CampaignPlan:
     """What a campaign does.
 
     Parameters
     ----------
     sets
         Sets to label, in this order, each once.
-    trainings
+    models
         Models to train, one per seed.
     foundations
         Models that are compared as they are, by name.
@@ -92,31 +127,29 @@ class Plan:
     growth
         A training set that grows.
     sqs
-        Position of the quasirandom structures among the sets, if they are labelled.
+        The quasirandom structures, if they are labelled.
     """
 
-    sets: list[LabelledSet] = field(default_factory=list)
-    trainings: list[Training] = field(default_factory=list)
+    sets: list[SetPlan] = field(default_factory=list)
+    models: list[ModelPlan] = field(default_factory=list)
     foundations: dict[str, ModelSpec] = field(default_factory=dict)
-    test_sets: list[Comparison] = field(default_factory=list)
+    test_sets: list[TestSetPlan] = field(default_factory=list)
     growth: GrowthPlan | None = None
-    sqs: int | None = None
+    sqs: SetPlan | None = None
 
     @property
-    def training_sets(self) -> tuple[int, ...]:
+    def training_sets(self) -> tuple[SetPlan, ...]:
         """The sets that a campaign without models would train on."""
-        return tuple(i for i, s in enumerate(self.sets) if "training" in s.uses)
+        return tuple(one for one in self.sets if "training" in one.uses)
 
-    def earlier(self, k: int) -> list[int]:
-        """Return the sets before a set that share structures with it, and their labels."""
-        own, ids = self.sets[k], set(self.sets[k].ids)
-        return [
-            i
-            for i, other in enumerate(self.sets[:k])
-            if other.labels == own.labels and ids & set(other.ids)
-        ]
+    def labelled_before(self, chosen: SetPlan) -> list[SetPlan]:
+        """Return the sets before a set that are labelled in the same way and share structures."""
+        before = self.sets[: self.sets.index(chosen)]
+        return [one for one in before if one.shares(chosen)]
 
-    def providers(self, chosen: Sequence[int], *, end_points: bool = False) -> list[int]:
+    def label_sources(
+        self, chosen: Sequence[SetPlan], *, end_points: bool = False
+    ) -> list[SetPlan]:
         """Return the sets whose labels hold all structures of the chosen ones.
 
         A structure of several sets with the same labels is labelled with the first of them.
@@ -124,20 +157,30 @@ class Plan:
         Parameters
         ----------
         chosen
-            Positions in `sets`.
+            Sets of the plan.
         end_points
             Whether labels of the end points are wanted too: those made like the chosen sets'
             first, else the first there are.
         """
-        found = {i for k in chosen for i in (*self.earlier(k), k)}
+        wanted = {one for k in chosen for one in (*self.labelled_before(k), k)}
         if end_points:
-            alike = [s.labels == self.sets[chosen[0]].labels for s in self.sets]
-            pure = [i for i, s in enumerate(self.sets) if s.end_points]
-            found |= set([i for i in pure if alike[i]][:1] or pure[:1])
-        return sorted(found)
+            pure = [one for one in self.sets if one.end_points]
+            alike = [one for one in pure if one.labels == chosen[0].labels]
+            wanted |= set(alike[:1] or pure[:1])
+        return [one for one in self.sets if one in wanted]
+
+    def model(self, name: str | None) -> ModelPlan:
+        """Return the model that Monte Carlo or thermodynamics use.
+
+        Parameters
+        ----------
+        name
+            Its name; None is the first model. Of several seeds it is the first one.
+        """
+        return next(one for one in self.models if name in (None, one.name))
 
 
-def plan(campaign: Campaign) -> Plan:
+def plan_campaign(campaign: Campaign) -> CampaignPlan:
     """Return what a campaign does.
 
     Raises
@@ -146,99 +189,115 @@ def plan(campaign: Campaign) -> Plan:
         If a training set that grows cannot: its first set has no end points, a set adds nothing,
         or the test set that decides holds nothing but training structures.
     """
-    work = _Planner(campaign)
-    own: dict[str, list[int]] = {"held-out": [], "training": []}
+    planner = _Planner(campaign)
+    plan = planner.plan
+    by_use: dict[str, list[SetPlan]] = {"held-out": [], "training": []}
     for spec in campaign.structures:
-        own[spec.use].append(work.labelled(spec.set, spec.labels, spec.use))
-    if own["training"] and campaign.model is not None:
-        work.single_model(campaign.model, tuple(own["training"]))
+        by_use[spec.use].append(planner.add_set(spec.set, spec.labels, spec.use))
+    if by_use["training"] and campaign.model is not None:
+        planner.add_own_model(campaign.model, by_use["training"])
     for entry in campaign.models:
-        work.entry(entry)
+        planner.add_model(entry)
     if campaign.grow is not None:
-        work.labelled(campaign.grow.sets[0], campaign.grow.labels, "grow, step 1")
-    if work.plan.trainings or work.plan.foundations:
-        work.plan.test_sets += [Comparison(k, tuple(v), relaxed=True) for k, v in own.items() if v]
+        planner.add_set(campaign.grow.sets[0], campaign.grow.labels, "grow, step 1")
+    if plan.models or plan.foundations:
+        plan.test_sets += [TestSetPlan(k, tuple(v), relaxed=True) for k, v in by_use.items() if v]
     for name, test_set in campaign.test_sets.items():
-        at = work.labelled(test_set.set, test_set.labels, name)
-        work.plan.test_sets.append(Comparison(name, (at,), test_set.relaxed))
-    if campaign.grow is not None:
-        work.growth(campaign.grow)
+        one = planner.add_set(test_set.set, test_set.labels, name)
+        plan.test_sets.append(TestSetPlan(name, (one,), test_set.relaxed))
+    if campaign.grow is not None and campaign.model is not None:
+        planner.add_growth(campaign.grow, campaign.model)
     if campaign.sqs is not None:
-        work.plan.sqs = work.labelled(*campaign.sqs, "SQS")
-    return work.plan
+        plan.sqs = planner.add_set(*campaign.sqs, "SQS")
+    return plan
 
 
 class _Planner:
+    """A plan while it is put together."""
+
     def __init__(self, campaign: Campaign) -> None:
-        self.campaign, self.plan = campaign, Plan()
+        self.campaign, self.plan = campaign, CampaignPlan()
 
-    def labelled(self, expression: str, labels: LabelSpec | None, use: str) -> int:
-        """Return the position of a set that is labelled in a way, added if it is new."""
+    def add_set(self, expression: str, labels: LabelSpec | None, use: str) -> SetPlan:
+        """Return a set that is labelled in a way, added to the plan if it is new."""
         spec = labels or self.campaign.labels
-        for i, known in enumerate(self.plan.sets):
-            if (known.expression, known.labels) == (expression, spec):
-                if use not in known.uses:
-                    known.uses.append(use)
-                return i
-        self.plan.sets.append(self.built(expression, spec, use))
-        return len(self.plan.sets) - 1
+        alike = [one for one in self.plan.sets if one.expression == expression]
+        for one in alike:
+            if one.labels == spec:
+                if use not in one.uses:
+                    one.uses.append(use)
+                return one
+        number = f" ({len(alike) + 1})" if alike else ""
+        self.plan.sets.append(self.build_set(expression, spec, use, f"{expression}{number}"))
+        return self.plan.sets[-1]
 
-    def built(self, expression: str, labels: LabelSpec, use: str) -> LabelledSet:
+    def build_set(self, expression: str, labels: LabelSpec, use: str, name: str) -> SetPlan:
         """Return a set of the campaign's alloy."""
-        found = structures_of(expression, self.campaign.alloy, self.campaign.seed)
-        ids, pure = tuple(key for key, _ in found), any(n == 1 for _, n in found)
-        return LabelledSet(expression, labels, [use], ids, pure)
+        structures = structures_of(expression, self.campaign.alloy, self.campaign.seed)
+        ids, pure = tuple(key for key, _ in structures), any(n == 1 for _, n in structures)
+        return SetPlan(name, expression, labels, [use], ids, pure)
 
-    def single_model(self, model: ModelSpec, sets: tuple[int, ...]) -> None:
+    def add_own_model(self, model: ModelSpec, sets: Iterable[SetPlan]) -> None:
         """Add a campaign's own model, of the campaign's name, and its foundation beside it."""
-        campaign = self.campaign
-        self.plan.trainings.append(Training(campaign.name, sets, model, campaign.training))
+        name, settings = self.campaign.name, self.campaign.own_training
+        self.plan.models.append(ModelPlan(name, tuple(sets), model, settings))
         if model.pretrained:
             self.plan.foundations[model.title] = model
 
-    def entry(self, entry: ModelEntry) -> None:
+    def add_model(self, entry: ModelEntry) -> None:
         """Add a model of a study."""
         parent = entry.model or self.campaign.model
         assert parent is not None  # the campaign made sure
         if entry.set is None:
             self.plan.foundations[entry.name] = parent
             return
-        at = self.labelled(entry.set, entry.labels, entry.name)
+        one = self.add_set(entry.set, entry.labels, entry.name)
         settings = self.campaign.settings_of(entry)
-        self.plan.trainings += [
-            Training(entry.name, (at,), parent, settings.model_copy(update={"seed": seed}))
-            for seed in entry.seeds or [settings.seed]
+        seeds = entry.seeds or [settings.seed]
+        self.plan.models += [
+            ModelPlan(
+                entry.name,
+                (one,),
+                parent,
+                settings.model_copy(update={"seed": seed}),
+                several=len(seeds) > 1,
+            )
+            for seed in seeds
         ]
 
-    def growth(self, spec: GrowthSpec) -> None:
+    def add_growth(self, spec: GrowthSpec, model: ModelSpec) -> None:
         """Add a training set that grows; its first set and its test set are there already."""
         labels = spec.labels or self.campaign.labels
-        sets = [self.built(s, labels, f"grow, step {k}") for k, s in enumerate(spec.sets, 1)]
-        if not sets[0].end_points:
+        steps = [
+            self.build_set(s, labels, f"grow, step {k}", s) for k, s in enumerate(spec.sets, 1)
+        ]
+        if not steps[0].end_points:
             msg = (
                 f"grow: the first set, {spec.sets[0]}, has no end points, which mixing energies "
                 "need; begin it with 1(1)+"
             )
             raise ValueError(msg)
-        every: set[str] = set()
-        for one in sets:
-            if not set(one.ids) - every:
+        grown: set[str] = set()
+        for one in steps:
+            if not set(one.ids) - grown:
                 msg = f"grow: {one.expression} adds no structure to the sets before it"
                 raise ValueError(msg)
-            every |= set(one.ids)
-        names = [d.name for d in self.plan.test_sets]
-        at = len(names) - 1 - names[::-1].index(spec.test_set)  # those of `test_sets` come last
-        [held] = self.plan.test_sets[at].sets
-        if set(self.plan.sets[held].ids) <= every:
+            grown |= set(one.ids)
+        test_set = next(one for one in self.plan.test_sets if one.name == spec.test_set)
+        [held] = test_set.sets
+        if set(held.ids) <= grown:
             msg = (
                 f"grow: every structure of {spec.test_set!r} is in the training sets, so that it "
                 "tells no error; choose a test set of other structures"
             )
             raise ValueError(msg)
-        first = self.labelled(spec.sets[0], spec.labels, "grow, step 1")
+        first = self.add_set(spec.sets[0], spec.labels, "grow, step 1")
         beside = (
-            i
-            for i, s in enumerate(self.plan.sets)
-            if i != first and s.labels == labels and every & set(s.ids)
+            one
+            for one in self.plan.sets
+            if one is not first and one.labels == labels and grown & set(one.ids)
         )
-        self.plan.growth = GrowthPlan(sets, first, tuple(beside), at)
+        seed, settings = self.campaign.seed, self.campaign.own_training
+        seeds = [seed, seed + 1] if spec.seeds is None else spec.seeds
+        trainings = [settings.model_copy(update={"seed": one}) for one in seeds]
+        self.plan.growth = GrowthPlan(steps, first, tuple(beside), test_set, model, trainings, spec)

@@ -13,6 +13,7 @@ from hea_flows.alloy.sets import composition_counts, supercell_matrix
 from hea_flows.schemas import ExchangeLadder, ModelSpec, Record, SamplingSettings
 
 Mode = Literal["fixed lattice", "relaxed"]
+_MODEL = "Name of the model that is used: of several seeds the first. Default: the first model."
 
 
 class StartSpec(Record):
@@ -23,7 +24,7 @@ class StartSpec(Record):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+    def _short(cls, value: object) -> object:
         return model_from_text(value)
 
 
@@ -54,7 +55,7 @@ class TestSetSpec(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+    def _short(cls, value: object) -> object:
         return {"set": value} if isinstance(value, str) else value
 
 
@@ -69,12 +70,13 @@ class ModelEntry(Record):
         default_factory=dict, description="Changes to the campaign's training settings."
     )
     seeds: list[int] = Field(
-        default_factory=list, description="A model per seed. Default: the one of its settings."
+        default_factory=list,
+        description="A model per seed. Default: training.seed, else the campaign's.",
     )
 
     @field_validator("model", mode="before")
     @classmethod
-    def _short(cls, value: Any) -> Any:  # noqa: ANN401
+    def _short(cls, value: object) -> object:
         return model_from_text(value)
 
     @model_validator(mode="after")
@@ -100,8 +102,8 @@ class GrowthSpec(Record):
 
     sets: list[str] = Field(description="Set expressions, in the order they are tried.")
     test_set: str = Field(description="Name of the campaign's test set that decides.")
-    seeds: list[int] = Field(
-        default_factory=lambda: [0, 1], description="A model per seed at each step."
+    seeds: list[int] | None = Field(
+        None, description="A model per seed at each step. Default: the campaign's and the next."
     )
     labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
     geometry: Literal["fixed", "relaxed"] = Field(
@@ -114,7 +116,7 @@ class GrowthSpec(Record):
         if len(self.sets) < 2:
             msg = f"grow needs two sets or more to compare, got {self.sets}"
             raise ValueError(msg)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+        if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
             msg = f"grow needs seeds, every one once, got {self.seeds}"
             raise ValueError(msg)
         return self
@@ -158,6 +160,7 @@ class MonteCarloSpec(SamplingSettings):
     paper's sampling: four runs of 5000 single swaps, averages from the last 3000.
     """
 
+    model: str | None = Field(None, description=_MODEL)
     supercell: str = Field("5x5", description="Supercell, for example 10x10 or 3x3x3.")
     mode: Mode = "fixed lattice"
     max_hours: float | None = Field(
@@ -167,7 +170,7 @@ class MonteCarloSpec(SamplingSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, value: Any) -> Any:  # noqa: ANN401
+    def _preset(cls, value: object) -> object:
         if not isinstance(value, dict) or value.get("preset") is None:
             return value
         preset = PRESETS.get(value["preset"]) if isinstance(value["preset"], str) else None
@@ -202,7 +205,7 @@ class MonteCarloSpec(SamplingSettings):
 
     @field_validator("temperatures", mode="before")
     @classmethod
-    def _ladder(cls, value: Any) -> Any:  # noqa: ANN401
+    def _ladder(cls, value: object) -> object:
         return ladder(value) if isinstance(value, dict) else value
 
 
@@ -232,8 +235,8 @@ def ladder(given: dict[str, Any]) -> list[float] | dict[str, Any]:
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
         for v in given.values()
     )
-    known = set(given) in ({"from", "to", "n"}, {"from", "to", "acceptance"})
-    if not known or not numbers or given.get("n", 2) != int(given.get("n", 2)):
+    accepted = set(given) in ({"from", "to", "n"}, {"from", "to", "acceptance"})
+    if not accepted or not numbers or given.get("n", 2) != int(given.get("n", 2)):
         msg = (
             "temperatures are a list (K), or {from: 200, to: 1600, n: 8}, or {from: 200, to: 1600, "
             f"acceptance: 0.3}}; got {given}"
@@ -265,6 +268,7 @@ class VibrationsSpec(Record):
 class ThermodynamicsSpec(Record):
     """Decompositions from SQS, and the distribution of random structures."""
 
+    model: str | None = Field(None, description=_MODEL)
     sqs: dict[int, str] = Field(
         default_factory=lambda: {2: "4x4", 3: "3x3", 4: "4x4", 5: "5x5"},
         description="Supercell of the SQS by number of elements.",
@@ -318,7 +322,7 @@ class ThermodynamicsSpec(Record):
         )
 
 
-def model_from_text(value: Any) -> Any:  # noqa: ANN401
+def model_from_text(value: object) -> object:
     """Read ``family`` or ``family:name`` as a `ModelSpec`'s fields; pass anything else on."""
     if not isinstance(value, str):
         return value

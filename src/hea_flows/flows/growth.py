@@ -4,118 +4,168 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from jobflow import Flow, Maker
+import numpy as np
+from jobflow import CURRENT_JOB, Flow, Job, Maker, OutputReference, Response
 
-from hea_flows.alloy.sets import set_name
-from hea_flows.config import GrowthSpec, LabelSpec
-from hea_flows.flows.labelling import LabellingMaker
-from hea_flows.flows.learning import LearningMaker
-from hea_flows.jobs.growth import GrowthDecisionMaker, grown_documents
-from hea_flows.jobs.identity import stored_documents
-from hea_flows.jobs.learning.benchmark import BenchmarkMaker
-from hea_flows.jobs.learning.dataset import DatasetMaker
-from hea_flows.jobs.learning.train import TrainMaker
-from hea_flows.jobs.routing import CPU, despite_missing, or_fails, route
+from hea_flows.config import GrowthSpec
+from hea_flows.flows.growth_step import GrowthStepMaker, StepOutput
+from hea_flows.jobs.failures import result_job
+from hea_flows.jobs.growth import grown_documents, growth_document, measured_step
+from hea_flows.jobs.labelling.next_cost import next_point
+from hea_flows.jobs.routing import CPU, route_result, run_despite_missing_inputs
 from hea_flows.schemas import (
     AlloySpec,
-    Document,
+    BenchmarkDoc,
+    GrowthDoc,
     GrowthInputs,
     GrowthSources,
+    GrowthStep,
+    LabelDoc,
+    StructuresDoc,
 )
+
+#: What a Maker without a campaign holds, as every field of a Maker has a default.
+_DEFAULT = GrowthSpec(sets=["1(1)+2(2)", "3(3)"], test_set="held-out")
 
 
 @dataclass
-class GrowthStepMaker(Maker):
-    """Label a set, train on it and all before it, and compare the models with a test set.
+class GrowthDecisionMaker(Maker):
+    """Compare a step with the one before it; stop, or add the jobs of the next one.
+
+    Every decision of a growth is the same job, run again: its document tells how far the growth
+    has come, and is whole when it says why it stopped.
 
     Parameters
     ----------
     name
-        Flow name.
-    labelling
-        Builds and labels the set.
-    dataset
-        Collects all sets so far.
-    learning
-        One Maker per seed.
+        Job name.
+    growth
+        The sets, the test set, what counts as an improvement.
+    step
+        Makes a step.
+    seed
+        Seed of the bootstrap.
     """
 
-    name: str = "growth step"
-    labelling: LabellingMaker = field(default_factory=LabellingMaker)
-    dataset: DatasetMaker = field(default_factory=DatasetMaker)
-    learning: list[LearningMaker] = field(default_factory=list)
+    name: str = "growth"
+    growth: GrowthSpec = field(default_factory=lambda: _DEFAULT.model_copy(deep=True))
+    step: GrowthStepMaker = field(default_factory=GrowthStepMaker)
+    seed: int = 0
 
-    def make(self, expression: str, inputs: GrowthInputs, steps: list[GrowthSources]) -> Flow:
-        """Return the flow of a step after the first, which is made while the campaign runs.
-
-        Such a flow may refer to none but its own jobs, so that some of them stand for what is in
-        the store. Its output is what `hea_flows.jobs.growth.GrowthDecisionMaker.follow` takes.
+    def follow(
+        self, output: StepOutput, inputs: GrowthInputs, steps: Sequence[GrowthStep] = ()
+    ) -> Job:
+        """Return the job that decides after a step.
 
         Parameters
         ----------
-        expression
-            The set that is added.
+        output
+            The step's documents.
         inputs
             What all steps need.
         steps
-            Documents of the steps before.
+            The steps before.
         """
-        beside = [labels for _, labels in inputs.beside]
-        sets = _stand_in("sets", [s.structures for s in steps])
-        labels = _stand_in("labels", [*beside, *(s.labels for s in steps)])
-        test_set = _stand_in("test_set", [inputs.test_set])
-        previous = _stand_in("benchmarks", steps[-1].benchmarks)
-        jobs: list[Any] = [sets[0], labels[0], test_set[0], previous[0]]
-        earlier = list(sets[1])
-        if inputs.beside:
-            others = _stand_in("other sets", [structures for structures, _ in inputs.beside])
-            jobs.append(others[0])
-            earlier += others[1]
-        source = Document(kind="campaign", uuid=inputs.campaign_file)
-        labelled: Any = self.labelling.make(expression, inputs.alloy, source, earlier=earlier)
-        structures = [*sets[1], labelled.output["structures"]]
-        every = [*labels[1], labelled.output["labels"]]
-        learned: Any = self.learn(
-            expression, len(steps) + 1, inputs.alloy, structures, every, test_set[1][0]
+        learned = output["learned"]
+        sources = GrowthSources(
+            structures=output["structures"][-1].uuid,
+            labels=output["labels"][-1].uuid,
+            dataset=learned["dataset"].uuid,
+            trainings=[x.uuid for x in learned["trainings"]],
+            benchmarks=[x.uuid for x in learned["benchmarks"]],
         )
-        return Flow(
-            [*jobs, labelled, learned],
-            output=learned.output
-            | {"structures": structures, "labels": every, "previous": previous[1]},
-            name=f"{self.name} {len(steps) + 1}",
+        bare = replace(self, name=type(self).name)  # jobflow adds to it what it added to this job's
+        following = bare.make(
+            inputs,
+            sources,
+            list(steps),
+            output["structures"],
+            output["labels"],
+            learned["dataset"].n_frames,
+            learned["benchmarks"],
+            output.get("previous"),
         )
+        following.append_name(f" step {len(steps) + 1}", dynamic=False)
+        run_despite_missing_inputs(following)
+        following.config.pass_manager_config = False  # the jobs it adds have their own categories
+        return following
 
-    def learn(
+    @result_job(output_schema=GrowthDoc)
+    def make(
         self,
-        expression: str,
-        number: int,
-        alloy: AlloySpec,
-        structures: Sequence[Any],
-        labels: Sequence[Any],
-        test_set: Any,  # noqa: ANN401
-    ) -> Flow:
-        """Return the flow from labels to errors; its output holds dataset, models, benchmarks."""
-        dataset: Any = self.dataset.make(alloy, list(labels), list(structures))
-        dataset.append_name(f" step {number}", dynamic=False)
-        jobs: list[Any] = [despite_missing(dataset)]
-        title = f"step {number}: {'+ ' if number > 1 else ''}{set_name(expression)}"
-        learned = []
-        for maker in self.learning:
-            named = replace(maker, train=replace(maker.train, title=title))
-            flow: Any = named.make(dataset.output, [test_set])
-            jobs.append(flow)
-            learned.append(flow.output)
-        return Flow(
-            jobs,
-            output={
-                "dataset": dataset.output,
-                "trainings": [x["training"] for x in learned],
-                "benchmarks": [x["benchmark"] for x in learned],
-            },
-            name=f"{self.name} {number}",
+        inputs: GrowthInputs,
+        sources: GrowthSources,
+        steps: list[GrowthStep],
+        structures: list[StructuresDoc],
+        labels: list[list[LabelDoc | None]],
+        n_frames: dict[str, int],
+        benchmarks: list[BenchmarkDoc | None],
+        previous: list[BenchmarkDoc] | None = None,
+    ) -> Response[GrowthDoc]:
+        """Decide after a step.
+
+        Parameters
+        ----------
+        inputs
+            What all steps need.
+        sources
+            The step's documents.
+        steps
+            The steps before.
+        structures
+            Sets of all steps so far.
+        labels
+            Their labels, and of sets that share structures with them.
+        n_frames
+            Of the dataset, by structure.
+        benchmarks, previous
+            Of the step's models and of those before.
+
+        Raises
+        ------
+        ValueError
+            If a model of the step is missing, or no structure of the test set is left that neither
+            step was trained on.
+        """
+        complete = [bench for bench in benchmarks if bench is not None]
+        seeds = {bench.seed for bench in complete}
+        if missing := [str(seed) for seed in self.step.seeds if seed not in seeds]:
+            msg = (
+                f"growth, step {len(steps) + 1}: no result of the model of seed "
+                f"{', '.join(missing)}, whose job failed; run again to go on"
+            )
+            raise ValueError(msg)
+        rng = np.random.default_rng([self.seed, len(steps)])
+        step = measured_step(
+            self.growth, sources, structures, labels, n_frames, complete, previous, rng
         )
+        steps = [*steps, step]
+        following = None
+        if len(steps) < len(self.growth.sets):
+            following = next_point(
+                self.growth.sets[len(steps)],
+                inputs.alloy,
+                self.step.labelling.labels,
+                structures,
+                labels,
+                np.random.default_rng([self.seed, len(steps), 1]),
+            )
+        document = growth_document(
+            self.growth, self.step.seeds, steps, inputs, following, self.seed
+        )
+        if document.stopped_because is not None:
+            return Response(output=document)
+        return Response(output=document, replace=self._next(inputs, steps))
+
+    def _next(self, inputs: GrowthInputs, steps: list[GrowthStep]) -> Flow:
+        """Return the next step and, as this job run again, the decision after it."""
+        flow = self.step.make(self.growth.sets[len(steps)], inputs, [s.sources for s in steps])
+        following = self.follow(flow.output, inputs, steps)
+        current = CURRENT_JOB.job
+        following.set_uuid(current.uuid)
+        following.index = current.index + 1
+        return Flow([flow, following], name=f"{self.name} step {len(steps) + 1}")
 
 
 @dataclass
@@ -131,46 +181,16 @@ class GrowthMaker(Maker):
     """
 
     name: str = "growth"
-    decision: GrowthDecisionMaker = field(
-        default_factory=lambda: GrowthDecisionMaker(
-            step=GrowthStepMaker(learning=[LearningMaker()])
-        )
-    )
-
-    @classmethod
-    def from_spec(
-        cls,
-        growth: GrowthSpec,
-        *,
-        labels: LabelSpec,
-        dataset: DatasetMaker,
-        train: TrainMaker,
-        benchmark: BenchmarkMaker,
-        seed: int,
-    ) -> GrowthMaker:
-        """Return the Maker that a section of a campaign file describes."""
-        learning = [
-            LearningMaker(
-                train=replace(train, training=train.training.model_copy(update={"seed": s})),
-                benchmark=benchmark,
-            )
-            for s in growth.seeds
-        ]
-        step = GrowthStepMaker(
-            labelling=LabellingMaker.from_spec(growth.labels or labels, seed, reuse=train.reuse),
-            dataset=dataset,
-            learning=learning,
-        )
-        return cls(decision=GrowthDecisionMaker(growth=growth, step=step, seed=seed))
+    decision: GrowthDecisionMaker = field(default_factory=GrowthDecisionMaker)
 
     def make(
         self,
         alloy: AlloySpec,
-        source: Any,  # noqa: ANN401
-        structures: Any,  # noqa: ANN401
-        labels: Any,  # noqa: ANN401
-        test_set: Any,  # noqa: ANN401
-        beside: Sequence[tuple[Any, Any]] = (),
+        source: OutputReference,
+        structures: OutputReference,
+        labels: OutputReference,
+        test_set: OutputReference,
+        beside: Sequence[tuple[OutputReference, OutputReference]] = (),
     ) -> Flow:
         """Return the flow of the first step; the decision after it adds the others.
 
@@ -191,17 +211,14 @@ class GrowthMaker(Maker):
             test_set=test_set.uuid,
             beside=[(a.uuid, b.uuid) for a, b in beside],
         )
-        every = [*(b for _, b in beside), labels]
+        all_labels = [*(b for _, b in beside), labels]
         expression = self.decision.growth.sets[0]
-        first: Any = self.decision.step.learn(expression, 1, alloy, [structures], every, test_set)
-        made = first.output | {"structures": [structures], "labels": every}
-        decided = self.decision.follow(made, inputs)
-        everything: Any = or_fails(grown_documents(decided.output), CPU)
-        return Flow([first, decided, everything], output=everything.output, name=self.name)
-
-
-def _stand_in(what: str, uuids: Sequence[str]) -> tuple[Any, list[Any]]:
-    """Return a job that stands for stored documents, and a reference to each."""
-    one: Any = route(stored_documents(list(uuids)), CPU)
-    one.name = f"known {what}"
-    return one, [one.output[i] for i in range(len(uuids))]
+        first = self.decision.step.learn(expression, 1, alloy, [structures], all_labels, test_set)
+        output: StepOutput = {
+            "structures": [structures],
+            "labels": all_labels,
+            "learned": first.output,
+        }
+        decided = self.decision.follow(output, inputs)
+        grown = route_result(grown_documents(decided.output), CPU)
+        return Flow([first, decided, grown], output=grown.output, name=self.name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Maker, OutputReference
 
 from hea_flows.config import LabelSpec
-from hea_flows.jobs.labelling.labels import LabelsMaker, fan_out
-from hea_flows.jobs.labelling.structures import StructuresMaker
+from hea_flows.jobs.labelling import LabelsMaker, StructuresMaker
+from hea_flows.jobs.labelling.labels import fan_out
 from hea_flows.jobs.routing import CPU, route
 from hea_flows.schemas import AlloySpec, Document, StructuresDoc
 
@@ -44,9 +43,9 @@ class LabellingMaker(Maker):
         self,
         expression: str,
         alloy: AlloySpec,
-        source: Document | None = None,
+        source: Document | OutputReference | None = None,
         priority: int = 0,
-        earlier: list[StructuresDoc] | None = None,
+        earlier: list[StructuresDoc] | list[OutputReference] | None = None,
     ) -> Flow:
         """Return the flow; its output holds the structures document and the list of labels.
 
@@ -60,10 +59,10 @@ class LabellingMaker(Maker):
             Sets labelled in the same way before; what they hold is not labelled again, and not in
             this flow's list of labels.
         """
-        structures: Any = self.structures.make(expression, alloy, source)
+        structures = self.structures.make(expression, alloy, source)
         structures.append_name(f" {expression}", dynamic=False)
         route(structures, CPU, _priority=priority)
-        labels: Any = self.labels.make(structures.output, earlier or None)
+        labels = self.labels.make(structures.output, earlier or None)
         labels.append_name(f" {expression}", dynamic=False)
         fan_out(labels, _priority=priority)
         return Flow(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobflow.managers.fireworks import flow_to_workflow
 
@@ -21,9 +21,7 @@ from hea_flows.services.connection import Connection
 from hea_flows.services.progress import FailedJob, Progress, campaign_progress
 from hea_flows.services.recovery import recover_lost
 from hea_flows.services.workers import start_workers, stop_workers
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
+from hea_flows.services.workflows import add_workflow, find_workflow, jobs_query, retry_failed
 
 #: Seconds before the end of a batch job at which workers are stopped.
 ENDING = 60.0
@@ -41,14 +39,14 @@ class Submission:
     ----------
     fw_id
         A Firework of its workflow.
-    found
+    existing
         Whether it was there already.
     rerun
         Fireworks that had failed and were made ready again.
     """
 
     fw_id: int
-    found: bool
+    existing: bool
     rerun: tuple[int, ...] = ()
 
 
@@ -70,26 +68,12 @@ def submit(
     connection.activate()
     launchpad = connection.launchpad()
     metadata = campaign_metadata(campaign.name, text)
-    if not again and (fw_id := _find(launchpad, metadata)) is not None:
-        recover_lost(launchpad)
-        # FireWorks reruns what follows a job with it, the report too.
-        progress = campaign_progress(launchpad, fw_id)
-        failed = [job.fw_id for job in progress.failed if not job.skipped]
-        for one in failed:
-            launchpad.rerun_fw(one)
-        return Submission(fw_id, found=True, rerun=tuple(failed))
+    if not again and (fw_id := find_workflow(launchpad, metadata)) is not None:
+        return Submission(fw_id, existing=True, rerun=retry_failed(launchpad, fw_id))
     # No store: a store holds a password, and workers have their own.
-    flow: Any = maker.make(campaign, text)
+    flow = maker.make(campaign, text)
     workflow = flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
-    ids = launchpad.add_wf(workflow)
-    return Submission(min(ids.values()), found=False)
-
-
-def _find(launchpad: LaunchPad, metadata: dict[str, str]) -> int | None:
-    query = {f"metadata.{key}": value for key, value in metadata.items()}
-    query["state"] = {"$nin": ["ARCHIVED", "DEFUSED"]}  # type: ignore[assignment]
-    workflow = launchpad.workflows.find_one(query, {"nodes": 1}, sort=[("_id", -1)])
-    return None if workflow is None else int(min(workflow["nodes"]))
+    return Submission(add_workflow(launchpad, workflow), existing=False)
 
 
 def run_workers(
@@ -126,7 +110,7 @@ def run_workers(
     launchpad = connection.launchpad()
     progress = campaign_progress(launchpad, submission.fw_id)
     on_progress(progress)
-    query = json.dumps(_own_jobs(launchpad, submission.fw_id))
+    query = json.dumps(jobs_query(launchpad, submission.fw_id))
     processes: list[Any] = []
     before = _exit_on_signals()
     try:
@@ -153,12 +137,6 @@ def run_workers(
     if progress.failed and not progress.finished:
         raise failure(progress.missed or progress.failed)
     return progress
-
-
-def _own_jobs(launchpad: LaunchPad, fw_id: int) -> dict[str, str]:
-    """Return the query of a campaign's jobs, those that its jobs add included."""
-    workflow = launchpad.workflows.find_one({"nodes": fw_id}, {"metadata": 1})
-    return {f"spec.{key}": value for key, value in workflow["metadata"].items()}
 
 
 def _exit_on_signals() -> dict[int, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Job, Maker, OutputReference
 
-from hea_flows.jobs.learning.benchmark import BenchmarkMaker
-from hea_flows.jobs.learning.train import TrainMaker
-from hea_flows.jobs.routing import or_fails
+from hea_flows.jobs.learning import BenchmarkMaker, TrainMaker
+from hea_flows.jobs.routing import JobLike, route_result
 from hea_flows.schemas import DatasetDoc, TestSetDoc
 
 
@@ -21,7 +20,7 @@ class LearningMaker(Maker):
     ----------
     name
         Flow name.
-    finetune
+    train
         Trains.
     benchmark
         Compares with the reference.
@@ -31,19 +30,27 @@ class LearningMaker(Maker):
     train: TrainMaker = field(default_factory=TrainMaker)
     benchmark: BenchmarkMaker = field(default_factory=BenchmarkMaker)
 
-    def make(self, dataset: DatasetDoc, test_sets: list[TestSetDoc]) -> Flow:
-        """Return the flow; its output holds the fine-tuning and the benchmark document."""
-        trained: Any = self.train.make(dataset)
-        jobs = [trained]
-        compared: Any = None
+    def make(
+        self,
+        dataset: DatasetDoc | OutputReference,
+        test_sets: Sequence[TestSetDoc | OutputReference],
+    ) -> Flow:
+        """Return the flow; its output holds the training and the benchmark document.
+
+        Without test sets there is no benchmark, and None stands for it.
+        """
+        trained = self.train.make(dataset)
+        jobs: list[JobLike] = [trained]
+        compared: Job | None = None
         if test_sets:
-            compared = self.benchmark.make(test_sets, training=trained.output, dataset=dataset)
+            compared = self.benchmark.make(
+                list(test_sets), training=trained.output, dataset=dataset
+            )
             jobs.append(compared)
-        called = self.train.title
-        for one in jobs:
-            if called:
-                one.append_name(f" {called}", dynamic=False)
-            or_fails(one, self.train.model.family)
+        for job in jobs:
+            if self.train.title:
+                job.append_name(f" {self.train.title}", dynamic=False)
+            route_result(job, self.train.model.family)
         return Flow(
             jobs,
             output={"training": trained.output, "benchmark": compared and compared.output},

@@ -1,12 +1,13 @@
-"""Report: everything a campaign found, on one page."""
+"""Report: all results of a campaign on one page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobflow import CURRENT_JOB, Maker, job
+from jobflow import CURRENT_JOB, JobConfig, Maker, job
 
+from hea_flows.jobs.failures import stored_failures
 from hea_flows.provenance import provenance
 from hea_flows.results.report import build_page, summary
 from hea_flows.results.store import CampaignDocuments
@@ -24,11 +25,11 @@ from hea_flows.schemas import (
     ThermodynamicsDoc,
     TrainingDoc,
 )
-from hea_flows.services.connection import find_connection
-from hea_flows.services.errors import DatabaseUnreachableError
-from hea_flows.services.progress import FailedJob, campaign_progress
+from hea_flows.services.progress import FailedJob
+from hea_flows.services.workflows import failed_results
 
 _UNKNOWN = "its job failed; `hea-flows status` tells why"
+_NOT_RUN = "not run, because a job that it needs failed"
 
 
 @dataclass
@@ -37,7 +38,7 @@ class ReportMaker(Maker):
 
     name: str = "report"
 
-    @job(data=["html"], output_schema=ReportDoc)
+    @job(data=["html"], output_schema=ReportDoc, config=JobConfig(expose_store=True))
     def make(
         self,
         campaign: CampaignDoc,
@@ -59,7 +60,7 @@ class ReportMaker(Maker):
         name, the uuids of the jobs of every model that was asked for, in their order: those without
         a result are named.
         """
-        made: dict[str, list[Any]] = {
+        documents: dict[str, list[Any]] = {
             "structures": list(structures),
             "labels": [label for group in labels for label in group or ()],
             "datasets": list(datasets or []),
@@ -72,16 +73,14 @@ class ReportMaker(Maker):
             "growth": [],
         }
         for role, more in (grown or {}).items():
-            made[role] += [d for group in more for d in group] if role == "labels" else more
-        made = {role: _each_once(found) for role, found in made.items()}
-        missing = _missing(models or {}, {d.uuid for f in made.values() for d in f})
-        inputs = replace(
-            CampaignDocuments.from_documents([campaign, *(d for f in made.values() for d in f)]),
-            missing=missing,
-        )
+            documents[role] += [d for group in more for d in group] if role == "labels" else more
+        documents = {role: _each_once(group) for role, group in documents.items()}
+        everything = [d for group in documents.values() for d in group]
+        missing = _missing(models or {}, {d.uuid for d in everything})
+        inputs = replace(CampaignDocuments.from_documents([campaign, *everything]), missing=missing)
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
-            **provenance(campaign=campaign, **made),
+            **provenance(campaign=campaign, **documents),
             title=campaign.name,
             summary=summary(inputs),
             missing=missing,
@@ -89,15 +88,16 @@ class ReportMaker(Maker):
         )
 
 
-def _missing(models: dict[str, list[str]], known: set[str]) -> dict[str, str]:
+def _missing(models: dict[str, list[str]], done: set[str]) -> dict[str, str]:
     """Return the models, and the other results, that have none, with the reason."""
     failed = _failed_jobs()
-    found: dict[str, str] = {}
+    unknown = _NOT_RUN if failed else _UNKNOWN
+    missing: dict[str, str] = {}
     for name, uuids in models.items():
-        if lost := [uuid for uuid in uuids if uuid in failed or uuid not in known]:
-            found[name] = failed[lost[0]].error if lost[0] in failed else _UNKNOWN
+        if lost := [uuid for uuid in uuids if uuid in failed or uuid not in done]:
+            missing[name] = failed[lost[0]].error if lost[0] in failed else unknown
     others = failed.keys() - {uuid for uuids in models.values() for uuid in uuids}
-    return found | {
+    return missing | {
         failed[u].name: failed[u].error for u in sorted(others) if not failed[u].skipped
     }
 
@@ -106,19 +106,14 @@ def _failed_jobs() -> dict[str, FailedJob]:
     """Return the failed jobs of this workflow that were to give a result, by uuid."""
     current = CURRENT_JOB.job
     fw_id = current.metadata.get("fw_id") if current else None
-    if fw_id is None:  # not run by FireWorks
-        return {}
-    try:
-        progress = campaign_progress(find_connection().launchpad(), fw_id)
-    except (ValueError, FileNotFoundError, DatabaseUnreachableError):  # of a launchpad elsewhere
-        return {}
-    return {job.uuid: job for job in progress.failed if job.result}
+    failed = failed_results(fw_id) if fw_id is not None else None
+    return stored_failures() if failed is None else failed
 
 
 def _each_once(documents: list[Any]) -> list[Any]:
     """Return documents without those that are missing or there already."""
-    known: dict[str, Any] = {}
+    by_uuid: dict[str, Any] = {}
     for document in documents:
         if document is not None:
-            known.setdefault(document.uuid or f"{len(known)}", document)
-    return list(known.values())
+            by_uuid.setdefault(document.uuid or f"{len(by_uuid)}", document)
+    return list(by_uuid.values())

@@ -1,12 +1,15 @@
-"""Which workers may take a job: the FireWorks category that it carries."""
+"""Which workers may take a job, and what becomes of it where a job before it failed."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from jobflow import OnMissing
+from jobflow import Flow, Job, OnMissing
 
 from hea_flows.services.progress import RESULT
+
+JobLike = Job | Flow
+J = TypeVar("J", bound=JobLike)
 
 #: Category of jobs that neither label nor load a potential. The others carry the name of their
 #: reference engine (``vasp``, ``gpaw``) or of their model family (``mace``, ``chgnet``).
@@ -20,62 +23,56 @@ _NOT_WAITING: dict[str, Any] = {"_allow_fizzled_parents": True, "_fizzled_parent
 _RESULT: dict[str, Any] = {**_NOT_WAITING, RESULT: True}
 
 
-def route(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401  Job is untyped
-    """Give a job its category, and return it.
+def route(part: J, category: str, **manager_config: object) -> J:
+    """Give a job, or each job of a flow, its category, and return it.
 
     A worker of FireWorks takes only jobs of its own categories, or of all if it has none.
 
     Parameters
     ----------
-    job
-        A job; what it already says to its manager is kept.
+    part
+        A job or a flow; what its jobs already say to their manager is kept.
     category
         `CPU`, a reference engine or a model family.
     manager_config
         More keys of the Firework's spec, for example ``_priority``.
     """
-    job.config.manager_config = {
-        **job.config.manager_config,
-        **manager_config,
-        "_category": category,
-    }
-    return job
+    if isinstance(part, Flow):
+        for inner in part.jobs:
+            route(inner, category, **manager_config)
+    else:
+        part.config.manager_config = {
+            **part.config.manager_config,
+            **manager_config,
+            "_category": category,
+        }
+    return part
 
 
-def despite_missing(job: Any) -> Any:  # noqa: ANN401  Job is untyped
-    """Route a job that takes what there is, and return it: what a failed job was to give is None.
-
-    FireWorks starts it when all jobs before it are done or have failed.
-    """
-    job.config.on_missing_references = OnMissing.NONE
-    return route(job, CPU, **_RESULT)
-
-
-def or_fails(job: Any, category: str) -> Any:  # noqa: ANN401  Job is untyped
-    """Route a job of a result that needs everything it takes, and return it.
+def route_result(part: J, category: str) -> J:
+    """Route a job of a campaign's results.
 
     Where a job before it failed it fails too, before it does anything: it would wait for ever
     otherwise, and with it the report.
     """
-    return route(job, category, **_RESULT)
+    return route(part, category, **_RESULT)
 
 
-def label_or_fails(job: Any, category: str, **manager_config: Any) -> Any:  # noqa: ANN401
-    """Route a job of labels as `or_fails` does; what it would have given is no result."""
-    return route(job, category, **_NOT_WAITING, **manager_config)
+def route_label(part: J, category: str, **manager_config: object) -> J:
+    """Route a job of labels; as `route_result`, but a missing label is no missing result."""
+    return route(part, category, **_NOT_WAITING, **manager_config)
 
 
-def passed_on(job: Any) -> dict[str, Any]:  # noqa: ANN401
+def run_despite_missing_inputs(job: Job) -> Job:
+    """Route a job that takes what there is: what a failed job was to give is None.
+
+    FireWorks starts it when all jobs before it are done or have failed.
+    """
+    job.config.on_missing_references = OnMissing.NONE
+    return route_result(job, CPU)
+
+
+def inherited_config(job: Job) -> dict[str, Any]:
     """Return what a job tells its manager and the jobs that it makes should tell too."""
     own = {"_category", *_RESULT}
     return {k: v for k, v in job.config.manager_config.items() if k not in own}
-
-
-def never_waiting(part: Any) -> Any:  # noqa: ANN401  Job or Flow
-    """Let every job of a flow, routed already, fail where one before it did; return the flow."""
-    if hasattr(part, "jobs"):
-        for one in part.jobs:
-            never_waiting(one)
-    else:
-        part.config.manager_config = {**part.config.manager_config, **_RESULT}
-    return part

@@ -20,7 +20,7 @@ from maggma.stores import MemoryStore
 from hea_flows import CampaignMaker, plugins
 from hea_flows.alloy.sets.sets import parse
 from hea_flows.alloy.thermodynamics.transition_interval import decomposition_temperature_interval
-from hea_flows.config import Campaign, ThermodynamicsSpec, plan
+from hea_flows.config import Campaign, ThermodynamicsSpec, plan_campaign
 from hea_flows.jobs import report
 from hea_flows.jobs.learning.model_error import mixing_error
 from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
@@ -248,16 +248,16 @@ def test_the_set_of_a_spec_and_what_it_lacks() -> None:
 
 
 def test_sqs_are_a_set_of_the_plan_labelled_as_told() -> None:
-    work = plan(Campaign.model_validate(CAMPAIGN))
+    work = plan_campaign(Campaign.model_validate(CAMPAIGN))
     assert work.sqs is not None
-    assert work.sets[work.sqs].uses == ["SQS"]
-    assert work.sets[work.sqs].labels.engine == "counting"
+    assert work.sqs.uses == ["SQS"]
+    assert work.sqs.labels.engine == "counting"
     own = CAMPAIGN["thermodynamics"] | {"sqs_labels": {"engine": "archive"}}
-    work = plan(Campaign.model_validate(CAMPAIGN | {"thermodynamics": own}))
+    work = plan_campaign(Campaign.model_validate(CAMPAIGN | {"thermodynamics": own}))
     assert work.sqs is not None
-    assert work.sets[work.sqs].labels.engine == "archive"
+    assert work.sqs.labels.engine == "archive"
     none = CAMPAIGN["thermodynamics"] | {"sqs_labels": None}
-    assert plan(Campaign.model_validate(CAMPAIGN | {"thermodynamics": none})).sqs is None
+    assert plan_campaign(Campaign.model_validate(CAMPAIGN | {"thermodynamics": none})).sqs is None
 
 
 def test_interval_of_the_document_is_the_alloys() -> None:

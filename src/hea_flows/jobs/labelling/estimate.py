@@ -10,7 +10,7 @@ import psutil
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import parse
-from hea_flows.config import Campaign, LabelSpec, plan
+from hea_flows.config import Campaign, LabelSpec, plan_campaign
 from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.reference import LabelCost
 from hea_flows.settings import get_settings
@@ -59,8 +59,8 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
     alloy = campaign.alloy.to_alloy()
     estimates = []
     labelled: list[tuple[LabelSpec, set[str]]] = []
-    work = plan(campaign)
-    for spec in (*work.sets, *(work.growth.sets[1:] if work.growth else ())):
+    plan = plan_campaign(campaign)
+    for spec in (*plan.sets, *(plan.growth.steps[1:] if plan.growth else ())):
         labels = spec.labels
         maker = LabelsMaker(labels=labels, seed=campaign.seed)
         known = {key for other, ids in labelled if other == labels for key in ids}

@@ -14,8 +14,8 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import relax
 from hea_flows.config import LabelSpec, StartSpec
-from hea_flows.jobs.identity import identity, stored, stored_documents, uuid_of
-from hea_flows.jobs.routing import CPU, label_or_fails, passed_on, route
+from hea_flows.jobs.resume import identity, stored, stored_documents, uuid_of
+from hea_flows.jobs.routing import CPU, inherited_config, route, route_label
 from hea_flows.potentials.base import family
 from hea_flows.reference import ReferenceMaker, reference_engine
 from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
@@ -119,7 +119,7 @@ class LabelsMaker(Maker):
             Sets that are labelled in the same way by other jobs; what they hold is left out.
         """
         current = CURRENT_JOB.job
-        more = passed_on(current) if current else {}
+        more = inherited_config(current) if current else {}
         labelled = {e.structure_id for doc in earlier or [] for e in doc.structures}
         entries = [e for e in structures.structures if e.structure_id not in labelled]
         structures = structures.model_copy(update={"structures": entries})
@@ -159,7 +159,7 @@ class LabelsMaker(Maker):
         source = Document(kind=structures.kind, uuid=structures.uuid)
         label = self.reference.make(entry, structures.alloy, source=source, start=start)
         label.append_name(f" {entry.formula}")
-        return [*jobs, (label_or_fails if jobs else route)(label, self.reference.category, **more)]
+        return [*jobs, (route_label if jobs else route)(label, self.reference.category, **more)]
 
     def _identities(self, structures: StructuresDoc) -> dict[str, str]:
         """Return the uuid of the job that labels each structure; none if labels are not reused."""
@@ -190,7 +190,7 @@ class LabelsMaker(Maker):
 
 def fan_out(job: Job, **manager_config: object) -> Job:
     """Route a job of `LabelsMaker`: its labels keep their own categories."""
-    label_or_fails(job, CPU, **manager_config)
+    route_label(job, CPU, **manager_config)
     job.config.pass_manager_config = False
     # The job that will hold the list of labels is made by jobflow.
     job.update_config({"manager_config": job.config.manager_config}, name_filter="store_inputs")

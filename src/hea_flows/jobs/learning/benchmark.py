@@ -7,14 +7,15 @@ from math import nan
 from typing import Any, Literal
 
 import numpy as np
-from jobflow import JobConfig, Maker, job
+from jobflow import Maker
 
 from hea_flows.alloy.errors import mae, mae_by_group, mae_interval
 from hea_flows.config import BenchmarkSpec
-from hea_flows.jobs.identity import found_again, identity
+from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.train import local_model
-from hea_flows.potentials.base import family
+from hea_flows.jobs.resume import identity, reuse_or
+from hea_flows.potentials import family
 from hea_flows.provenance import provenance
 from hea_flows.schemas import (
     BenchmarkDoc,
@@ -64,7 +65,7 @@ class BenchmarkMaker(Maker):
     title: str = ""
     reuse: bool = True
 
-    @job(output_schema=BenchmarkDoc, config=JobConfig(expose_store=True))
+    @result_job(output_schema=BenchmarkDoc)
     def make(
         self,
         test_sets: list[TestSetDoc],
@@ -80,7 +81,7 @@ class BenchmarkMaker(Maker):
             What it is compared with; all were labelled with the same settings.
         foundation
             A model by name or file.
-        finetune, dataset
+        training, dataset
             A trained model, and what it was trained on: structures that both hold are told.
 
         Raises
@@ -110,42 +111,43 @@ class BenchmarkMaker(Maker):
             benchmark=self.benchmark,
             seed=self.seed,
         )
-        sources = provenance("torch", test_sets=test_sets, training=training, dataset=dataset)
-        if self.reuse and (known := found_again(BenchmarkDoc, "benchmark", key)):
-            own = provenance(test_sets=test_sets, training=training, dataset=dataset, reused=known)
-            return known.model_copy(update=own | {"versions": known.versions, "name": title})
-        run = Evaluation(model, test_sets, training.offsets if training else None, trained)
-        fixed = run.fixed()
-        relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
-        role: Literal["foundation", "fine-tuned", "from scratch"] = "foundation"
-        if training is not None:
-            role = "fine-tuned" if training.parent else "from scratch"
-        return BenchmarkDoc(
-            **sources,
-            name=title,
-            identity=key,
-            model=model.model_copy(update={"path": None}) if training else model,
-            role=role,
-            seed=training.settings.seed if training else None,
-            engine=test_sets[0].engine,
-            settings_id=test_sets[0].settings_id,
-            offsets=run.offsets,
-            offsets_from="training frames" if training else "end points",
-            test_sets={d.name: d.checksum for d in test_sets},
-            tables=[
-                table
-                for d in test_sets
-                for table in (
-                    self._table(d, fixed, "fixed", {}, run.new_frames(d)),
-                    self._table(d, relaxed, "relaxed", failed) if d.relaxed else None,
-                )
-                if table is not None
-            ],
-            fixed=fixed,
-            relaxed=relaxed,
-            failed=failed,
-            bootstrap_seed=self.seed,
-        )
+        sources = {"test_sets": test_sets, "training": training, "dataset": dataset}
+
+        def compare() -> BenchmarkDoc:
+            run = Evaluation(model, test_sets, training.offsets if training else None, trained)
+            fixed = run.fixed()
+            relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
+            role: Literal["foundation", "fine-tuned", "from scratch"] = "foundation"
+            if training is not None:
+                role = "fine-tuned" if training.parent else "from scratch"
+            return BenchmarkDoc(
+                **provenance("torch", **sources),
+                name=title,
+                identity=key,
+                model=model.model_copy(update={"path": None}) if training else model,
+                role=role,
+                seed=training.settings.seed if training else None,
+                engine=test_sets[0].engine,
+                settings_id=test_sets[0].settings_id,
+                offsets=run.offsets,
+                offsets_from="training frames" if training else "end points",
+                test_sets={d.name: d.checksum for d in test_sets},
+                tables=[
+                    table
+                    for d in test_sets
+                    for table in (
+                        self._table(d, fixed, "fixed", {}, run.new_frames(d)),
+                        self._table(d, relaxed, "relaxed", failed) if d.relaxed else None,
+                    )
+                    if table is not None
+                ],
+                fixed=fixed,
+                relaxed=relaxed,
+                failed=failed,
+                bootstrap_seed=self.seed,
+            )
+
+        return reuse_or(compare, BenchmarkDoc, key, reuse=self.reuse, sources=sources, name=title)
 
     def _table(
         self,

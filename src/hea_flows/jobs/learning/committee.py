@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jobflow import Maker, job
+from jobflow import Maker
 
 from hea_flows.alloy.errors import Committee, alarm, reliability, scale_factor, spread_and_error
+from hea_flows.jobs.failures import result_job
 from hea_flows.provenance import provenance
 from hea_flows.results.store import committee_on
 from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, CommitteeTable, Geometry
@@ -32,7 +33,7 @@ class CommitteeMaker(Maker):
     seed: int = 0
     alarm_mev: float = 5.0
 
-    @job(output_schema=CommitteeDoc)
+    @result_job(output_schema=CommitteeDoc)
     def make(self, benchmarks: list[BenchmarkDoc | None]) -> CommitteeDoc:
         """Judge the committee of benchmarks of one model, one per seed; None where a job failed.
 
@@ -59,37 +60,37 @@ class CommitteeMaker(Maker):
             alarm_mev=self.alarm_mev,
             bootstrap_seed=self.seed,
             tables=[
-                self._table(found, test_set, geometry)
+                self._table(committee, test_set, geometry)
                 for geometry in geometries
                 for test_set in first.test_sets
-                if (found := committee_on(members, test_set, geometry)) is not None
+                if (committee := committee_on(members, test_set, geometry)) is not None
             ],
         )
 
-    def _table(self, found: Committee, test_set: str, geometry: Geometry) -> CommitteeTable:
+    def _table(self, committee: Committee, test_set: str, geometry: Geometry) -> CommitteeTable:
         rng = np.random.default_rng(self.seed)
-        error = np.abs(found.error)
-        wanted = error > self.alarm_mev
-        told: dict[str, Any] = {}
-        if found.spread.all() and len(error) > 2 and np.ptp(found.spread) and np.ptp(error):
-            linked, scale = spread_and_error(found, rng), scale_factor(found, rng)
-            judged = reliability(found)
-            told = {
+        error, spread = np.abs(committee.error), committee.spread
+        large = error > self.alarm_mev
+        scores: dict[str, Any] = {}
+        if spread.all() and len(error) > 2 and np.ptp(spread) and np.ptp(error):
+            linked, scale = spread_and_error(committee, rng), scale_factor(committee, rng)
+            calibration = reliability(committee)
+            scores = {
                 "spearman": linked.spearman,
                 "spearman_interval": linked.spearman_interval,
                 "scale": scale.value,
                 "scale_interval": (scale.low, scale.high),
-                "miscalibration_area": judged.area,
-                "too_sure": judged.excess,
+                "miscalibration_area": calibration.area,
+                "too_sure": calibration.excess,
             }
-            if 0 < wanted.sum() < len(wanted):
-                told["alarm_auc"] = alarm(found.spread, wanted, rng).auc
+            if 0 < large.sum() < len(large):
+                scores["alarm_auc"] = alarm(spread, large, rng).auc
         return CommitteeTable(
             test_set=test_set,
             geometry=geometry,
             n=len(error),
-            n_dropped=found.n_dropped,
+            n_dropped=committee.n_dropped,
             mixing_mae_mev=float(error.mean()),
-            spread_mev=float(np.sqrt((found.spread**2).mean())),
-            **told,
+            spread_mev=float(np.sqrt((spread**2).mean())),
+            **scores,
         )

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
-from jobflow import Maker, job
+from jobflow import Maker
 
 from hea_flows.alloy.errors import default_fractions, split_frames
 from hea_flows.config import DatasetSpec
+from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.provenance import provenance
 from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructuresDoc
@@ -33,7 +34,7 @@ class DatasetMaker(Maker):
     dataset: DatasetSpec = field(default_factory=DatasetSpec)
     seed: int = 0
 
-    @job(data=["trajectories"], output_schema=DatasetDoc)
+    @result_job(data=["trajectories"], output_schema=DatasetDoc)
     def make(
         self,
         alloy: AlloySpec,
@@ -57,8 +58,8 @@ class DatasetMaker(Maker):
             If settings are mixed, an end point has no label, nothing can be trained on, or more
             labels are missing than the campaign allows.
         """
-        found = collect(labels, structures)
-        excluded, used = found.excluded, found.labels
+        collected = collect(labels, structures)
+        excluded, used = collected.excluded, collected.labels
         if self.dataset.max_missing is not None and len(excluded) > self.dataset.max_missing:
             msg = (
                 f"{len(excluded)} structures have no label, dataset.max_missing allows "

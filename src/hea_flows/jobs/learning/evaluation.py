@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 
 from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, mixing_energies
 from hea_flows.config import BenchmarkSpec
-from hea_flows.jobs.learning.train import offsets_between
-from hea_flows.potentials.base import Prediction, family
-from hea_flows.potentials.relaxation import evaluator, relax_many
+from hea_flows.jobs.learning.offsets import offsets_between
+from hea_flows.potentials import Prediction, evaluator, family, relax_many
 from hea_flows.schemas import ErrorSummary, ModelSpec, ParityPoint, TestSetDoc
 from hea_flows.settings import get_settings
 
@@ -29,7 +27,7 @@ class Evaluation:
         The model, verified.
     test_sets
         What it is compared with.
-    known_offsets
+    given_offsets
         Energy per element, reference minus model (eV); None: those of the end points.
     trained
         Ids of structures that it was trained on.
@@ -37,7 +35,7 @@ class Evaluation:
 
     model: ModelSpec
     test_sets: list[TestSetDoc]
-    known_offsets: dict[str, float] | None
+    given_offsets: dict[str, float] | None
     trained: set[str]
     offsets: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -45,7 +43,7 @@ class Evaluation:
         """Read the labelled frames."""
         self.device = get_settings().device
         self.frames: dict[tuple[str, str], list[Atoms]] = {}
-        self.told: dict[tuple[str, str], list[Prediction]] = {}
+        self.predictions: dict[tuple[str, str], list[Prediction]] = {}
         for d in self.test_sets:
             for k, trajectory in d.trajectories.items():
                 if (k, d.labels[k]) not in self.frames:
@@ -54,27 +52,29 @@ class Evaluation:
     def fixed(self) -> list[ParityPoint]:
         """Evaluate the labelled frames; points are those of the last one of every label."""
         flat = [frame for frames in self.frames.values() for frame in frames]
-        told = iter(family(self.model.family).evaluate(self.model, flat, device=self.device))
-        self.told = {key: [next(told) for _ in frames] for key, frames in self.frames.items()}
-        predicted = {key: found[-1].energy for key, found in self.told.items()}
-        self.offsets = self.known_offsets or self._of_end_points(predicted)
+        predictions = iter(family(self.model.family).evaluate(self.model, flat, device=self.device))
+        self.predictions = {
+            k: [next(predictions) for _ in frames] for k, frames in self.frames.items()
+        }
+        predicted = {key: of_label[-1].energy for key, of_label in self.predictions.items()}
+        self.offsets = self.given_offsets or self._of_end_points(predicted)
         return [point for d in self.test_sets for point in self._points(d, predicted)]
 
     def new_frames(self, d: TestSetDoc) -> ErrorSummary | None:
-        """Return errors on all labelled frames of structures that the model does not know."""
+        """Return errors on all labelled frames of structures that the model was not trained on."""
         energy: list[float] = []
-        forces: list[Any] = []
-        stress: list[Any] = []
+        forces: list[NDArray[np.float64]] = []
+        stress: list[NDArray[np.float64]] = []
         for k in d.members:
             if k in self.trained:
                 continue
             key = (k, d.labels[k])
-            for frame, told in zip(self.frames[key], self.told[key], strict=True):
+            for frame, prediction in zip(self.frames[key], self.predictions[key], strict=True):
                 results = frame.calc.results
                 shift = sum(self.offsets[s] for s in frame.get_chemical_symbols())
-                energy.append((told.energy + shift - results["energy"]) / len(frame))
-                forces.append((told.forces - results["forces"]).ravel())
-                difference = voigt_6_to_full_3x3_stress(told.stress - results["stress"])
+                energy.append((prediction.energy + shift - results["energy"]) / len(frame))
+                forces.append((prediction.forces - results["forces"]).ravel())
+                difference = voigt_6_to_full_3x3_stress(prediction.stress - results["stress"])
                 stress.append(difference.ravel())
         if not energy:
             return None

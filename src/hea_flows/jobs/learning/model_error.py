@@ -9,7 +9,7 @@ from hea_flows.schemas import BenchmarkDoc
 
 
 def mixing_error(benchmark: BenchmarkDoc | None, mode: Mode) -> tuple[float, str] | None:
-    """Return the model's error on structures it was not trained on, and what it was found on.
+    """Return the model's error on structures it was not trained on, and what it was measured on.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def mixing_error(benchmark: BenchmarkDoc | None, mode: Mode) -> tuple[float, str
             for p in pool
             if not p.trained and p.n_components > 1
         }
-        known = [e for e in errors.values() if isfinite(e)]
-        if known:
-            sigma = sqrt(sum(e * e for e in known) / len(known))
-            return sigma, f"RMSE of {len(known)} held-out structures, {geometry}"
+        finite = [e for e in errors.values() if isfinite(e)]
+        if finite:
+            sigma = sqrt(sum(e * e for e in finite) / len(finite))
+            return sigma, f"RMSE of {len(finite)} held-out structures, {geometry}"
     return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobflow import Maker, job
+from jobflow import Maker
 
+from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.provenance import provenance
 from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc, TestSetDoc, Trajectory
@@ -25,11 +26,11 @@ class TestSetMaker(Maker):
         Whether models relax the structures too.
     """
 
-    name: str = "test_set"
+    name: str = "test set"
     test_set: str = "held-out"
     relaxed: bool = True
 
-    @job(data=["trajectories"], output_schema=TestSetDoc)
+    @result_job(data=["trajectories"], output_schema=TestSetDoc)
     def make(
         self,
         alloy: AlloySpec,
@@ -54,10 +55,10 @@ class TestSetMaker(Maker):
         ValueError
             If settings are mixed, or an end point has no label.
         """
-        found = collect(labels, structures)
+        collected = collect(labels, structures)
         pool = collect(labels, None).labels
         ends = end_points(alloy, pool)
-        used = {k: pool[k] for k in ends.values()} | found.labels
+        used = {k: pool[k] for k in ends.values()} | collected.labels
         first = require_one_rule(used)
         return TestSetDoc(
             **provenance(labels=list(used.values()), structures=structures),
@@ -67,9 +68,9 @@ class TestSetMaker(Maker):
             engine=first.engine,
             settings_id=first.settings_id,
             settings=first.settings,
-            members=list(found.labels),
+            members=list(collected.labels),
             end_points=ends,
-            excluded=found.excluded,
+            excluded=collected.excluded,
             trajectories={
                 k: _ends(v.trajectory) for k, v in used.items() if v.trajectory is not None
             },

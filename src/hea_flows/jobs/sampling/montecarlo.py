@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
+from jobflow import CURRENT_JOB, Maker, Response
 from numpy.typing import NDArray
 
 from hea_flows.alloy.sampling import DecorationEnergies, Sampler, SamplerSettings, run_pilot
 from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
-from hea_flows.jobs.identity import found_again, identity
+from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.train import local_model
+from hea_flows.jobs.resume import identity, load_document, reuse_or
 from hea_flows.jobs.sampling.kept_energies import KEPT_FILE, KeptEnergies
 from hea_flows.jobs.sampling.run import SamplingRun, stored_ladder
 from hea_flows.jobs.sampling.summary import (
@@ -26,13 +27,13 @@ from hea_flows.jobs.sampling.summary import (
 )
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.provenance import provenance
+from hea_flows.runtime.continuation import continue_later
 from hea_flows.runtime.locks import alone
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,
     ChainSeries,
     DatasetDoc,
-    Document,
     ExchangeLadder,
     LadderRecord,
     MonteCarloDoc,
@@ -41,8 +42,6 @@ from hea_flows.schemas import (
 )
 from hea_flows.services.progress import say
 from hea_flows.settings import get_settings
-
-D = TypeVar("D", bound=Document)
 
 
 @dataclass
@@ -72,7 +71,7 @@ class MonteCarloMaker(Maker):
     seed: int = 0
     reuse: bool = True
 
-    @job(data=["series"], output_schema=MonteCarloDoc, config=JobConfig(expose_store=True))
+    @result_job(data=["series"], output_schema=MonteCarloDoc)
     def make(
         self, training: TrainingDoc | str, dataset: DatasetDoc | str, alloy: AlloySpec
     ) -> MonteCarloDoc | Response[MonteCarloDoc]:
@@ -80,23 +79,20 @@ class MonteCarloMaker(Maker):
 
         Parameters
         ----------
-        finetune, dataset
-            The model and what it was trained on, or the uuids of the jobs that made them: a job
-            that goes on after a time limit is added while another runs, and may not refer to jobs
-            of elsewhere.
+        training, dataset
+            The model and what it was trained on, or the uuids of the jobs that made them.
         alloy
             The host.
         """
-        model, frames = _document(TrainingDoc, training), _document(DatasetDoc, dataset)
+        model = load_document(TrainingDoc, training)
+        frames = load_document(DatasetDoc, dataset)
         try:
             found = self._sample(model, frames, alloy)
         except OutOfTimeError:
             found = None
         if found is not None:
             return found
-        # jobflow adds to the name what it added to this job's, and its place in the queue.
-        bare = replace(self, name=type(self).name)
-        return Response(replace=bare.make(model.uuid, frames.uuid, alloy))
+        return continue_later(self, model.uuid, frames.uuid, alloy)
 
     def _sample(
         self, training: TrainingDoc, dataset: DatasetDoc, alloy: AlloySpec
@@ -116,12 +112,10 @@ class MonteCarloMaker(Maker):
             seed=self.seed,
         )
         key = identity(chains=chains, average_from=spec.average_from)
-        sources = provenance("torch", "trainstation", training=training, dataset=dataset)
         folder = self._folder(chains)
-        with alone(folder):  # what waited finds the other's chains, stored or in the folder
-            if self.reuse and (known := found_again(MonteCarloDoc, "montecarlo", key)):
-                reused = provenance(training=training, dataset=dataset, reused=known)
-                return known.model_copy(update=reused | {"versions": known.versions})
+        sources = {"training": training, "dataset": dataset}
+
+        def sample() -> MonteCarloDoc | None:
             model = local_model(training)
             energies = decoration_energies(
                 model,
@@ -134,15 +128,18 @@ class MonteCarloMaker(Maker):
                 device=get_settings().device,
             )
             found = sampled(energies, alloy, spec, self.seed, folder, chains)
-        if found is None:
-            return None
-        return MonteCarloDoc(
-            **sources,
-            **found,
-            identity=key,
-            model=model.model_copy(update={"path": None}),
-            lattice_constant=a,
-        )
+            if found is None:
+                return None
+            return MonteCarloDoc(
+                **provenance("torch", "trainstation", **sources),
+                **found,
+                identity=key,
+                model=model.model_copy(update={"path": None}),
+                lattice_constant=a,
+            )
+
+        with alone(folder):  # what waited finds the other's chains, stored or in the folder
+            return reuse_or(sample, MonteCarloDoc, key, reuse=self.reuse, sources=sources)
 
     def _folder(self, key: str) -> Path:
         """Return where the run's state is kept: where nothing is reused, also no finished run."""
@@ -292,13 +289,6 @@ def reference_codes(counts: dict[str, int], random: int, seed: int) -> NDArray[n
     pure = np.repeat(np.arange(len(counts))[:, None], n_sites, axis=1)
     filling = np.repeat(np.arange(len(counts)), list(counts.values()))
     return np.concatenate([pure, [rng.permutation(filling) for _ in range(random)]])
-
-
-def _document(cls: type[D], given: D | str) -> D:
-    """Return a document that is given, or read by the uuid of its job, big fields too."""
-    if not isinstance(given, str):
-        return given
-    return cls.model_validate(CURRENT_JOB.store.get_output(given, load=True))
 
 
 def mean_lattice_constant(dataset: DatasetDoc) -> float:

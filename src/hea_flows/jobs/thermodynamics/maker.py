@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jobflow import Maker, job
+from jobflow import Maker
 
 from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.alloy.sets import parse, random_orderings, sqs_objective
@@ -21,6 +21,7 @@ from hea_flows.alloy.thermodynamics import (
     transition_temperatures,
 )
 from hea_flows.config import ThermodynamicsSpec
+from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.model_error import mixing_error
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.jobs.sampling.cell_energies import CellEnergies
@@ -65,7 +66,7 @@ class ThermodynamicsMaker(Maker):
     thermodynamics: ThermodynamicsSpec = field(default_factory=ThermodynamicsSpec)
     seed: int = 0
 
-    @job(output_schema=ThermodynamicsDoc)
+    @result_job(output_schema=ThermodynamicsDoc)
     def make(
         self,
         training: TrainingDoc,
@@ -79,7 +80,7 @@ class ThermodynamicsMaker(Maker):
 
         Parameters
         ----------
-        finetune, dataset, alloy
+        training, dataset, alloy
             The model, what it was trained on, and the host.
         benchmark
             Tells the error of the model, from which the interval of the decomposition temperature

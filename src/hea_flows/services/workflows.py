@@ -1,0 +1,64 @@
+"""Workflows on a launchpad: added, found again, tried again, asked for what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hea_flows.services.connection import find_connection
+from hea_flows.services.errors import DatabaseUnreachableError
+from hea_flows.services.progress import FailedJob, campaign_progress
+from hea_flows.services.recovery import recover_lost
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad, Workflow
+
+
+def find_workflow(launchpad: LaunchPad, metadata: Mapping[str, str]) -> int | None:
+    """Return a Firework of the newest workflow with such metadata that was not given up."""
+    query: dict[str, object] = {f"metadata.{key}": value for key, value in metadata.items()}
+    query["state"] = {"$nin": ["ARCHIVED", "DEFUSED"]}
+    workflow = launchpad.workflows.find_one(query, {"nodes": 1}, sort=[("_id", -1)])
+    return None if workflow is None else int(min(workflow["nodes"]))
+
+
+def add_workflow(launchpad: LaunchPad, workflow: Workflow) -> int:
+    """Put a workflow on a launchpad; return one of its Fireworks."""
+    return int(min(launchpad.add_wf(workflow).values()))
+
+
+def retry_failed(launchpad: LaunchPad, fw_id: int) -> tuple[int, ...]:
+    """Make the lost and the failed jobs of a workflow ready again; return those that had failed.
+
+    Parameters
+    ----------
+    launchpad
+        FireWorks' launchpad.
+    fw_id
+        A Firework of the workflow.
+    """
+    recover_lost(launchpad)
+    # FireWorks reruns what follows a job with it, the report too.
+    progress = campaign_progress(launchpad, fw_id)
+    failed = tuple(job.fw_id for job in progress.failed if not job.skipped)
+    for one in failed:
+        launchpad.rerun_fw(one)
+    return failed
+
+
+def jobs_query(launchpad: LaunchPad, fw_id: int) -> dict[str, str]:
+    """Return the query of a workflow's jobs, those that its jobs add included."""
+    workflow = launchpad.workflows.find_one({"nodes": fw_id}, {"metadata": 1})
+    return {f"spec.{key}": value for key, value in workflow["metadata"].items()}
+
+
+def failed_results(workflow_id: int) -> dict[str, FailedJob] | None:
+    """Return the failed jobs of a workflow that were to give a result, by jobflow's uuid.
+
+    None if the workflow is on no launchpad that this process finds.
+    """
+    try:
+        progress = campaign_progress(find_connection().launchpad(), workflow_id)
+    except (ValueError, FileNotFoundError, DatabaseUnreachableError):
+        return None
+    return {job.uuid: job for job in progress.failed if job.result}
