@@ -211,11 +211,11 @@ class Layers:
     ) -> Any:  # noqa: ANN401
         """Return the next features of the atoms, (N, C)."""
         product, polynomials = self.module.products[i], self.polynomials[i]
-        weights = polynomials.weights(product.symmetric_contractions.contractions[0])
+        factors = polynomials.weights(product.symmetric_contractions.contractions[0])
         if not product.use_agnostic_product:
-            weights = weights.index_select(1, atoms.present).index_select(1, atoms.species)
+            factors = factors.index_select(1, atoms.present).index_select(1, atoms.species)
         values = polynomials(messages.flatten(1)).view(-1, *messages.shape[1:])
-        nodes = (values * weights).sum(0) @ weights.linear(product.linear)[0]
+        nodes = (values * factors).sum(0) @ weights.linear(product.linear)[0]
         return nodes + residual if product.use_sc and residual is not None else nodes
 
 
