@@ -10,15 +10,13 @@ from pydantic import BeforeValidator, Field
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import (
     AlloySpec,
-    Epoch,
-    ErrorSummary,
     ModelSpec,
     StoredFile,
     StructureEntry,
-    TrainingSettings,
     Trajectory,
 )
 from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
+from hea_flows.schemas.training import Epoch, ErrorSummary, TrainingSettings
 
 
 def _date_text(value: Any) -> Any:  # noqa: ANN401  validated by pydantic

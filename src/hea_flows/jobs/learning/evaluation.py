@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, mixing_energies
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.learning.train import offsets_between
-from hea_flows.potentials.base import Prediction, family
-from hea_flows.potentials.relaxation import evaluator, relax_many
+from hea_flows.potentials import Prediction, evaluator, family, relax_many
 from hea_flows.schemas import ErrorSummary, ModelSpec, ParityPoint, TestSetDoc
 from hea_flows.settings import get_settings
 

@@ -19,8 +19,8 @@ from hea_flows.alloy.lattice.prototypes import Alloy  # noqa: E402
 from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
 from hea_flows.potentials.mace.fast import layers  # noqa: E402
 from hea_flows.potentials.mace.fast.bonds import Bonds  # noqa: E402
-from hea_flows.potentials.mace.fast.evaluate import ScalarMACE  # noqa: E402
-from hea_flows.potentials.ops.edges import Slots, expand, spread  # noqa: E402
+from hea_flows.potentials.mace.fast.scalar import ScalarMACE  # noqa: E402
+from hea_flows.potentials.mace.fast.slots import Slots, expand, spread  # noqa: E402
 from hea_flows.potentials.torch_family import predict  # noqa: E402
 from hea_flows.potentials.training.data import Split  # noqa: E402
 from hea_flows.potentials.training.loss import squared_errors  # noqa: E402
