@@ -19,7 +19,7 @@ from jobflow import Maker, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.potentials.base import Family, Prediction, TrainingResult
 from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
 from hea_flows.schemas import (
     AlloySpec,
@@ -101,13 +101,16 @@ class CountingMaker(Maker):
         )
 
 
-class CountingFamily:
+class CountingFamily(Family):
     """Models that are one number, the scale of `energy`; training draws it from the seed."""
 
     name = "counted"
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         return spec.model_copy(update={"sha256": spec.sha256 or "0" * 64})
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         CALLS.append(("evaluate", str(len(atoms_list))))

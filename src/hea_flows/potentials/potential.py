@@ -159,6 +159,7 @@ class Potential(ABC):
         predictions = []
         for start in range(0, len(frames), batch_size):
             output = self.predict(self.collate(self.prepare(frames[start : start + batch_size])))
+            assert output.stresses is not None
             forces = torch.split(output.forces, output.n_atoms.tolist())
             for energy, force, stress in zip(output.energies, forces, output.stresses, strict=True):
                 predictions.append(Prediction(float(energy), _numpy(force), _voigt(stress)))
@@ -232,7 +233,7 @@ class PotentialCalculator(Calculator):
         output = self.potential.predict(batch, forces=derivatives, stress=derivatives)
         energy = float(output.energies[0])
         self.results.update(energy=energy, free_energy=energy)
-        if derivatives:
+        if output.stresses is not None:
             self.results.update(forces=_numpy(output.forces), stress=_voigt(output.stresses[0]))
 
 

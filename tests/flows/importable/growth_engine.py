@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from jobflow import Maker, job
 from pymatgen.core import Structure
 
-from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.potentials.base import Family, Prediction, TrainingResult
 from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
 from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, ModelSpec, StructureEntry
@@ -78,7 +78,7 @@ class KnownMaker(Maker):
         )
 
 
-class KnownFamily:
+class KnownFamily(Family):
     """A family that tells exact energies but for an error of known size on alloyed cells."""
 
     name = "known"
@@ -88,6 +88,9 @@ class KnownFamily:
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         return spec
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         error = float(Path(spec.path or "").read_text().split()[0])

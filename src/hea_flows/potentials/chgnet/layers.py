@@ -146,7 +146,7 @@ def _gated(gated: nn.Module, parts: Sequence[Part]) -> Tensor:
     )
     matrix = torch.cat([core.weight, gate.weight])
     blocks = matrix.split([features.shape[1] for features, _ in parts], dim=1)
-    total: Tensor | float = 0.0 if core.bias is None else torch.cat([core.bias, gate.bias])
+    total: Tensor = 0.0 if core.bias is None else torch.cat([core.bias, gate.bias])
     for (features, rows), block in zip(parts, blocks, strict=True):
         term = features @ block.T
         if rows is not None:

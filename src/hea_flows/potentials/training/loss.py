@@ -48,9 +48,9 @@ class SquaredErrors:
             count = f"n_{name}"
             setattr(self, count, getattr(self, count) + getattr(other, count))
 
-    def loss(self, weights: LossWeights) -> Tensor | float:
-        """Return the weighted sum of the mean squared errors."""
-        total: Tensor | float = 0.0
+    def loss(self, weights: LossWeights) -> Tensor:
+        """Return the weighted sum of the mean squared errors; a float where the sums are."""
+        total: Tensor = 0.0
         for name in ("energy", "forces", "stress"):
             weight = getattr(weights, name)
             if weight > 0:
@@ -89,7 +89,7 @@ def squared_errors(output: Output, labels: BatchLabels) -> SquaredErrors:
     return errors
 
 
-def loss(output: Output, labels: BatchLabels, weights: LossWeights) -> Tensor | float:
+def loss(output: Output, labels: BatchLabels, weights: LossWeights) -> Tensor:
     """Return the loss of one batch (SCIENCE: energy:forces:stress = 100:10:1).
 
     ``w_E mean(ΔE/N)² + w_F mean(ΔF)² + w_S mean(Δσ)²``, means over structures, Cartesian
