@@ -1,0 +1,1 @@
+"""Public checks for authors of model families and reference engines."""
