@@ -120,13 +120,7 @@ class Family(ABC):
         return lambda atoms_list: self.evaluate(spec, atoms_list, device=device)
 
     def lattice_energies(
-        self,
-        spec: ModelSpec,
-        alloy: Alloy,
-        supercell: ArrayLike,
-        a: float,
-        *,
-        device: str = "cpu",
+        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
     ) -> DecorationEnergies:
         """Return the energies of decorations of an ideal lattice, in the quickest way there is.
 

@@ -160,7 +160,7 @@ def as_checkpoint(content: Content, family: str, path: Path | str) -> Checkpoint
 
 
 def is_checkpoint(content: Content) -> bool:
-    """Say whether loaded content is a checkpoint of this package."""
+    """Return whether loaded content is a checkpoint of this package."""
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 

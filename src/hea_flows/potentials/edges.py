@@ -76,11 +76,9 @@ class EdgePotential(Potential):
         centres, others, crossed = neighbor_list("ijS", atoms, self.cutoff)
         return centres, others, crossed
 
-    def prepare(self, frames: Sequence[Atoms]) -> list[Edges]:
-        """Return the graph of each frame."""
-        return [self._graph(periodic(frame, self.cutoff)) for frame in frames]
-
-    def _graph(self, atoms: Atoms) -> Edges:
+    def graph(self, frame: Atoms) -> Edges:
+        """Return the graph of a frame."""
+        atoms = periodic(frame, self.cutoff)
         centres, others, crossed = self.neighbours(atoms)
         return Edges(
             torch.tensor(atoms.positions, dtype=self.dtype),

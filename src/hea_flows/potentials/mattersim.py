@@ -5,7 +5,7 @@ pip cannot install mattersim beside mace-torch: see ``requirements/mattersim.txt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,11 +46,8 @@ class MatterSimPotential(Potential):
         self.cutoff = float(module.model_args["cutoff"])
         self.threebody_cutoff = float(module.model_args["threebody_cutoff"])
 
-    def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Return the graph of each frame."""
-        return [self._graph(frame) for frame in frames]
-
-    def _graph(self, frame: Atoms) -> dict[str, Any]:
+    def graph(self, frame: Atoms) -> dict[str, Any]:
+        """Return the graph of a frame."""
         atoms = periodic(frame, self.cutoff)
         centres, neighbours, images, lengths = get_fixed_radius_bonding(atoms, self.cutoff)
         edges = np.stack([centres, neighbours])
@@ -189,12 +186,7 @@ class MatterSimFamily(TorchFamily[MatterSimPotential]):
         return MatterSimPotential(module, config, spec.dtype, device)
 
     def fresh(
-        self,
-        frames: Sequence[Atoms],
-        seed: int,
-        device: str = "cpu",
-        *,
-        elements: Collection[int] = (),
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
     ) -> MatterSimPotential:
         """Return an untrained model, which knows all elements, scaled to labelled frames.
 
@@ -202,7 +194,7 @@ class MatterSimFamily(TorchFamily[MatterSimPotential]):
         element alike: offsets are the caller's.
         """
         del elements
-        config = self.built()
+        config = self.full_architecture()
         statistics = scaling(frames, self.name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

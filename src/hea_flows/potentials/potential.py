@@ -90,8 +90,12 @@ class Potential(ABC):
         self.config = dict(config)
 
     @abstractmethod
+    def graph(self, frame: Atoms) -> Graph:
+        """Return the graph of a frame, periodic in all directions (`periodic`)."""
+
     def prepare(self, frames: Sequence[Atoms]) -> list[Graph]:
         """Return the graph of each frame; built once, used in every epoch."""
+        return [self.graph(frame) for frame in frames]
 
     @abstractmethod
     def collate(self, graphs: Sequence[Graph]) -> Batch:
@@ -106,12 +110,7 @@ class Potential(ABC):
         raise NotImplementedError
 
     def predict(
-        self,
-        batch: Batch,
-        *,
-        forces: bool = True,
-        stress: bool = True,
-        create_graph: bool = False,
+        self, batch: Batch, *, forces: bool = True, stress: bool = True, create_graph: bool = False
     ) -> Output:
         """Return energies and their derivatives; both derivatives come from one backward pass.
 
@@ -188,7 +187,7 @@ class Potential(ABC):
         """
         self.freeze()
         lattice = DecoratedLattice(alloy, supercell, a)
-        energies = self.energies_of_species(self.prepare([lattice.reference])[0])
+        energies = self.energies_of_species(self.graph(lattice.reference))
         # on a CPU large batches leave its caches and are slower
         return LatticeDecorations(lattice, energies, 128 if self.device.type == "cpu" else 8192)
 
@@ -226,7 +225,7 @@ class PotentialCalculator(Calculator):
         current = cast("Atoms", self.atoms)
         if self._graph is None or _GEOMETRY & set(system_changes):
             self._graph = None  # should the next line fail
-            self._graph = self.potential.prepare([current])[0]
+            [self._graph] = self.potential.prepare([current])
         elif "numbers" in system_changes:
             self._graph = self.potential.with_species(self._graph, current.numbers)
         batch = self.potential.collate([self._graph])

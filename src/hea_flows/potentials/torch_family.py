@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -50,12 +50,7 @@ class TorchFamily(Family, Generic[P]):
 
     @abstractmethod
     def fresh(
-        self,
-        frames: Sequence[Atoms],
-        seed: int,
-        device: str = "cpu",
-        *,
-        elements: Collection[int] = (),
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
     ) -> P:
         """Return an untrained model.
 
@@ -74,7 +69,7 @@ class TorchFamily(Family, Generic[P]):
         """
 
     def prepare_training(self, start: P, settings: TrainingSettings) -> Sequence[Atoms]:
-        """Change a model for the method of the settings; return frames to train on beside."""
+        """Set a loaded model up for the training method; return the frames of a replay."""
         del start, settings
         return ()
 
@@ -86,7 +81,7 @@ class TorchFamily(Family, Generic[P]):
         """Return the file that a spec means and its checksum, if known; a name may download it."""
         return foundations.locate(spec, self.name, self.FOUNDATIONS)
 
-    def built(self) -> dict[str, Any]:
+    def full_architecture(self) -> dict[str, Any]:
         """Return `ARCHITECTURE` with the changes of `architecture`.
 
         Raises
@@ -139,18 +134,12 @@ class TorchFamily(Family, Generic[P]):
 
         def evaluate(atoms_list: Sequence[Atoms]) -> list[Prediction]:
             parts = split_by_atoms(atoms_list, limit)
-            return [told for part in parts for told in potential.evaluate(part, len(part))]
+            return [p for part in parts for p in potential.evaluate(part, len(part))]
 
         return evaluate
 
     def lattice_energies(
-        self,
-        spec: ModelSpec,
-        alloy: Alloy,
-        supercell: ArrayLike,
-        a: float,
-        *,
-        device: str = "cpu",
+        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
     ) -> DecorationEnergies:
         """Return the energies of decorations of an ideal lattice; see `Family`."""
         return self.predictor(spec, device).lattice_energies(alloy, supercell, a)
@@ -171,7 +160,7 @@ class TorchFamily(Family, Generic[P]):
         methods.check(self, parent, settings)
         settings = methods.resolve(settings)
         if parent is None:
-            elements = {int(z) for f in (*train, *validation, *test) for z in f.numbers}
+            elements = sorted({int(z) for f in (*train, *validation, *test) for z in f.numbers})
             start = self.fresh(train, settings.seed, device, elements=elements)
         else:
             start, parent = self.load(parent, device), self.resolve(parent)

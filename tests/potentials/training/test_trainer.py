@@ -528,7 +528,7 @@ def test_training_stops_before_the_batch_job_ends(
             left["seconds"] = 29.0
 
     folder = tmp_path / "parts"
-    with pytest.raises(OutOfTimeError, match=r"29 s are left .* goes on after epoch 2"):
+    with pytest.raises(OutOfTimeError, match=r"29 s are left .* resumes after epoch 2"):
         run(PairPotential(), split, folder, on_epoch=passes)
     with pytest.raises(OutOfTimeError, match="after epoch 2"):  # not even one more in this job
         run(PairPotential(), split, folder)

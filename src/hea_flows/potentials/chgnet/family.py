@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,7 @@ _EMBEDDING = (
 #: all but the last convolution of the atoms and what reads it out.
 _FROZEN: Mapping[str, Sequence[str]] = {
     "frozen embedding": _EMBEDDING,
-    "frozen interactions": (
-        *_EMBEDDING,
-        "atom_conv_layers",
-        "bond_conv_layers",
-        "angle_layers",
-    ),
+    "frozen interactions": (*_EMBEDDING, "atom_conv_layers", "bond_conv_layers", "angle_layers"),
 }
 
 
@@ -95,12 +90,7 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
         return CHGNetPotential(module, config, spec.dtype, device)
 
     def fresh(
-        self,
-        frames: Sequence[Atoms],
-        seed: int,
-        device: str = "cpu",
-        *,
-        elements: Collection[int] = (),
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
     ) -> CHGNetPotential:
         """Return an untrained model, which knows all elements; it is not scaled to frames."""
         del frames, elements
@@ -113,7 +103,7 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
     def prepare_training(
         self, start: CHGNetPotential, settings: TrainingSettings
     ) -> Sequence[Atoms]:
-        """Freeze what the method of the settings keeps; nothing is replayed."""
+        """Freeze what the training method leaves as it is; nothing is replayed."""
         for name in _FROZEN.get(settings.method.label, ()):
             start.module.get_submodule(name).requires_grad_(requires_grad=False)
         start.module.atom_conv_layers[-1].requires_grad_(requires_grad=True)

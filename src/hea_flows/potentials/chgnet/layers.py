@@ -56,7 +56,7 @@ class Wiring:
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> Wiring:
-        """Read the inputs of a batch of `hea_flows.potentials.chgnet.family.CHGNetPotential`."""
+        """Read the inputs of a batch of `hea_flows.potentials.chgnet.potential.CHGNetPotential`."""
         edges, angles = inputs["edges"], inputs["angles"]
         return cls(
             inputs["numbers"] - 1,
@@ -71,7 +71,7 @@ class Wiring:
 
 
 def supported(module: nn.Module) -> bool:
-    """Say whether a CHGNet is built as its published models are, without dropout."""
+    """Return whether a CHGNet is built as its published models are, without dropout."""
     return module.mlp_first and not any(
         isinstance(part, nn.Dropout) and part.p > 0 for part in module.modules()
     )

@@ -42,11 +42,8 @@ class CHGNetPotential(Potential):
         super().__init__(module, config, dtype, device)
         self.quick = layers.supported(module)
 
-    def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Return the graph of each frame."""
-        return [self._graph(frame) for frame in frames]
-
-    def _graph(self, frame: Atoms) -> dict[str, Any]:
+    def graph(self, frame: Atoms) -> dict[str, Any]:
+        """Return the graph of a frame."""
         converter = self.module.graph_converter
         atoms = periodic(frame, converter.atom_graph_cutoff)
         cell = atoms.cell.array

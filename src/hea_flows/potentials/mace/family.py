@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -49,19 +49,14 @@ class MACEFamily(TorchFamily[MACEPotential]):
         return MACEPotential(module, config, spec.dtype, device)
 
     def fresh(
-        self,
-        frames: Sequence[Atoms],
-        seed: int,
-        device: str = "cpu",
-        *,
-        elements: Collection[int] = (),
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
     ) -> MACEPotential:
         """Return an untrained model scaled to labelled frames; see `TorchFamily.fresh`.
 
         The shift is the mean energy per atom, the scale the root mean square force, as MACE's own
         scripts choose them.
         """
-        config = self.built()
+        config = self.full_architecture()
         statistics = scaling(frames, self.name)
         numbers = sorted(elements or {int(z) for f in frames for z in f.numbers})
         n_edges = sum(neighbours(f, config["r_max"])[0].shape[1] for f in frames)
@@ -79,7 +74,7 @@ class MACEFamily(TorchFamily[MACEPotential]):
         return MACEPotential(module, config, self.dtype, device)
 
     def prepare_training(self, start: MACEPotential, settings: TrainingSettings) -> Sequence[Atoms]:
-        """Change the model for the method of the settings; return the frames of a replay."""
+        """Set the model up for the training method; return the frames of a replay."""
         method = settings.method
         frames = replay_frames(method, start.numbers) if isinstance(method, Replay) else ()
         methods.prepare(start, settings)

@@ -1,7 +1,7 @@
 """Fine-tuning methods of MACE: frozen parts, low-rank additions, two heads with replay.
 
-Each is prepared here and is MACE's own; the trainer knows parameters that learn and frames that
-count. What a run ends with is a plain MACE with one head.
+Each is MACE's own and is set up here; the trainer sees only parameters to train and weighted
+frames. A run always ends with a plain MACE with one head.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PARTS = {"embedding": "node_embedding", "interactions": "interactions", "produc
 
 
 def prepare(potential: MACEPotential, settings: TrainingSettings) -> None:
-    """Change a parent so that the trainer trains it by the method of the settings."""
+    """Set a parent up for the training method of the settings."""
     method = settings.method
     if isinstance(method, Frozen):
         _freeze(potential.module, method)

@@ -20,8 +20,8 @@ from hea_flows.potentials.potential import Batch, Potential, periodic, species_i
 class MACEPotential(Potential):
     """A loaded MACE model; see `hea_flows.potentials.potential.Potential`.
 
-    `plain` makes of the module that is trained the weights that are kept; `heads` are those of the
-    module that is trained (see `hea_flows.potentials.mace.methods`).
+    A training method may change the module (`hea_flows.potentials.mace.methods`): `heads` are those
+    of the changed module, and `plain` turns it into the weights of a plain model.
     """
 
     family = "mace"
@@ -35,11 +35,8 @@ class MACEPotential(Potential):
         self.heads: tuple[str, ...] = ("Default",)
         self.plain: Callable[[torch.nn.Module], Mapping[str, Any]] = lambda m: m.state_dict()
 
-    def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Return the graph of each frame."""
-        return [self._graph(frame) for frame in frames]
-
-    def _graph(self, frame: Atoms) -> dict[str, Any]:
+    def graph(self, frame: Atoms) -> dict[str, Any]:
+        """Return the graph of a frame."""
         species = self.species(frame.numbers)
         edges, shifts = neighbours(frame, self.cutoff)
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +77,10 @@ class NequixFamily(TorchFamily[NequixPotential]):
         return NequixPotential(module, config, spec.dtype, device)
 
     def fresh(
-        self,
-        frames: Sequence[Atoms],
-        seed: int,
-        device: str = "cpu",
-        *,
-        elements: Collection[int] = (),
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
     ) -> NequixPotential:
         """Return an untrained model scaled to labelled frames; see `TorchFamily.fresh`."""
-        config = self.built()
+        config = self.full_architecture()
         statistics = scaling(frames, self.name)
         cutoff = float(config["cutoff"])
         n_edges = sum(len(_neighbours(periodic(f, cutoff), cutoff)[0]) for f in frames)

@@ -181,8 +181,8 @@ class Convolution(torch.nn.Module):  # type: ignore[misc]
         summed = self._messages(
             self.linear_1(features), harmonics, weights * self.norm_factor, senders, receivers
         )
-        mixed, kept = self.linear_2(summed), self.skip(features)
-        total = {ir: x + kept[ir] if ir in kept else x for ir, x in mixed.items()}
+        mixed, skipped = self.linear_2(summed), self.skip(features)
+        total = {ir: x + skipped[ir] if ir in skipped else x for ir, x in mixed.items()}
         return self._gate(self.norm(total))
 
     def _messages(

@@ -83,7 +83,7 @@ def final_weights(settings: TrainingSettings) -> LossWeights:
 
 
 def has_weight(settings: TrainingSettings, quantity: Literal["forces", "stress"]) -> bool:
-    """Say whether errors of a quantity count in the loss of any epoch."""
+    """Return whether errors of a quantity count in the loss of any epoch."""
     return any(getattr(w, quantity) > 0 for w in (settings.weights, final_weights(settings)))
 
 
@@ -98,7 +98,7 @@ def smoothed_loss(losses: Sequence[float]) -> float:
 
 
 def is_over(settings: TrainingSettings, epoch: int, best_epoch: int) -> bool:
-    """Say whether training ends after an epoch: it was the last, or none was better for long.
+    """Return whether training ends after an epoch: the last one, or none was better for long.
 
     `settings` are those of `with_defaults`; a patience of 0 is endless.
     """

@@ -31,14 +31,7 @@ from hea_flows.potentials.training.schedule import (
 )
 from hea_flows.runtime import atomic_files
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
-from hea_flows.schemas import (
-    Epoch,
-    ErrorSummary,
-    LossWeights,
-    ModelSpec,
-    Replay,
-    TrainingSettings,
-)
+from hea_flows.schemas import Epoch, ErrorSummary, LossWeights, ModelSpec, Replay, TrainingSettings
 
 #: Training state, and the model file that the run ends with, in the run's directory.
 STATE_FILE = "training.pt"

@@ -24,7 +24,7 @@ from hea_flows.potentials.mace.potential import MACEPotential
 
 
 def supported(module: nn.Module) -> bool:
-    """Say whether a module is known here: functions of a length know no species, nor does a sum."""
+    """Return whether functions of a bond depend on its length alone, and no sum on the species."""
     return (
         layers.supported(module)
         and not hasattr(module, "pair_repulsion")
@@ -124,14 +124,14 @@ class LatticeLayers:
         attributes = vectors.new_zeros((1, len(self.module.atomic_numbers)))
         attributes[0, 0] = 1.0
         ends = torch.zeros((2, n), dtype=torch.int64, device=vectors.device)
-        known = bond_features(self.module, vectors, attributes, ends)
-        radial = self.layers.radial(known.radial, known.radial_slope)
+        features = bond_features(self.module, vectors, attributes, ends)
+        radial = self.layers.radial(features.radial, features.radial_slope)
         messages = []
         for block, couplings, functions in zip(
             self.module.interactions, self.layers.couplings, radial, strict=True
         ):
             paths = functions.paths.view(n, len(couplings), -1)
-            angles = known.angular.split([c.size for c in couplings], dim=1)
+            angles = features.angular.split([c.size for c in couplings], dim=1)
             parts = [
                 angle[:, :, None] * path[:, None, :]
                 for angle, path in zip(angles, paths.unbind(1), strict=True)
@@ -194,13 +194,13 @@ class LatticeLayers:
     def first(self, kind: int, units: Tensor, codes: Tensor) -> Tensor:
         """Return the features (n, C) after the first layer of atoms of one kind in given units."""
         place = max(0, kind - self.elements + 1)
-        known, alloyed = self._kinds[kind], self.neighbours.alloyed[place]
+        atoms, alloyed = self._kinds[kind], self.neighbours.alloyed[place]
         sites = self._around(place, units)[:, :alloyed] // self.places
         rows = codes[sites] + torch.arange(alloyed, device=codes.device) * self.elements
-        messages = torch.nn.functional.embedding_bag(rows, known.table, mode="sum")
-        messages = (messages + known.constant).view(len(units), sum(self._sizes[0]), -1)
+        messages = torch.nn.functional.embedding_bag(rows, atoms.table, mode="sum")
+        messages = (messages + atoms.constant).view(len(units), sum(self._sizes[0]), -1)
         nodes = self._contract(0, kind, messages.transpose(0, 1))
-        return nodes if known.residual is None else nodes + known.residual
+        return nodes if atoms.residual is None else nodes + atoms.residual
 
     def later(self, i: int, kind: int, units: Tensor, sent: Tensor, nodes: Tensor) -> Tensor:
         """Return the features (n, C) after layer i of atoms of one kind in given units.

@@ -30,7 +30,7 @@ _READOUTS = {"LinearReadoutBlock", "NonLinearReadoutBlock"}
 
 
 def supported(module: nn.Module) -> bool:
-    """Say whether a MACE module has scalar messages and only parts that these layers have."""
+    """Return whether a MACE module has scalar messages and only parts that these layers have."""
     fixed = [module.radial_embedding, module.spherical_harmonics, module.atomic_energies_fn]
     if hasattr(module, "pair_repulsion"):
         fixed.append(module.pair_repulsion_fn)
@@ -137,11 +137,7 @@ class Layers:
         return functions
 
     def energies(
-        self,
-        atoms: Atoms,
-        slots: Slots,
-        radial: Sequence[Radial],
-        angular: Tensor,
+        self, atoms: Atoms, slots: Slots, radial: Sequence[Radial], angular: Tensor
     ) -> Tensor:
         """Return what each atom adds to the energy (eV), (N,), the shift left out.
 
@@ -172,13 +168,7 @@ class Layers:
         return torch.atleast_1d(module.scale_shift.scale)[0] * torch.stack(added).sum(0)
 
     def _interact(
-        self,
-        i: int,
-        atoms: Atoms,
-        slots: Slots,
-        nodes: Tensor,
-        radial: Radial,
-        harmonics: Tensor,
+        self, i: int, atoms: Atoms, slots: Slots, nodes: Tensor, radial: Radial, harmonics: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return messages (M, N, C), and what passes the contraction by, (N, C) or None."""
         block, couplings = self.module.interactions[i], self.couplings[i]
@@ -202,13 +192,7 @@ class Layers:
             return torch.cat(messages) * scale, _skip(block.skip_tp, [nodes[None]], atoms)[0][0]
         return torch.cat(_skip(block.skip_tp, messages, atoms)) * scale, None
 
-    def _contract(
-        self,
-        i: int,
-        atoms: Atoms,
-        messages: Tensor,
-        residual: Tensor,
-    ) -> Tensor:
+    def _contract(self, i: int, atoms: Atoms, messages: Tensor, residual: Tensor) -> Tensor:
         """Return the next features of the atoms, (N, C)."""
         product, polynomials = self.module.products[i], self.polynomials[i]
         factors = polynomials.weights(product.symmetric_contractions.contractions[0])

@@ -15,7 +15,7 @@ from hea_flows.potentials.mace.fast import weights
 
 
 def is_supported(network: nn.Module) -> bool:
-    """Say whether a `FullyConnectedNet` is one of SiLU layers."""
+    """Return whether a `FullyConnectedNet` is one of SiLU layers."""
     layers = [getattr(layer, "base", layer) for layer in network.children()]
     silu = torch.nn.functional.silu
     return layers[-1].act is None and all(layer.act.f is silu for layer in layers[:-1])

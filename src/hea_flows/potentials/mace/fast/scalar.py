@@ -77,6 +77,10 @@ class ScalarMACE(Potential):
         self.dtype, self.device = start.dtype, start.device
         self.layers = Layers(start.module)
 
+    def graph(self, frame: ase.Atoms) -> Graph:
+        """Return the graph of a frame."""
+        return self.prepare([frame])[0]
+
     def prepare(self, frames: Sequence[ase.Atoms]) -> list[Graph]:
         """Return the graph of each frame, with the features of its bonds."""
         prepared: list[Graph] = []
@@ -167,12 +171,7 @@ class ScalarMACE(Potential):
         return Batch(positions, n_atoms, volumes, inputs)
 
     def predict(
-        self,
-        batch: Batch,
-        *,
-        forces: bool = True,
-        stress: bool = True,
-        create_graph: bool = False,
+        self, batch: Batch, *, forces: bool = True, stress: bool = True, create_graph: bool = False
     ) -> Output:
         """Return energies, forces and stresses; see `Potential.predict`."""
         x: _Inputs = batch.inputs
@@ -224,21 +223,17 @@ def _pulls(x: _Inputs, along: Tensor, by_angular: Tensor) -> tuple[Tensor, Tenso
     by_angular
         By its spherical harmonics (eV), (U, M).
     """
-    known, width = x.features, x.slots.width
-    turning = torch.bmm(known.angular_slope, by_angular[:, :, None])[:, :, 0]
-    bond = torch.addcmul(turning, along[:, None], known.directions)
+    features, width = x.features, x.slots.width
+    turning = torch.bmm(features.angular_slope, by_angular[:, :, None])[:, :, 0]
+    bond = torch.addcmul(turning, along[:, None], features.directions)
     ends = (expand(bond, x.slots) * x.slots.sign).view(-1, width, 3)
-    reach = (expand(known.vectors, x.slots) * x.slots.sign).view(-1, width, 3)
+    reach = (expand(features.vectors, x.slots) * x.slots.sign).view(-1, width, 3)
     virial = 0.25 * torch.bmm(reach.transpose(1, 2), ends)  # half of a bond to each of its atoms
     return -ends.sum(1), virial + virial.transpose(1, 2)
 
 
 def _constant(
-    module: nn.Module,
-    vectors: Tensor,
-    attributes: Tensor,
-    ends: Tensor,
-    counts: Sequence[int],
+    module: nn.Module, vectors: Tensor, attributes: Tensor, ends: Tensor, counts: Sequence[int]
 ) -> Constant:
     """Return what no weight changes: energies of elements, shift, repulsion of pairs.
 
