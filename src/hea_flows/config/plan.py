@@ -183,7 +183,7 @@ class _Planner:
         self.plan.sets.append(self.built(expression, spec, use))
         return len(self.plan.sets) - 1
 
-    def full_architecture(self, expression: str, labels: LabelSpec, use: str) -> LabelledSet:
+    def built(self, expression: str, labels: LabelSpec, use: str) -> LabelledSet:
         """Return a set of the campaign's alloy."""
         found = structures_of(expression, self.campaign.alloy, self.campaign.seed)
         ids, pure = tuple(key for key, _ in found), any(n == 1 for _, n in found)

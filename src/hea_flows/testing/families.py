@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.testing import assert_allclose
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.alloy.sampling import AseEnergyModel
@@ -24,6 +24,7 @@ from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
 
 ALLOY = Alloy(("Mo", "Nb", "V"))
 SETTINGS = TrainingSettings(epochs=3, batch_size=2, learning_rate=2e-3, seed=1, threads=1)
+Numbers = float | NDArray[np.float64]
 _UNIT = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
@@ -123,7 +124,7 @@ def check_calculator(
     ):
         copy = atoms.copy()
         copy.pbc = True  # their neighbour lists may change the cell, hence the stress, of a layer
-        calculator.reset()  # type: ignore[no-untyped-call]
+        calculator.reset()
         copy.calc = calculator
         _assert_equal(_calculated(copy), prediction, "the calculator differs from evaluate")
 
@@ -310,7 +311,7 @@ def _assert_equal(actual: Prediction, expected: Prediction, words: str) -> None:
     _close(actual.stress, expected.stress, words)
 
 
-def _close(actual: ArrayLike, expected: ArrayLike, words: str, atol: float = 1e-5) -> None:
+def _close(actual: Numbers, expected: Numbers, words: str, atol: float = 1e-5) -> None:
     assert_allclose(actual, expected, rtol=0.0, atol=atol, err_msg=words)
 
 
