@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from hea_flows import plugins
+from hea_flows.alloy.lattice import Alloy
 from hea_flows.potentials import decoration_energies, family
 from hea_flows.testing.families import ALLOY, SETTINGS, check_family
 
@@ -29,9 +30,10 @@ def morse(monkeypatch: pytest.MonkeyPatch) -> Any:
     return names
 
 
-def test_the_family_of_the_page_keeps_every_promise(morse: Any, tmp_path: Path) -> None:
-    model = check_family(family("morse"), tmp_path)
-    energies = decoration_energies(model, ALLOY, [[2, 0, 0], [0, 1, 0], [0, 0, 1]], 3.2,
+@pytest.mark.parametrize("alloy", [ALLOY, Alloy(("Cu", "Au"), prototype="fcc", anion=None)])
+def test_the_family_of_the_page_passes(morse: Any, alloy: Alloy, tmp_path: Path) -> None:
+    model = check_family(family("morse"), tmp_path, alloy=alloy)
+    energies = decoration_energies(model, alloy, [[2, 0, 0], [0, 1, 0], [0, 0, 1]], 3.2,
                                    mode="relaxed", max_steps=1)  # fmt: skip
     assert energies.name == "relaxed, a = 3.2 Å"
     with pytest.raises(ValueError, match="unknown morse architecture entry 'x'; accepted: cutoff"):
