@@ -18,7 +18,7 @@ from hea_flows.alloy.lattice.ordering import Ordering  # noqa: E402
 from hea_flows.alloy.lattice.prototypes import Alloy  # noqa: E402
 from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
 from hea_flows.potentials.mace.fast import ScalarMACE, layers  # noqa: E402
-from hea_flows.potentials.mace.fast.bonds import Bonds  # noqa: E402
+from hea_flows.potentials.mace.fast.bonds import Bonds, bond_slots  # noqa: E402
 from hea_flows.potentials.mace.fast.slots import Slots, expand, spread  # noqa: E402
 from hea_flows.potentials.training.data import Split  # noqa: E402
 from hea_flows.potentials.training.loss import squared_errors  # noqa: E402
@@ -202,13 +202,11 @@ def test_the_two_ends_of_a_bond_know_each_other() -> None:
 
 
 def test_gathers_are_each_others_adjoints_twice_over() -> None:
-    from hea_flows.potentials.mace.fast.bonds import slots as joined
-
     edges = np.array([[0, 1, 1, 2, 0, 0], [1, 0, 2, 1, 0, 0]])
     shifts = np.array([[0, 0, 0]] * 4 + [[1, 0, 0], [-1, 0, 0]])
     bonds = Bonds.of(edges, shifts, np.random.default_rng(0).random((3, 3)), np.eye(3) * 5)
     like = torch.zeros(1, dtype=torch.float64)
-    slots: Slots = joined([bonds, bonds], [3, 3], like)
+    slots: Slots = bond_slots([bonds, bonds], [3, 3], like)
     assert slots.width == 3
     filled = slots.sign.abs()
     generator = torch.Generator().manual_seed(1)
