@@ -18,7 +18,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ from threadpoolctl import threadpool_limits
 from hea_flows.alloy.lattice import Alloy, relax
 from hea_flows.alloy.sets import parse
 from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
-from hea_flows.potentials import torch_family as potentials
-from hea_flows.potentials.base import family
-from hea_flows.potentials.relaxation import _parts, evaluator, relax_many
+from hea_flows.potentials import evaluator, family, relax_many
+from hea_flows.potentials.potential import Potential
+from hea_flows.potentials.torch_family import split_by_atoms
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 _FMAX, _MAX_STEPS = 0.02, 100
@@ -76,20 +76,15 @@ class Parts:
     forward: Clock = field(default_factory=Clock)
 
     @contextmanager
-    def watch(self, kind: Any) -> Iterator[None]:  # noqa: ANN401
+    def watch(self, kind: type[Potential]) -> Iterator[None]:
         """Time the graphs of a class of potentials, and the passes of its model."""
         with (
             patch.object(kind, "prepare", self.graphs.timed(kind.prepare)),
             patch.object(kind, "collate", self.joining.timed(kind.collate)),
-            patch.object(potentials, "predict", self.model.timed(potentials.predict)),
-            self._watch_energies(kind),
+            patch.object(kind, "predict", self.model.timed(kind.predict)),
+            patch.object(kind, "energies", self.forward.timed(kind.energies)),
         ):
             yield
-
-    def _watch_energies(self, kind: Any) -> AbstractContextManager[Any]:  # noqa: ANN401
-        if not hasattr(kind, "energies"):  # it derives by itself
-            return nullcontext()
-        return patch.object(kind, "energies", self.forward.timed(kind.energies))
 
     def show(self, name: str, evaluations: int) -> None:
         """Print where the time went."""
@@ -175,11 +170,11 @@ def compare(
         steps = {"fmax": _FMAX, "max_steps": _MAX_STEPS}
         relax_many(evaluate, cells, on_step=lambda _, atoms: seen.append(atoms.copy()), **steps)
         best = floor(calculator.potential, seen, ones.whole.cpu, manys.model.cpu)
-        operations(calculator.potential, next(_parts(seen, best)))
+        operations(calculator.potential, next(split_by_atoms(seen, best)))
 
 
 def floor(
-    potential: Any,  # noqa: ANN401
+    potential: Potential,
     seen: Sequence[Atoms],
     one_by_one: float,
     within: float,
@@ -194,11 +189,13 @@ def floor(
     print(f"  the model alone on the {len(seen)} geometries, everything else made beforehand:")
     found = {}
     for limit in (1, 32, 64, 128, 256, 512, 1024):
-        batches = [potential.collate([graphs[id(a)] for a in p]) for p in _parts(seen, limit)]
+        batches = [
+            potential.collate([graphs[id(a)] for a in p]) for p in split_by_atoms(seen, limit)
+        ]
         for _ in range(2):  # the better one: others may share the machine
             start = time.process_time()
             for batch in batches:
-                potentials.predict(potential, batch)
+                potential.predict(batch)
             cpu = time.process_time() - start
             found[limit] = min(cpu, found.get(limit, cpu))
         name = "one structure" if limit == 1 else f"{limit:4d} atoms at most"
@@ -210,13 +207,13 @@ def floor(
     return best
 
 
-def operations(potential: Any, part: Sequence[Atoms]) -> None:  # noqa: ANN401
+def operations(potential: Potential, part: Sequence[Atoms]) -> None:
     """Print which operations of torch take the time of a pass over one batch."""
     batch = potential.collate(potential.prepare(part))
-    potentials.predict(potential, batch)
+    potential.predict(batch)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         for _ in range(5):
-            potentials.predict(potential, batch)
+            potential.predict(batch)
     events = sorted(profiler.key_averages(), key=lambda e: -e.self_cpu_time_total)
     whole = sum(e.self_cpu_time_total for e in events)
     print(f"  operations of a pass over {len(part)} structures, {sum(map(len, part))} atoms:")

@@ -33,7 +33,7 @@ from hea_flows.alloy.sampling import (
     average_of,
 )
 from hea_flows.potentials.lattice_energies import decoration_energies
-from hea_flows.potentials.mace.fast.lattice import LatticeMACE
+from hea_flows.potentials.mace.fast import LatticeMACE
 from hea_flows.schemas import ModelSpec
 
 ALLOY = Alloy(("Mo", "W", "V"))

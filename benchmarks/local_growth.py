@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import LocalCalculator, SeededCanonicalEnsemble
 from hea_flows.potentials.mace import modules
-from hea_flows.potentials.mace.family import MACEPotential
-from hea_flows.potentials.mace.fast.lattice import LatticeMACE
+from hea_flows.potentials.mace.fast import LatticeMACE
+from hea_flows.potentials.mace.potential import MACEPotential
 
 ALLOY = Alloy(("Mo", "Ta", "Nb", "W", "V"))
 A = 3.241
@@ -40,13 +40,17 @@ SMALL = {
 def small_mace() -> MACEPotential:
     """Return the model."""
     numbers = sorted(atomic_numbers[e] for e in (*ALLOY.elements, "S"))
-    config: dict[str, Any] = modules.architecture(SMALL) | {
-        "atomic_numbers": numbers,
-        "atomic_energies": [0.0] * len(numbers),
-        "avg_num_neighbors": 60.0,
-        "atomic_inter_scale": 0.8,
-        "atomic_inter_shift": 0.0,
-    }
+    config: dict[str, Any] = (
+        dict(modules.ARCHITECTURE)
+        | (SMALL)
+        | {
+            "atomic_numbers": numbers,
+            "atomic_energies": [0.0] * len(numbers),
+            "avg_num_neighbors": 60.0,
+            "atomic_inter_scale": 0.8,
+            "atomic_inter_shift": 0.0,
+        }
+    )
     torch.manual_seed(0)
     module = modules.build(config)
     modules.widen_species(module)

@@ -35,8 +35,9 @@ from ase.io import write
 from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
 from hea_flows.potentials import checkpoints
 from hea_flows.potentials.mace import modules
-from hea_flows.potentials.mace.family import MACEFamily, MACEPotential
-from hea_flows.potentials.mace.fast.evaluate import ScalarMACE
+from hea_flows.potentials.mace.family import MACEFamily
+from hea_flows.potentials.mace.fast import ScalarMACE
+from hea_flows.potentials.mace.potential import MACEPotential
 from hea_flows.potentials.training import trainer
 from hea_flows.potentials.training.data import Split, batches
 from hea_flows.reference.archive import find_card, load_dataset

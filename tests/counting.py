@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.potentials.base import Family, Prediction, TrainingResult
 from hea_flows.reference import Calculation, Outcome, ReferenceMaker
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
 
@@ -71,13 +71,16 @@ class CountingMaker(ReferenceMaker):
         return Outcome([labelled(atoms, energy(atoms, self.scale))], converged=True)
 
 
-class CountingFamily:
+class CountingFamily(Family):
     """Models that are one number, the scale of `energy`; training draws it from the seed."""
 
     name = "counted"
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         return spec.model_copy(update={"sha256": spec.sha256 or "0" * 64})
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         CALLS.append(("evaluate", str(len(atoms_list))))

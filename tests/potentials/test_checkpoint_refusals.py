@@ -14,12 +14,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from family_checks import frames  # noqa: E402
-
 from hea_flows.potentials import checkpoints  # noqa: E402
 from hea_flows.potentials.base import Family, families, family  # noqa: E402
 from hea_flows.potentials.checkpoints import Checkpoint, ModelFileError  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
+from hea_flows.testing.families import labelled_frames  # noqa: E402
 
 #: What each built-in family needs.
 NEEDS = {
@@ -64,8 +63,7 @@ def sha256_of(path: Path) -> str:
 def written(name: str, path: Path) -> Path:
     """Write an untrained model as this package does."""
     chosen: Any = family(name, architecture=ARCHITECTURE[name])
-    potential = chosen.fresh(0) if name == "chgnet" else chosen.fresh(frames(2), 0)
-    checkpoints.save(path, potential.checkpoint())
+    checkpoints.save(path, chosen.fresh(labelled_frames(2), 0).checkpoint())
     return path
 
 
@@ -77,7 +75,7 @@ def refused(
     said = []
     uses: tuple[Callable[[], Any], ...] = (
         lambda: model.calculator(spec),
-        lambda: model.evaluate(spec, frames(1)),
+        lambda: model.evaluate(spec, labelled_frames(1)),
     )
     for use in uses:
         with pytest.raises(error) as caught:

@@ -42,11 +42,11 @@ def test_chgnet_on_a_lattice_gives_the_calculators_energies() -> None:
 def test_batches_and_the_general_way_give_the_same() -> None:
     potential = family("chgnet").calculator(SPEC).potential
     codes = np.random.default_rng(1).integers(3, size=(17, 6))
-    quick = LatticeDecorations(potential, ALLOY, CELL, 3.22)  # seven at a time, then the rest
+    quick = potential.lattice_energies(ALLOY, CELL, 3.22)  # seven at a time, then the rest
     each = [quick.energies(row)[0] for row in codes]
     assert quick.energies(codes) == pytest.approx(each, abs=1e-9)
     potential.quick = False
-    general = LatticeDecorations(potential, ALLOY, CELL, 3.22, on_cpu=False)
+    general = potential.lattice_energies(ALLOY, CELL, 3.22)
     assert general.energies(codes) == pytest.approx(each, abs=1e-9)
 
 

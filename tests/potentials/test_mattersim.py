@@ -17,20 +17,12 @@ from ase.build import bulk
 torch = pytest.importorskip("torch")
 pytest.importorskip("mattersim", reason="mattersim is not installed: requirements/mattersim.txt")
 
-from family_checks import (  # noqa: E402
-    SETTINGS,
-    check_derivatives,
-    check_interruption,
-    check_same,
-    check_swaps,
-    frames,
-    layer,
-)
-
-from hea_flows.potentials import checkpoints  # noqa: E402
 from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
-from hea_flows.potentials.mattersim import ARCHITECTURE, MatterSimFamily, _build  # noqa: E402
+from hea_flows.potentials.mattersim import MatterSimFamily, _build  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
+from hea_flows.testing.families import SETTINGS, check_calculator, check_derivatives  # noqa: E402
+from hea_flows.testing.families import distorted_cell as layer  # noqa: E402
+from hea_flows.testing.families import labelled_frames as frames  # noqa: E402
 
 FAMILY = MatterSimFamily()
 SMALL = {"num_blocks": 2, "units": 16, "max_l": 3, "max_n": 3}
@@ -52,7 +44,7 @@ def random(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ModelSpec]:
     path = tmp_path_factory.mktemp("mattersim") / "random.pth"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
-        module = _build(dict(ARCHITECTURE))
+        module = _build(dict(FAMILY.ARCHITECTURE))
         module.normalizer.scale.uniform_(100.0, 200.0)  # forces of some eV/Å
         module.normalizer.shift.uniform_(-8.0, -3.0)
     potential = Potential(module, device="cpu")
@@ -70,29 +62,13 @@ def test_random_weights_give_what_mattersims_own_calculator_gives(
     potential, spec = random
     structures = [layer("V", 1), layer("Mo", 2).repeat((2, 2, 1)), layer("Nb", 3), bulk("Nb")]
     theirs = MatterSimCalculator(potential=potential, device="cpu")
-    check_same(FAMILY, spec, theirs, structures)
+    check_calculator(FAMILY, spec, theirs, structures)
     assert abs(FAMILY.evaluate(spec, structures)[0].forces).max() > 0.1
 
 
 def test_forces_and_stress_are_derivatives_of_the_energy(random: tuple[Any, ModelSpec]) -> None:
     spec = random[1].model_copy(update={"dtype": "float64"})
     check_derivatives(FAMILY.calculator(spec), layer("Nb", 3))
-
-
-def test_a_calculator_follows_swaps(random: tuple[Any, ModelSpec]) -> None:
-    check_swaps(FAMILY.calculator(random[1]), FAMILY, random[1])
-
-
-def test_an_interrupted_fine_tuning_ends_bit_identical(
-    random: tuple[Any, ModelSpec], tmp_path: Path
-) -> None:
-    small = MatterSimFamily(architecture=SMALL, dtype="float64")
-    start = tmp_path / "start.pt"
-    sha256 = checkpoints.save(start, small.fresh(frames(4), seed=2).checkpoint())
-    parent = ModelSpec(family="mattersim", path=str(start), sha256=sha256, dtype="float64")
-    model = check_interruption(small, parent, tmp_path)
-    assert model.dtype == "float64"
-    assert small.resolve(model) == model
 
 
 def test_another_process_goes_on_bit_identical_with_other_families_beside_it(
@@ -114,15 +90,16 @@ def test_another_process_goes_on_bit_identical_with_other_families_beside_it(
         small.train(None, *part, SETTINGS, tmp_path / "broken", interrupt)
     others = [name for name in ("nequix", "mace") if find_spec({"nequix": "e3nn"}.get(name, name))]
     code = (
-        "from pathlib import Path; from family_checks import SETTINGS, frames\n"
+        "from pathlib import Path\n"
+        "from hea_flows.testing.families import SETTINGS, labelled_frames as frames\n"
         "from hea_flows.potentials.mattersim import MatterSimFamily\n"
-        + "".join(f"import hea_flows.engines.{name}\n" for name in others)
+        + "".join(f"import hea_flows.potentials.{name}\n" for name in others)
         + f"family = MatterSimFamily(architecture={SMALL!r})\n"
         f"part = frames(4), frames(2, 20), []\n"
         f"done = family.train(None, *part, SETTINGS, Path({str(tmp_path / 'broken')!r}))\n"
         "print(done.model.sha256)"
     )
-    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
+    path = os.pathsep.join(sys.path)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True,
@@ -133,20 +110,8 @@ def test_another_process_goes_on_bit_identical_with_other_families_beside_it(
     assert done.stdout == f"{whole.model.sha256}\n"
 
 
-def test_from_scratch(tmp_path: Path) -> None:
-    small = MatterSimFamily(architecture=SMALL)
-    labelled = frames(6)
-    one, two, other = (small.fresh(labelled, seed).checkpoint().state for seed in (1, 1, 2))
-    name = "atom_embedding.mlp.0.linear.weight"
-    assert torch.equal(one[name], two[name])
-    assert not torch.equal(one[name], other[name])
-    settings = SETTINGS.model_copy(update={"epochs": 20, "learning_rate": 1e-2})
-    done = small.train(None, labelled, labelled[:2], [], settings, tmp_path)
-    assert done.curve[-1].train_loss < 0.1 * done.curve[0].train_loss
-
-
 def test_what_cannot_be_built_or_known_is_said(random: tuple[Any, ModelSpec]) -> None:
-    with pytest.raises(ValueError, match="unknown MatterSim architecture entry 'unit'; accepted: "):
+    with pytest.raises(ValueError, match="unknown mattersim architecture entry 'unit'; accepted: "):
         MatterSimFamily(architecture={"unit": 3}).fresh(frames(1), 0)
     with pytest.raises(ValueError, match="mattersim cannot build this architecture: lmax must be"):
         MatterSimFamily(architecture={"max_l": 5}).fresh(frames(1), 0)

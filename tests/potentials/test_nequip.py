@@ -11,11 +11,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("nequip", reason="nequip is not installed: docs/models.md")
 
-from family_checks import SETTINGS, check_derivatives, check_same, frames, layer  # noqa: E402
-
 from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
 from hea_flows.potentials.nequip import NequIPFamily  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
+from hea_flows.testing.families import (  # noqa: E402
+    SETTINGS,
+    check_calculator,
+    check_family,
+    distorted_cell,
+    labelled_frames,
+)
 
 FAMILY = NequIPFamily()
 COMMON = {
@@ -68,7 +73,7 @@ def compiled(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Any
 
 @pytest.mark.filterwarnings("ignore")
 def test_random_weights_give_what_nequips_own_calculator_gives(
-    compiled: tuple[Any, ModelSpec],
+    compiled: tuple[Any, ModelSpec], tmp_path: Path
 ) -> None:
     from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
     from nequip.integrations.ase import NequIPCalculator
@@ -81,9 +86,10 @@ def test_random_weights_give_what_nequips_own_calculator_gives(
     ]
     torch.set_default_dtype(torch.float64)  # as nequip does
     theirs = NequIPCalculator(module, device="cpu", transforms=transforms)
-    check_same(FAMILY, spec, theirs, [layer("V", 1), layer("Mo", 2).repeat((2, 1, 1))])
+    structures = [distorted_cell("V", 1), distorted_cell("Mo", 2).repeat((2, 1, 1))]
+    check_calculator(FAMILY, spec, theirs, structures)
     torch.set_default_dtype(torch.float32)
-    check_derivatives(FAMILY.calculator(spec), layer("Nb", 3))
+    check_family(FAMILY, tmp_path, model=spec, trains=False)
     assert torch.get_default_dtype() == torch.float32
 
 
@@ -98,4 +104,4 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="may run code: give its sha256"):
         FAMILY.calculator(spec.model_copy(update={"sha256": None}))
     with pytest.raises(ValueError, match="trained by nequip-train, not here"):
-        FAMILY.train(spec, frames(1), [], [], SETTINGS, tmp_path)
+        FAMILY.train(spec, labelled_frames(1), [], [], SETTINGS, tmp_path)

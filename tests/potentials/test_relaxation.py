@@ -16,8 +16,8 @@ from hea_flows import plugins
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.lattice.relaxation import cell_filter, relax
 from hea_flows.alloy.sets.sets import parse
-from hea_flows.potentials.base import Prediction
-from hea_flows.potentials.relaxation import evaluator, relax_many
+from hea_flows.potentials import evaluator, family, relax_many
+from hea_flows.potentials.base import Family, Prediction
 from hea_flows.schemas import ModelSpec
 
 
@@ -188,19 +188,21 @@ def test_a_mistake_in_the_code_is_no_failure_of_a_structure() -> None:
         relax_many(emt, [Atoms("Cu", pbc=(True, False, False))])
 
 
-def test_another_familys_own_evaluation_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Other:
-        def calculator(self, spec: ModelSpec, device: str) -> Calculator:
-            return EMT()
+def test_a_family_of_a_calculator_only_can_relax(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(Family):
+        name = "other"
 
-        def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> Any:
-            return emt(atoms_list)
+        def resolve(self, spec: ModelSpec) -> ModelSpec:
+            return spec
+
+        def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
+            return EMT()
 
     monkeypatch.setitem(plugins.FAMILIES.registered, "other", plugins.Row(Other))
     starts = [layer("Cu", 1), layer("Cu", 3)]
     told = relax_many(evaluator(ModelSpec(family="other", name="x")), starts)
     for ours, theirs in zip(told, relax_many(emt, starts), strict=True):
-        np.testing.assert_array_equal(ours.atoms.positions, theirs.atoms.positions)
+        np.testing.assert_allclose(ours.atoms.positions, theirs.atoms.positions, atol=1e-12)
 
 
 @pytest.fixture
@@ -223,7 +225,7 @@ def test_chgnet_on_enumerated_cells() -> None:
         spec = ModelSpec(family="chgnet", name="0.3.0", dtype=dtype)
         ends[dtype] = relax_many(evaluator(spec, max_atoms=20), cells, fmax=0.05)
         assert all(r.converged for r in ends[dtype])
-    calculator = plugins.family("chgnet").calculator(
+    calculator = family("chgnet").calculator(
         ModelSpec(family="chgnet", name="0.3.0", dtype="float64")
     )
     alone = one_by_one(cells, lambda: calculator, fmax=0.05)

@@ -1,4 +1,4 @@
-"""What the rest of the package asks of a potential; importing it loads no torch."""
+"""Families of potentials as the rest of the package sees them; importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from hea_flows.alloy.lattice import Alloy
+from hea_flows.alloy.sampling import AseEnergyModel, DecorationEnergies
 from hea_flows.plugins import FAMILIES
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one structure: eV per cell, eV/Å, eV/Å³ (ASE sign).
+    """What a model predicts for one structure; the stress has ASE's sign.
 
     Parameters
     ----------
@@ -35,6 +37,10 @@ class Prediction:
     energy: float
     forces: NDArray[np.float64]
     stress: NDArray[np.float64]
+
+
+#: Predicts structures, in their order.
+Evaluate = Callable[[Sequence[Atoms]], list[Prediction]]
 
 
 @dataclass(frozen=True)
@@ -53,18 +59,25 @@ class TrainingResult:
 
 
 class Family(ABC):
-    """A family of interatomic potentials: everything the rest of the package asks of a model."""
+    """A family of interatomic potentials.
+
+    `resolve` and `calculator` are enough to evaluate models; `train` trains them. The rest has a
+    general way here, which a family replaces where it has a quicker one. A family of torch
+    potentials derives from `hea_flows.potentials.torch_family.TorchFamily` instead.
+    """
 
     #: Row of the registry.
-    name: str
+    name: ClassVar[str]
     #: Packages whose versions a trained model's document names.
     packages: ClassVar[tuple[str, ...]] = ()
-    #: Training methods that the family has; see `potentials.training.methods.check`.
+    #: Training methods that the family has, by the `label` of `hea_flows.schemas.Method`.
     methods: ClassVar[frozenset[str]] = frozenset({"all"})
+    #: Why `train` refuses, of a family that does not replace it.
+    no_training: ClassVar[str] = "its models can be evaluated, not trained"
 
     @abstractmethod
     def resolve(self, spec: ModelSpec) -> ModelSpec:
-        """Return `spec` with the checksum of the file that it means.
+        """Return `spec` with the checksum of its file.
 
         Raises
         ------
@@ -78,7 +91,6 @@ class Family(ABC):
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
         """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
 
-    @abstractmethod
     def evaluate(
         self,
         spec: ModelSpec,
@@ -87,9 +99,45 @@ class Family(ABC):
         batch_size: int = 16,
         device: str = "cpu",
     ) -> list[Prediction]:
-        """Predict many structures in batches; one prediction per structure, in their order."""
+        """Predict structures in their order; here one after the other, in no batches."""
+        calculator = self.calculator(spec, device)
+        return [_predict(atoms, calculator) for atoms in atoms_list]
 
-    @abstractmethod
+    def evaluator(
+        self, spec: ModelSpec, *, device: str = "cpu", max_atoms: int | None = None
+    ) -> Evaluate:
+        """Return a function that predicts structures, for many calls.
+
+        Parameters
+        ----------
+        spec
+            The model.
+        device
+            Where it runs.
+        max_atoms
+            Most atoms in a batch of several structures; it bounds the memory.
+        """
+        return lambda atoms_list: self.evaluate(spec, atoms_list, device=device)
+
+    def lattice_energies(
+        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
+    ) -> DecorationEnergies:
+        """Return the energies of decorations of an ideal lattice, in the quickest way there is.
+
+        Parameters
+        ----------
+        spec
+            The model.
+        alloy, supercell
+            The host and its supercell, shape (3, 3).
+        a
+            Lattice constant (Å).
+        device
+            Where the model runs.
+        """
+        calculator = self.calculator(spec, device)
+        return AseEnergyModel(alloy, supercell, a, calculator, mode="fixed lattice")
+
     def train(
         self,
         parent: ModelSpec | None,
@@ -102,7 +150,7 @@ class Family(ABC):
         *,
         device: str = "cpu",
     ) -> TrainingResult:
-        """Train on labelled frames; going on where an interrupted run in `directory` ended.
+        """Train on labelled frames; an interrupted run in `directory` is resumed.
 
         Parameters
         ----------
@@ -116,7 +164,7 @@ class Family(ABC):
         settings
             Loss weights, epochs, seed.
         directory
-            Holds the state of the run and then ``model.pt``.
+            Holds the training state and then the model file, ``model.pt``.
         on_epoch
             Called after every epoch, when its state is safe on disk.
         device
@@ -124,11 +172,25 @@ class Family(ABC):
 
         Raises
         ------
+        ValueError
+            Here always: a family that trains replaces this.
         OutOfTimeError
             If the batch job ends before another epoch would; `directory` holds what is needed to
-            go on in the next one.
+            resume in the next one.
         """
-        ...
+        msg = f"model family {self.name!r}: {self.no_training}"
+        raise ValueError(msg)
+
+
+def _predict(atoms: Atoms, calculator: Calculator) -> Prediction:
+    copy = atoms.copy()
+    copy.calc = calculator
+    forces, stress = copy.get_forces(), copy.get_stress()
+    return Prediction(
+        float(copy.get_potential_energy()),
+        np.asarray(forces, dtype=np.float64),
+        np.asarray(stress, dtype=np.float64),
+    )
 
 
 def families() -> list[str]:
@@ -136,7 +198,7 @@ def families() -> list[str]:
     return FAMILIES.names()
 
 
-def family(name: str, **options: Any) -> Family:  # noqa: ANN401
+def family(name: str, **options: object) -> Family:
     """Return a model family.
 
     Parameters
@@ -164,3 +226,8 @@ def family(name: str, **options: Any) -> Family:  # noqa: ANN401
         msg = f"model family {name!r} has no option {unknown[0]!r}; accepted: {', '.join(accepted)}"
         raise ValueError(msg)
     return cast("Family", target(**options))
+
+
+def evaluator(spec: ModelSpec, *, device: str = "cpu", max_atoms: int | None = None) -> Evaluate:
+    """Return a function that predicts structures with a model; see `Family.evaluator`."""
+    return family(spec.family).evaluator(spec, device=device, max_atoms=max_atoms)

@@ -1,4 +1,4 @@
-"""Checkpoints: plain containers and tensors, a checksum, no code that runs while loading."""
+"""Model files: plain containers and tensors, a checksum, no code that runs while loading."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ import torch
 
 from hea_flows.runtime.atomic_files import atomic_write
 
-#: First entry of every checkpoint that this package writes.
+#: First entry of every model file that this package writes.
 FORMAT = "hea-flows model 1"
+
+#: Containers, texts, numbers and tensors; of another program's file, anything.
+Content = Any
 
 
 class ModelFileError(ValueError):
-    """A checkpoint that is not what it should be, or not safe to load."""
+    """A model file that is not what it should be, or not safe to load."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,14 @@ def read_bytes(path: Path | str, sha256: str | None = None) -> bytes:
         raise FileNotFoundError(msg)
     raw = path.read_bytes()
     if sha256 is not None:
-        found = hashlib.sha256(raw).hexdigest()
-        if found != sha256.lower():
-            msg = f"{path}: sha256 is {found}, {sha256} was promised; not loaded"
+        actual = hashlib.sha256(raw).hexdigest()
+        if actual != sha256.lower():
+            msg = f"{path}: sha256 is {actual}, {sha256} was promised; not loaded"
             raise ModelFileError(msg)
     return raw
 
 
-def load_plain(path: Path | str, sha256: str | None = None) -> Any:  # noqa: ANN401
+def load_plain(path: Path | str, sha256: str | None = None) -> Content:
     """Load a file of plain containers and tensors; its checksum is compared before that.
 
     Whatever the environment says, no pickled code is run.
@@ -103,7 +106,7 @@ def load_plain(path: Path | str, sha256: str | None = None) -> Any:  # noqa: ANN
         raise ModelFileError(msg) from None
 
 
-def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
+def load_pickle(path: Path | str, sha256: str | None) -> Content:
     """Load a file of another program, which may run code: only with its checksum.
 
     Raises
@@ -128,7 +131,18 @@ def load_pickle(path: Path | str, sha256: str | None) -> Any:  # noqa: ANN401
         raise ModelFileError(msg) from None
 
 
-def as_checkpoint(content: Any, family: str, path: Path | str) -> Checkpoint:  # noqa: ANN401
+def load_plain_or_pickle(path: Path | str, sha256: str | None) -> Content:
+    """Load a file of plain data, or of anything else only with its checksum.
+
+    See `load_plain` and `load_pickle` for errors.
+    """
+    try:
+        return load_plain(path, sha256)
+    except ModelFileError:  # the same again, if its reason was the checksum
+        return load_pickle(path, sha256)
+
+
+def as_checkpoint(content: Content, family: str, path: Path | str) -> Checkpoint:
     """Return the checkpoint that `load_plain` read.
 
     Raises
@@ -145,8 +159,8 @@ def as_checkpoint(content: Any, family: str, path: Path | str) -> Checkpoint:  #
     return Checkpoint(content["family"], content["config"], content["state"], content["meta"])
 
 
-def is_checkpoint(content: Any) -> bool:  # noqa: ANN401
-    """Say whether loaded content is a checkpoint of this package."""
+def is_checkpoint(content: Content) -> bool:
+    """Return whether loaded content is a checkpoint of this package."""
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
@@ -155,7 +169,7 @@ def load(path: Path | str, family: str, sha256: str | None = None) -> Checkpoint
     return as_checkpoint(load_plain(path, sha256), family, path)
 
 
-def fill(module: Any, state: Mapping[str, Any], path: Path | str) -> None:  # noqa: ANN401
+def fill(module: torch.nn.Module, state: Mapping[str, Any], path: Path | str) -> None:
     """Give a module the weights of a file.
 
     Raises
@@ -166,8 +180,8 @@ def fill(module: Any, state: Mapping[str, Any], path: Path | str) -> None:  # no
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:200]
-        msg = f"{path}: {said}"
+        reason = " ".join(str(error).split())[:200]
+        msg = f"{path}: {reason}"
         raise ModelFileError(msg) from None
 
 
@@ -189,7 +203,7 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
     return write_plain(path, content)
 
 
-def write_plain(path: Path, content: Any) -> str:  # noqa: ANN401
+def write_plain(path: Path, content: Content) -> str:
     """Write plain containers and tensors at once or not at all; return the sha256 of the file."""
     buffer = io.BytesIO()  # a file's name would become part of the archive
     torch.save(_canonical(content), buffer)
@@ -198,7 +212,7 @@ def write_plain(path: Path, content: Any) -> str:  # noqa: ANN401
     return hashlib.sha256(raw).hexdigest()
 
 
-def digest(content: Any) -> str:  # noqa: ANN401
+def digest(content: Content) -> str:
     """Return the sha256 of plain containers and tensors as `write_plain` would write them."""
     buffer = io.BytesIO()
     torch.save(_canonical(content), buffer)
@@ -211,7 +225,7 @@ def first_line(error: Exception) -> str:
     return text.split("\n", 1)[0][:120]
 
 
-def _canonical(content: Any) -> Any:  # noqa: ANN401
+def _canonical(content: Content) -> Content:
     """Rebuild content so that pickling it depends on its values only, not on shared objects."""
     if isinstance(content, torch.Tensor):
         return content.detach().to("cpu", copy=True).contiguous()

@@ -41,7 +41,7 @@ class Foundation:
 
 
 def locate(
-    spec: ModelSpec, family: str, known: Mapping[str, Foundation]
+    spec: ModelSpec, family: str, accepted: Mapping[str, Foundation]
 ) -> tuple[Path, str | None]:
     """Return the file that a spec means and the checksum it must have; a name may download it.
 
@@ -50,9 +50,9 @@ def locate(
     spec
         A path, or a name.
     family
-        The family as messages call it.
-    known
-        Its foundations by name.
+        Its family.
+    accepted
+        The family's foundations by name.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def locate(
     """
     if spec.path is not None:
         return Path(spec.path), spec.sha256
-    if spec.name is None or spec.name not in known:
-        raise unknown(family, spec.name, known)
-    foundation = known[spec.name]
+    if spec.name is None or spec.name not in accepted:
+        raise unknown(family, spec.name, accepted)
+    foundation = accepted[spec.name]
     if not foundation.path.is_file():
         try:
             atomic_write(foundation.path, _download(foundation.url))
@@ -92,9 +92,8 @@ def checksum(path: Path, spec: ModelSpec, published: str | None) -> str:
 
 def unknown(family: str, name: str | None, accepted: Iterable[str]) -> ValueError:
     """Return the error for a name that a family does not have."""
-    return ValueError(
-        f"unknown {family} model {name!r}; accepted: {', '.join(accepted)}, or a path"
-    )
+    names = "".join(f"{n}, " for n in accepted) or "no names, "
+    return ValueError(f"unknown {family} model {name!r}; accepted: {names}or a path")
 
 
 def unavailable(family: str, name: str, url: str, reason: object) -> FileNotFoundError:

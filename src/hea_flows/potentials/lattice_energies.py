@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
 from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.alloy.sampling import AseEnergyModel, DecorationEnergies, Mode, integer_rows
-from hea_flows.potentials.base import family
-from hea_flows.potentials.relaxation import Evaluate, evaluator, relax_many
+from hea_flows.alloy.sampling import DecorationEnergies, Mode, integer_rows
+from hea_flows.potentials.base import Evaluate, family
+from hea_flows.potentials.relaxation import relax_many
 from hea_flows.schemas import ModelSpec
 
 
@@ -43,76 +43,28 @@ def decoration_energies(
     device
         Where the model runs.
     """
+    model = family(spec.family)
     if mode == "relaxed":
-        evaluate = evaluator(spec, device=device)
+        evaluate = model.evaluator(spec, device=device)
         return RelaxedDecorations(evaluate, alloy, supercell, a, fmax=fmax, max_steps=max_steps)
-    calculator = family(spec.family).calculator(spec, device)
-    potential: Any = getattr(calculator, "potential", None)
-    on_lattice = getattr(potential, "on_lattice", None)
-    quick = on_lattice(alloy, supercell, a) if on_lattice else None
-    if quick is not None:
-        energies: DecorationEnergies = quick
-        return energies
-    if potential is not None:
-        return LatticeDecorations(potential, alloy, supercell, a, on_cpu=device == "cpu")
-    return AseEnergyModel(alloy, supercell, a, calculator, mode=mode)
+    return model.lattice_energies(spec, alloy, supercell, a, device=device)
 
 
-class LatticeDecorations:
-    """Energies of decorations on the ideal lattice from any torch potential, its graph made once.
+class DecoratedLattice:
+    """A supercell on its ideal lattice, and the atomic numbers of its decorations.
 
     Parameters
     ----------
-    potential
-        A loaded `hea_flows.potentials.torch_family.Potential`.
-    alloy, supercell, a
-        The host, its supercell, shape (3, 3), and the lattice constant (Å).
-    on_cpu
-        Where it runs: on a CPU large batches leave its caches and are slower.
+    alloy, supercell
+        The host and its supercell, shape (3, 3).
+    a
+        Lattice constant (Å).
     """
-
-    def __init__(
-        self,
-        potential: Any,  # noqa: ANN401
-        alloy: Alloy,
-        supercell: ArrayLike,
-        a: float,
-        *,
-        on_cpu: bool = True,
-    ) -> None:
-        self.name = f"fixed lattice, a = {a:g} Å"
-        self._sites = _Sites(alloy, supercell, a)
-        self._potential = potential
-        potential.module.requires_grad_(requires_grad=False)
-        potential.module.eval()
-        self._graph = potential.prepare([self._sites.reference])[0]
-        recolouring = getattr(potential, "recolouring", None)
-        self._quick = recolouring(self._graph) if recolouring else None
-        atoms = 128 if on_cpu else 8192
-        self._batch = max(1, atoms // len(self._sites.reference))
-
-    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the energies (eV per cell) of decorations (B, n_sites)."""
-        numbers = self._sites.numbers(codes)
-        parts = (numbers[i : i + self._batch] for i in range(0, len(numbers), self._batch))
-        return np.concatenate([np.empty(0), *map(self._quick or self._energies, parts)])
-
-    def _energies(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-        from hea_flows.potentials.torch_family import predict  # loads torch
-
-        graphs = [self._potential.with_species(self._graph, row) for row in numbers]
-        batch = self._potential.collate(graphs)
-        output = predict(self._potential, batch, forces=False, stress=False)
-        energies: NDArray[np.float64] = output.energies.detach().cpu().double().numpy()
-        return energies
-
-
-class _Sites:
-    """Atomic numbers of decorations of a supercell, and the geometry that they share."""
 
     def __init__(self, alloy: Alloy, supercell: ArrayLike, a: float) -> None:
         rows = integer_rows(supercell)
         n = abs(round(np.linalg.det(np.array(rows))))
+        self.a = a
         self.reference = Ordering(alloy, rows, (alloy.elements[0],) * n).to_atoms(a)
         self._alloyed = np.arange(n) * alloy.atoms_per_unit
         self._elements = np.array([atomic_numbers[e] for e in alloy.elements])
@@ -123,6 +75,36 @@ class _Sites:
         numbers = np.tile(self.reference.numbers, (len(rows), 1)).astype(np.int64)
         numbers[:, self._alloyed] = self._elements[rows]
         return numbers
+
+
+class LatticeDecorations:
+    """Energies of decorations on the ideal lattice from a function of atomic numbers.
+
+    Parameters
+    ----------
+    lattice
+        The supercell.
+    energies
+        Returns energies (eV per cell) for atomic numbers (B, N) on its sites.
+    max_atoms
+        Most atoms of the decorations that it gets at once.
+    """
+
+    def __init__(
+        self,
+        lattice: DecoratedLattice,
+        energies: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+        max_atoms: int,
+    ) -> None:
+        self.name = f"fixed lattice, a = {lattice.a:g} Å"
+        self._lattice, self._energies = lattice, energies
+        self._batch = max(1, max_atoms // len(lattice.reference))
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell) of decorations (B, n_sites)."""
+        numbers = self._lattice.numbers(codes)
+        parts = (numbers[i : i + self._batch] for i in range(0, len(numbers), self._batch))
+        return np.concatenate([np.empty(0), *map(self._energies, parts)])
 
 
 class RelaxedDecorations:
@@ -150,7 +132,7 @@ class RelaxedDecorations:
     ) -> None:
         self.name = f"relaxed, a = {a:g} Å"
         self._evaluate, self._fmax, self._max_steps = evaluate, fmax, max_steps
-        self._sites = _Sites(alloy, supercell, a)
+        self._lattice = DecoratedLattice(alloy, supercell, a)
 
     def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the energies (eV per cell) of decorations (B, n_sites).
@@ -158,12 +140,12 @@ class RelaxedDecorations:
         Infinite where a relaxation does not converge: its energy would depend on where it stopped.
         """
         starts = []
-        for numbers in self._sites.numbers(codes):
-            atoms = self._sites.reference.copy()
+        for numbers in self._lattice.numbers(codes):
+            atoms = self._lattice.reference.copy()
             atoms.numbers = numbers
             starts.append(atoms)
-        found = relax_many(self._evaluate, starts, fmax=self._fmax, max_steps=self._max_steps)
+        ends = relax_many(self._evaluate, starts, fmax=self._fmax, max_steps=self._max_steps)
         return np.array(
-            [r.atoms.calc.results["energy"] if r.converged else np.inf for r in found],
+            [r.atoms.calc.results["energy"] if r.converged else np.inf for r in ends],
             dtype=np.float64,
         )

@@ -5,10 +5,8 @@ pip cannot install mattersim beside mace-torch: see ``requirements/mattersim.txt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,157 +15,40 @@ from loguru import logger
 from mattersim.datasets.utils.convertor import compute_threebody_indices, get_fixed_radius_bonding
 from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
 from numpy.typing import NDArray
+from torch import Tensor
 
-from hea_flows.potentials import checkpoints, foundations, torch_family
-from hea_flows.potentials.base import TrainingResult
-from hea_flows.potentials.checkpoints import Checkpoint, ModelFileError
+from hea_flows.potentials import checkpoints
+from hea_flows.potentials.checkpoints import ModelFileError
 from hea_flows.potentials.foundations import Foundation
-from hea_flows.potentials.torch_family import Batch, TorchFamily
-from hea_flows.potentials.training import trainer
+from hea_flows.potentials.potential import Batch, Potential, periodic
+from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training.scaling import scaling
-from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
+from hea_flows.schemas import ModelSpec
 
 logger.disable("mattersim")  # it writes to the standard output
 
 _ADDRESS = "https://raw.githubusercontent.com/microsoft/mattersim/main/pretrained_models"
 
-#: Foundations by name: mattersim's own addresses and its own cache.
-FOUNDATIONS: Mapping[str, Foundation] = {
-    name: Foundation(f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models")
-    for name in ("v1.0.0-1M", "v1.0.0-5M")
-}
-#: What a small model from scratch is made of; arguments of mattersim's `M3Gnet`.
-ARCHITECTURE: Mapping[str, Any] = {
-    "num_blocks": 3,
-    "units": 64,
-    "max_l": 4,
-    "max_n": 4,
-    "cutoff": 5.0,
-    "threebody_cutoff": 4.0,
-    "max_z": 94,
-}
 
-
-@dataclass(frozen=True)
-class MatterSimFamily(TorchFamily):
-    """MatterSim models: fine-tuned with all weights, or M3GNet from scratch.
-
-    Parameters
-    ----------
-    architecture
-        Changes to `ARCHITECTURE` for training from scratch.
-    dtype
-        Precision of a model that is trained from scratch.
-    """
-
-    architecture: Mapping[str, Any] = field(default_factory=dict)
-    dtype: Literal["float32", "float64"] = "float32"
-    name: str = field(default="mattersim", init=False)
-    packages: ClassVar[tuple[str, ...]] = ("torch", "mattersim")
-
-    def resolve(self, spec: ModelSpec) -> ModelSpec:
-        """Return `spec` with the checksum of its file, after comparing it; may download it."""
-        path, known = foundations.locate(spec, "MatterSim", FOUNDATIONS)
-        return spec.model_copy(update={"sha256": checkpoints.verify(path, known)})
-
-    def load(self, spec: ModelSpec, device: str = "cpu") -> MatterSimPotential:
-        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors.
-
-        A file that holds more than plain data is a pickle: it is loaded only with a checksum.
-        """
-        path, known = foundations.locate(spec, "MatterSim", FOUNDATIONS)
-        try:
-            content = checkpoints.load_plain(path, known)
-        except ModelFileError:  # the same again, if its reason was the checksum
-            content = checkpoints.load_pickle(path, known)
-        if checkpoints.is_checkpoint(content):
-            checkpoint = checkpoints.as_checkpoint(content, self.name, path)
-            config, state = dict(checkpoint.config), checkpoint.state
-        elif isinstance(content, dict) and content.get("model_name") == "m3gnet":
-            config, state = dict(content["model_args"]), content["model"]
-        else:
-            msg = f"{path} is neither a MatterSim checkpoint of hea-flows nor of mattersim itself"
-            raise ModelFileError(msg)
-        module = _build(config)
-        found = module.load_state_dict(state, strict=False)  # as mattersim does
-        learned = {name for name, _ in module.named_parameters()} | {
-            f"normalizer.{name}" for name in ("scale", "shift")
-        }
-        lacking = [name for name in found.missing_keys if name in learned]
-        if lacking:
-            msg = f"{path} lacks weights of this architecture: {', '.join(lacking[:3])}"
-            raise ModelFileError(msg)
-        return MatterSimPotential(module, config, spec.dtype, device)
-
-    def train(
-        self,
-        parent: ModelSpec | None,
-        train: Sequence[Atoms],
-        validation: Sequence[Atoms],
-        test: Sequence[Atoms],
-        settings: TrainingSettings,
-        directory: Path,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        *,
-        device: str = "cpu",
-    ) -> TrainingResult:
-        """Fine-tune `parent`, or train from scratch; see `hea_flows.potentials.base.Family`."""
-        if parent is None:
-            start = self.fresh(train, settings.seed, device)
-        else:
-            start, parent = self.load(parent, device), self.resolve(parent)
-        return trainer.train(
-            start, train, validation, test, settings, directory, parent=parent, on_epoch=on_epoch
-        )
-
-    def fresh(self, frames: Sequence[Atoms], seed: int, device: str = "cpu") -> MatterSimPotential:
-        """Return an untrained model scaled to labelled frames; the same seed, the same weights.
-
-        The scale is the root mean square force, the shift the mean energy per atom, of every
-        element alike: offsets are the caller's.
-        """
-        unknown = [key for key in self.architecture if key not in ARCHITECTURE]
-        if unknown:
-            accepted = ", ".join(ARCHITECTURE)
-            msg = f"unknown MatterSim architecture entry {unknown[0]!r}; accepted: {accepted}"
-            raise ValueError(msg)
-        config = dict(ARCHITECTURE) | dict(self.architecture)
-        statistics = scaling(frames, "MatterSim")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = _build(config)
-        module.normalizer.scale.fill_(statistics.forces_rms)
-        module.normalizer.shift.fill_(statistics.energy_per_atom)
-        return MatterSimPotential(module, config, self.dtype, device)
-
-
-class MatterSimPotential:
-    """A loaded MatterSim; see `hea_flows.potentials.torch_family.Potential`.
+class MatterSimPotential(Potential):
+    """A loaded MatterSim; see `hea_flows.potentials.potential.Potential`.
 
     mattersim's own forward pass is in float32 only. This one takes its layers as they are, in
     either precision, and the numbers are the same (tested against mattersim's calculator).
     """
 
+    family = "mattersim"
+
     def __init__(
-        self,
-        module: Any,  # noqa: ANN401
-        config: Mapping[str, Any],
-        dtype: str,
-        device: str,
+        self, module: torch.nn.Module, config: Mapping[str, Any], dtype: str, device: str
     ) -> None:
-        self.dtype = getattr(torch, dtype)
-        self.device = torch.device(device)
-        self.module = module.to(dtype=self.dtype, device=self.device)
-        self.config = dict(config)
+        super().__init__(module, config, dtype, device)
         self.cutoff = float(module.model_args["cutoff"])
         self.threebody_cutoff = float(module.model_args["threebody_cutoff"])
 
-    def prepare(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Return the graph of each frame."""
-        return [self._graph(frame) for frame in frames]
-
-    def _graph(self, frame: Atoms) -> dict[str, Any]:
-        atoms = torch_family.periodic(frame, self.cutoff)
+    def graph(self, frame: Atoms) -> dict[str, Any]:
+        """Return the graph of a frame."""
+        atoms = periodic(frame, self.cutoff)
         centres, neighbours, images, lengths = get_fixed_radius_bonding(atoms, self.cutoff)
         edges = np.stack([centres, neighbours])
         triples, per_edge, *_ = compute_threebody_indices(
@@ -187,7 +68,7 @@ class MatterSimPotential:
         """Return the graph with other atomic numbers on the same sites."""
         return graph | {"numbers": self._species(numbers)}
 
-    def _species(self, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def _species(self, numbers: NDArray[np.int64]) -> Tensor:
         if numbers.max() > self.module.max_z:
             top = self.module.max_z
             msg = f"this MatterSim model knows the elements up to Z = {top}, not {numbers.max()}"
@@ -201,7 +82,7 @@ class MatterSimPotential:
         bonds = np.cumsum([0, *(g["edges"].shape[1] for g in graphs)]).tolist()
         n_atoms = torch.tensor(counts, device=self.device)
 
-        def join(parts: Sequence[Any], dim: int = 0) -> Any:  # noqa: ANN401
+        def join(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
             return torch.cat(list(parts), dim=dim).to(self.device)
 
         per_edge = join([g["per_edge"] for g in graphs])
@@ -218,14 +99,14 @@ class MatterSimPotential:
         volumes = torch.tensor([g["volume"] for g in graphs], dtype=self.dtype, device=self.device)
         return Batch(positions, n_atoms, volumes, inputs)
 
-    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
+    def energies(self, batch: Batch, positions: Tensor, strains: Tensor) -> Tensor:
         """Return energies (B,) in eV per cell."""
         # TorchScript's first calls round differently from later ones, which a resumed run shows.
         with torch.jit.optimized_execution(False):  # noqa: FBT003
             atoms = self._atomic_energies(batch, positions, strains)
         return atoms.new_zeros(len(batch.n_atoms)).index_add(0, batch.inputs["owners"], atoms)
 
-    def _atomic_energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
+    def _atomic_energies(self, batch: Batch, positions: Tensor, strains: Tensor) -> Tensor:
         module, x = self.module, batch.inputs
         edges, triples = x["edges"], x["triples"]
         bonds = positions[edges[0]] - positions[edges[1]] - x["shifts"]
@@ -258,12 +139,72 @@ class MatterSimPotential:
             )
         return module.normalizer(module.final(nodes).view(-1), x["numbers"])
 
-    def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
-        """Return the model as a file holds it."""
-        return Checkpoint("mattersim", self.config, self.module.state_dict(), meta)
+
+class MatterSimFamily(TorchFamily[MatterSimPotential]):
+    """MatterSim models: fine-tuned with all weights, or M3GNet from scratch."""
+
+    name = "mattersim"
+    packages = ("torch", "mattersim")
+    #: Of a small model; arguments of mattersim's `M3Gnet`.
+    ARCHITECTURE: ClassVar[Mapping[str, Any]] = {
+        "num_blocks": 3,
+        "units": 64,
+        "max_l": 4,
+        "max_n": 4,
+        "cutoff": 5.0,
+        "threebody_cutoff": 4.0,
+        "max_z": 94,
+    }
+    #: mattersim's own addresses and its own cache.
+    FOUNDATIONS: ClassVar[Mapping[str, Foundation]] = {
+        name: Foundation(f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models")
+        for name in ("v1.0.0-1M", "v1.0.0-5M")
+    }
+
+    def load(self, spec: ModelSpec, device: str = "cpu") -> MatterSimPotential:
+        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors.
+
+        A file that holds more than plain data is a pickle: it is loaded only with a checksum.
+        """
+        path, sha256 = self.locate(spec)
+        content = checkpoints.load_plain_or_pickle(path, sha256)
+        if checkpoints.is_checkpoint(content):
+            checkpoint = checkpoints.as_checkpoint(content, self.name, path)
+            config, state = dict(checkpoint.config), checkpoint.state
+        elif isinstance(content, dict) and content.get("model_name") == "m3gnet":
+            config, state = dict(content["model_args"]), content["model"]
+        else:
+            msg = f"{path} is neither a MatterSim checkpoint of hea-flows nor of mattersim itself"
+            raise ModelFileError(msg)
+        module = _build(config)
+        missing = set(module.load_state_dict(state, strict=False).missing_keys)  # as mattersim does
+        needed = [name for name, _ in module.named_parameters()]
+        needed += [f"normalizer.{name}" for name in ("scale", "shift")]
+        if lacking := [name for name in needed if name in missing]:
+            msg = f"{path} lacks weights of this architecture: {', '.join(lacking[:3])}"
+            raise ModelFileError(msg)
+        return MatterSimPotential(module, config, spec.dtype, device)
+
+    def fresh(
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
+    ) -> MatterSimPotential:
+        """Return an untrained model, which knows all elements, scaled to labelled frames.
+
+        The scale is the root mean square force, the shift the mean energy per atom, of every
+        element alike: offsets are the caller's.
+        """
+        del elements
+        config = self.full_architecture()
+        statistics = scaling(frames, self.name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = _build(config)
+        module.normalizer.scale.fill_(statistics.forces_rms)
+        module.normalizer.shift.fill_(statistics.energy_per_atom)
+        return MatterSimPotential(module, config, self.dtype, device)
 
 
-def _build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _build(config: Mapping[str, Any]) -> M3Gnet:
     try:
         return M3Gnet(device="cpu", **config)
     except (TypeError, ValueError, AssertionError) as error:

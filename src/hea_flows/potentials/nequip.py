@@ -6,34 +6,36 @@ pip cannot install nequip beside mace-torch (e3nn): it has an environment and wo
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from nequip.integrations.ase import NequIPCalculator
 
-from hea_flows.potentials import checkpoints, torch_family
-from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.potentials import checkpoints, foundations
+from hea_flows.potentials.base import Family
 from hea_flows.potentials.checkpoints import ModelFileError
-from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
+from hea_flows.potentials.potential import periodic
+from hea_flows.schemas import ModelSpec
 
 _COMPILED, _PACKAGED = (".nequip.pth", ".nequip.pt2"), ".nequip.zip"
 
 
-@dataclass(frozen=True)
-class NequIPFamily:
+class NequIPFamily(Family):
     """Models of the NequIP framework, NequIP's and Allegro's: to evaluate, not to train.
 
     Their precision is their own: the ``dtype`` of a `ModelSpec` is not used.
     """
 
-    name: str = field(default="nequip", init=False)
+    name = "nequip"
+    no_training = (
+        "its models are trained by nequip-train, not here: export the dataset (hea-flows export "
+        "dataset), train, and give the packaged model's path"
+    )
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it."""
@@ -62,8 +64,8 @@ class NequIPFamily:
         if ending is None:
             msg = f"{path} is no NequIP model: its name must end with {', '.join(_COMPILED)} or "
             raise ModelFileError(msg + _PACKAGED)
-        build: Any = NequIPCalculator
-        saved, compiled = build._from_saved_model, build.from_compiled_model  # noqa: SLF001
+        saved = NequIPCalculator._from_saved_model  # noqa: SLF001
+        compiled = NequIPCalculator.from_compiled_model
         load = compiled if ending in _COMPILED else saved
         with tempfile.TemporaryDirectory() as folder:  # what was compared is what is loaded
             copy = Path(folder) / f"model{ending}"
@@ -76,61 +78,13 @@ class NequIPFamily:
                 raise ModelFileError(msg) from None
         return _Periodic(theirs)
 
-    def evaluate(
-        self,
-        spec: ModelSpec,
-        atoms_list: Sequence[Atoms],
-        *,
-        batch_size: int = 16,
-        device: str = "cpu",
-    ) -> list[Prediction]:
-        """Predict structures, one after the other."""
-        calculator: Any = self.calculator(spec, device)
-        told = []
-        for structure in atoms_list:
-            atoms = structure.copy()
-            atoms.calc = calculator
-            told.append(
-                Prediction(
-                    float(atoms.get_potential_energy()),
-                    np.asarray(atoms.get_forces(), dtype=np.float64),
-                    np.asarray(atoms.get_stress(), dtype=np.float64),
-                )
-            )
-        return told
-
-    def train(
-        self,
-        parent: ModelSpec | None,
-        train: Sequence[Atoms],
-        validation: Sequence[Atoms],
-        test: Sequence[Atoms],
-        settings: TrainingSettings,
-        directory: Path,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        *,
-        device: str = "cpu",
-    ) -> TrainingResult:
-        """Refuse: packaged and compiled models cannot be trained here.
-
-        Raises
-        ------
-        ValueError
-            Always.
-        """
-        msg = (
-            "models of the family 'nequip' are trained by nequip-train, not here: export the "
-            "dataset (hea-flows export dataset), train, and give the packaged model's path"
-        )
-        raise ValueError(msg)
-
 
 class _Periodic(Calculator):
-    """NequIP's calculator, for layers as they are elsewhere; see `torch_family.periodic`."""
+    """NequIP's calculator, for layers as they are elsewhere; see `potential.periodic`."""
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
-    def __init__(self, theirs: Any) -> None:  # noqa: ANN401
+    def __init__(self, theirs: NequIPCalculator) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.theirs = theirs
         self.cutoff = max(float(t.r_max) for t in theirs.transforms if hasattr(t, "r_max"))
@@ -145,7 +99,7 @@ class _Periodic(Calculator):
         super().calculate(  # type: ignore[no-untyped-call]
             atoms, list(properties), list(system_changes)
         )
-        whole = torch_family.periodic(cast("Atoms", self.atoms), self.cutoff)
+        whole = periodic(cast("Atoms", self.atoms), self.cutoff)
         with torch.enable_grad(), _their_default():
             self.theirs.calculate(whole, ["energy", "forces", "stress"])
         self.results = {key: self.theirs.results[key] for key in self.implemented_properties}
@@ -165,6 +119,5 @@ def _their_default() -> Iterator[None]:
 
 def _path(spec: ModelSpec) -> Path:
     if spec.path is None:
-        msg = f"unknown NequIP model {spec.name!r}; accepted: no names, give a path"
-        raise ValueError(msg)
+        raise foundations.unknown(NequIPFamily.name, spec.name, ())
     return Path(spec.path)

@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from hea_flows.alloy.lattice import cell_filter
-from hea_flows.potentials.base import Prediction, family
-from hea_flows.schemas import ModelSpec
-
-Evaluate = Callable[[Sequence[Atoms]], list[Prediction]]
+from hea_flows.potentials.base import Evaluate, Prediction
 
 #: Farthest an atom may move against the others in the unstrained cell (Å), and most the cell may
 #: be stretched or squeezed: beyond, it is another structure, or none.
@@ -73,7 +70,7 @@ def relax_many(
     Parameters
     ----------
     evaluate
-        Predicts structures in their order, for example `evaluator`.
+        Predicts structures in their order; see `hea_flows.potentials.base.Family.evaluator`.
     atoms_list
         Start geometries, periodic in x and y (c is kept) or bulk; they stay as they are.
     fmax
@@ -91,8 +88,8 @@ def relax_many(
     runs = [_Run(index, atoms.copy()) for index, atoms in enumerate(atoms_list)]
     moving = runs
     while moving:
-        told = _evaluate_each(evaluate, [run.atoms for run in moving])
-        for run, outcome in zip(moving, told, strict=True):
+        outcomes = _evaluate_each(evaluate, [run.atoms for run in moving])
+        for run, outcome in zip(moving, outcomes, strict=True):
             if isinstance(outcome, str):
                 run.end(outcome)
                 continue
@@ -102,51 +99,6 @@ def relax_many(
             run.advance(fmax, max_steps)
         moving = [run for run in moving if run.result is None]
     return [run.result for run in runs if run.result is not None]
-
-
-def evaluator(spec: ModelSpec, *, device: str = "cpu", max_atoms: int | None = None) -> Evaluate:
-    """Return a function that predicts structures in batches.
-
-    A family of torch potentials loads its model once; of any other family, `Family.evaluate` is
-    called each time.
-
-    Parameters
-    ----------
-    spec
-        The model.
-    device
-        Where it runs.
-    max_atoms
-        Most atoms in a batch of several structures; it bounds the memory. By default 128 on a
-        CPU, where larger batches leave its caches and are slower, and 2048 elsewhere.
-    """
-    limit = max_atoms or (128 if device == "cpu" else 2048)
-    chosen = family(spec.family)
-    potential = getattr(chosen.calculator(spec, device), "potential", None)
-    if potential is None:
-        return lambda atoms_list: chosen.evaluate(spec, atoms_list, device=device)
-    from hea_flows.potentials.torch_family import evaluate  # loads torch
-
-    def predict(atoms_list: Sequence[Atoms]) -> list[Prediction]:
-        return [
-            prediction
-            for part in _parts(atoms_list, limit)
-            for prediction in evaluate(potential, part, len(part))
-        ]
-
-    return predict
-
-
-def _parts(atoms_list: Sequence[Atoms], max_atoms: int) -> Iterator[list[Atoms]]:
-    """Yield runs of structures of at most so many atoms, or of one structure."""
-    part: list[Atoms] = []
-    for atoms in atoms_list:
-        if part and sum(map(len, part)) + len(atoms) > max_atoms:
-            yield part
-            part = []
-        part.append(atoms)
-    if part:
-        yield part
 
 
 def _evaluate_each(evaluate: Evaluate, atoms_list: Sequence[Atoms]) -> list[Prediction | str]:
@@ -204,21 +156,21 @@ class _Geometry(Optimizable):
         self.atoms.set_cell(self.cell @ self.strained)
         self.atoms.set_positions(new[:n] @ self.strained)
 
-    def take(self, told: Prediction) -> None:
+    def take(self, prediction: Prediction) -> None:
         """Give the atoms their energy, forces and stress, and compute the gradient."""
         self.atoms.calc = SinglePointCalculator(
             self.atoms,
-            energy=told.energy,
-            free_energy=told.energy,
-            forces=told.forces,
-            stress=told.stress,
+            energy=prediction.energy,
+            free_energy=prediction.energy,
+            forces=prediction.forces,
+            stress=prediction.stress,
         )
         n = len(self.atoms)
-        virial = voigt_6_to_full_3x3_stress(told.stress) * -self.atoms.cell.volume * self.mask
+        virial = voigt_6_to_full_3x3_stress(prediction.stress) * -self.atoms.cell.volume * self.mask
         pair = np.zeros((6, 6))  # its exponential holds the derivative along the upper right block
         pair[:3, :3] = pair[3:, 3:] = self.x[n:].T / n
         pair[:3, 3:] = virial @ np.linalg.inv(self.strained)
-        forces = [told.forces @ self.strained.T, expm(pair)[:3, 3:] / n]
+        forces = [prediction.forces @ self.strained.T, expm(pair)[:3, 3:] / n]
         self.gradient = -np.concatenate(forces).ravel()
 
 

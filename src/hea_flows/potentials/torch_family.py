@@ -1,214 +1,110 @@
-"""What all torch potentials share: forces and stress from the energy, batches, a calculator."""
+"""The base of all families of torch potentials: evaluation, training, model files by name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-import numpy as np
-import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from ase.stress import full_3x3_to_voigt_6_stress
-from numpy.typing import NDArray
+from ase.calculators.calculator import Calculator
+from numpy.typing import ArrayLike
 
-from hea_flows.potentials.base import Prediction
-from hea_flows.potentials.checkpoints import Checkpoint
-from hea_flows.schemas import ModelSpec
+from hea_flows.alloy.lattice import Alloy
+from hea_flows.alloy.sampling import DecorationEnergies
+from hea_flows.potentials import checkpoints, foundations
+from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
+from hea_flows.potentials.foundations import Foundation
+from hea_flows.potentials.potential import Potential, PotentialCalculator
+from hea_flows.potentials.training import methods, trainer
+from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
 
-_GEOMETRY = {"positions", "cell", "pbc"}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B structures of N atoms in all.
-
-    Parameters
-    ----------
-    positions
-        Å, shape (N, 3).
-    n_atoms
-        Atoms per structure, shape (B,), integers.
-    volumes
-        Å³, shape (B,).
-    inputs
-        What the family adds: species and edges.
-    """
-
-    positions: Any
-    n_atoms: Any
-    volumes: Any
-    inputs: Any
+P = TypeVar("P", bound=Potential)
 
 
 @dataclass(frozen=True)
-class Output:
-    """Energies (B,) in eV per cell, forces (N, 3) in eV/Å, stresses (B, 3, 3) in eV/Å³."""
-
-    energies: Any
-    n_atoms: Any
-    forces: Any = None
-    stresses: Any = None
-
-
-class _Loaded(Protocol):
-    """A loaded model and the graphs it works on."""
-
-    module: Any
-
-    def prepare(self, frames: Sequence[Atoms]) -> list[Any]:
-        """Return the graph of each frame; built once, used in every epoch."""
-        ...
-
-    def collate(self, graphs: Sequence[Any]) -> Batch:
-        """Join graphs into one batch, on the model's device and in its precision."""
-        ...
-
-    def with_species(self, graph: Any, numbers: NDArray[np.int64]) -> Any:  # noqa: ANN401
-        """Return the graph with other atomic numbers (N,) on the same sites."""
-        ...
-
-    def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
-        """Return the model as a file holds it."""
-        ...
-
-
-class Potential(_Loaded, Protocol):
-    """A loaded model. It knows graphs and energies only; derivatives are taken by `predict`."""
-
-    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:  # noqa: ANN401
-        """Return energies (B,) at given positions (N, 3), then strained by (B, 3, 3)."""
-        ...
-
-
-@runtime_checkable
-class SelfDerived(_Loaded, Protocol):
-    """A loaded model that knows a shorter way to its derivatives than by positions and strains."""
-
-    def derivatives(
-        self, batch: Batch, *, forces: bool, stress: bool, create_graph: bool
-    ) -> Output:
-        """Return what `predict` does."""
-        ...
-
-
-def predict(
-    potential: Potential | SelfDerived,
-    batch: Batch,
-    *,
-    forces: bool = True,
-    stress: bool = True,
-    create_graph: bool = False,
-) -> Output:
-    """Return energies and their derivatives; both derivatives come from one backward pass.
+class TorchFamily(Family, Generic[P]):
+    """A family that gives `load` and `fresh`; its potentials give energies, the rest is here.
 
     Parameters
     ----------
-    potential
-        The model.
-    batch
-        Its structures.
-    forces, stress
-        Whether each is needed.
-    create_graph
-        Keep the graph of the derivatives, for a loss on them.
-    """
-    if isinstance(potential, SelfDerived):
-        return potential.derivatives(batch, forces=forces, stress=stress, create_graph=create_graph)
-    positions = batch.positions.detach().clone().requires_grad_(forces)
-    n = len(batch.n_atoms)
-    strains = torch.zeros((n, 3, 3), dtype=positions.dtype, device=positions.device)
-    strains.requires_grad_(stress)
-    wanted = [t for t, needed in ((positions, forces), (strains, stress)) if needed]
-    with torch.set_grad_enabled(create_graph or bool(wanted)):
-        energies = potential.energies(batch, positions, strains)
-    if not wanted:
-        return Output(energies, batch.n_atoms)
-    gradients = list(
-        torch.autograd.grad(
-            energies.sum(),
-            wanted,
-            create_graph=create_graph,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-    )
-    force = -gradients.pop(0) if forces else None
-    tensor = None
-    if stress:
-        gradient = gradients.pop(0)
-        tensor = 0.5 * (gradient + gradient.transpose(1, 2)) / batch.volumes[:, None, None]
-    energies = energies if create_graph else energies.detach()
-    return Output(energies, batch.n_atoms, force, tensor)
-
-
-def evaluate(
-    potential: Potential | SelfDerived, atoms_list: Sequence[Atoms], batch_size: int = 16
-) -> list[Prediction]:
-    """Predict structures in batches, in their order."""
-    potential.module.eval()
-    predictions = []
-    for start in range(0, len(atoms_list), batch_size):
-        batch = potential.collate(potential.prepare(atoms_list[start : start + batch_size]))
-        output = predict(potential, batch)
-        forces = torch.split(output.forces, output.n_atoms.tolist())
-        for energy, force, stress in zip(output.energies, forces, output.stresses, strict=True):
-            predictions.append(Prediction(float(energy), _numpy(force), _voigt(stress)))
-    return predictions
-
-
-class PotentialCalculator(Calculator):
-    """ASE calculator of a potential.
-
-    Derivatives are left out where only the energy is asked, and the graph is kept while nothing
-    but species change, as in a Monte Carlo chain on a fixed lattice.
+    architecture
+        Changes to `ARCHITECTURE` for training from scratch.
+    dtype
+        Precision of a model that is trained from scratch.
     """
 
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+    dtype: Literal["float32", "float64"] = "float32"
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
+    #: What a model from scratch is made of.
+    ARCHITECTURE: ClassVar[Mapping[str, Any]] = {}
+    #: Models that a name stands for.
+    FOUNDATIONS: ClassVar[Mapping[str, Foundation]] = {}
 
-    def __init__(self, potential: Potential | SelfDerived) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.potential = potential
-        self._graph: Any = None
-        potential.module.eval()
-        potential.module.requires_grad_(requires_grad=False)
+    @abstractmethod
+    def load(self, spec: ModelSpec, device: str = "cpu") -> P:
+        """Load a model; see `Family.resolve` for errors."""
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy", "forces", "stress"),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Compute what is asked for; called by ASE."""
-        super().calculate(  # type: ignore[no-untyped-call]
-            atoms, list(properties), list(system_changes)
-        )
-        derivatives = not set(properties) <= {"energy", "free_energy"}
-        current = cast("Atoms", self.atoms)
-        if self._graph is None or _GEOMETRY & set(system_changes):
-            self._graph = None  # should the next line fail
-            self._graph = self.potential.prepare([current])[0]
-        elif "numbers" in system_changes:
-            self._graph = self.potential.with_species(self._graph, current.numbers)
-        batch = self.potential.collate([self._graph])
-        output = predict(self.potential, batch, forces=derivatives, stress=derivatives)
-        energy = float(output.energies[0])
-        self.results.update(energy=energy, free_energy=energy)
-        if derivatives:
-            self.results.update(forces=_numpy(output.forces), stress=_voigt(output.stresses[0]))
+    @abstractmethod
+    def fresh(
+        self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
+    ) -> P:
+        """Return an untrained model.
 
+        Energies of elements are zero, since offsets are the caller's.
 
-class TorchFamily:
-    """What every family of torch potentials does with a model that it can load."""
+        Parameters
+        ----------
+        frames
+            Training frames with results, which the model is scaled to.
+        seed
+            The same seed gives the same weights.
+        device
+            Where it runs.
+        elements
+            Atomic numbers that the model knows; those of `frames` if not given.
+        """
 
-    def load(self, spec: ModelSpec, device: str = "cpu") -> Any:  # noqa: ANN401
-        """Return the `Potential` of a spec; each family's own."""
-        raise NotImplementedError
+    def prepare_training(self, start: P, settings: TrainingSettings) -> Sequence[Atoms]:
+        """Set a loaded model up for the training method; return the frames of a replay."""
+        del start, settings
+        return ()
 
-    def predictor(self, spec: ModelSpec, device: str = "cpu") -> Any:  # noqa: ANN401
-        """Return what predicts with the model of a spec: it, unless there is a quicker way."""
-        return self.load(spec, device)
+    def quickest(self, potential: P) -> Potential:
+        """Return the same model, weights shared, in its quickest form."""
+        return potential
+
+    def locate(self, spec: ModelSpec) -> tuple[Path, str | None]:
+        """Return the file that a spec means and its checksum, if known; a name may download it."""
+        return foundations.locate(spec, self.name, self.FOUNDATIONS)
+
+    def full_architecture(self) -> dict[str, Any]:
+        """Return `ARCHITECTURE` with the changes of `architecture`.
+
+        Raises
+        ------
+        ValueError
+            For an unknown entry.
+        """
+        if unknown := [key for key in self.architecture if key not in self.ARCHITECTURE]:
+            accepted = ", ".join(self.ARCHITECTURE)
+            msg = f"unknown {self.name} architecture entry {unknown[0]!r}; accepted: {accepted}"
+            raise ValueError(msg)
+        return dict(self.ARCHITECTURE) | dict(self.architecture)
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        """Return `spec` with the checksum of its file, after comparing it; may download it."""
+        path, sha256 = self.locate(spec)
+        return spec.model_copy(update={"sha256": checkpoints.verify(path, sha256)})
+
+    def predictor(self, spec: ModelSpec, device: str = "cpu") -> Potential:
+        """Return the model of a spec in its quickest form, its weights fixed."""
+        potential = self.quickest(self.load(spec, device))
+        potential.freeze()
+        return potential
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
         """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
@@ -223,54 +119,72 @@ class TorchFamily:
         device: str = "cpu",
     ) -> list[Prediction]:
         """Predict many structures in batches; one prediction per structure, in their order."""
-        loaded = self.predictor(spec, device)
-        loaded.module.requires_grad_(requires_grad=False)
-        return evaluate(loaded, atoms_list, batch_size)
+        return self.predictor(spec, device).evaluate(atoms_list, batch_size)
+
+    def evaluator(
+        self, spec: ModelSpec, *, device: str = "cpu", max_atoms: int | None = None
+    ) -> Evaluate:
+        """Load the model once; see `Family.evaluator`.
+
+        `max_atoms` is 128 by default on a CPU, where larger batches leave its caches and are
+        slower, and 2048 elsewhere.
+        """
+        potential = self.predictor(spec, device)
+        limit = max_atoms or (128 if device == "cpu" else 2048)
+
+        def evaluate(atoms_list: Sequence[Atoms]) -> list[Prediction]:
+            parts = split_by_atoms(atoms_list, limit)
+            return [p for part in parts for p in potential.evaluate(part, len(part))]
+
+        return evaluate
+
+    def lattice_energies(
+        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
+    ) -> DecorationEnergies:
+        """Return the energies of decorations of an ideal lattice; see `Family`."""
+        return self.predictor(spec, device).lattice_energies(alloy, supercell, a)
+
+    def train(
+        self,
+        parent: ModelSpec | None,
+        train: Sequence[Atoms],
+        validation: Sequence[Atoms],
+        test: Sequence[Atoms],
+        settings: TrainingSettings,
+        directory: Path,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        *,
+        device: str = "cpu",
+    ) -> TrainingResult:
+        """Fine-tune `parent`, or train from scratch; see `Family.train`."""
+        methods.check(self, parent, settings)
+        settings = methods.resolve(settings)
+        if parent is None:
+            elements = sorted({int(z) for f in (*train, *validation, *test) for z in f.numbers})
+            start = self.fresh(train, settings.seed, device, elements=elements)
+        else:
+            start, parent = self.load(parent, device), self.resolve(parent)
+        replay = self.prepare_training(start, settings)
+        return trainer.train(
+            self.quickest(start),
+            train,
+            validation,
+            test,
+            settings,
+            directory,
+            parent=parent,
+            on_epoch=on_epoch,
+            replay=replay,
+        )
 
 
-def periodic(atoms: Atoms, cutoff: float) -> Atoms:
-    """Return a copy that is periodic in all directions, as the graphs need it.
-
-    A layer keeps its cell, vacuum included: the stress is per volume of that cell, and images
-    must be out of each other's sight.
-
-    Parameters
-    ----------
-    atoms
-        Any structure with three cell vectors.
-    cutoff
-        Range of the model (Å).
-
-    Raises
-    ------
-    ValueError
-        If the cell has no volume, or the gap along a direction without periodicity is smaller
-        than the cutoff.
-    """
-    name = atoms.get_chemical_formula()
-    if abs(atoms.cell.volume) < 1e-6:
-        msg = f"{name}: the potentials need three cell vectors (add vacuum), got {atoms.cell}"
-        raise ValueError(msg)
-    for axis in np.flatnonzero(~np.asarray(atoms.pbc)):
-        a, b = np.delete(atoms.cell.array, axis, axis=0)
-        normal = np.cross(a, b)
-        normal /= np.linalg.norm(normal)
-        heights = atoms.positions @ normal
-        gap = abs(atoms.cell.array[axis] @ normal) - (heights.max() - heights.min())
-        if gap < cutoff:
-            msg = (
-                f"{name}: {gap:.1f} Å between images along cell vector {axis + 1}, which is not "
-                f"periodic; the model sees {cutoff:.1f} Å, so more vacuum is needed"
-            )
-            raise ValueError(msg)
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
-
-
-def _numpy(tensor: Any) -> NDArray[np.float64]:  # noqa: ANN401
-    array: NDArray[np.float64] = tensor.detach().cpu().numpy().astype(np.float64)
-    return array
-
-
-def _voigt(tensor: Any) -> NDArray[np.float64]:  # noqa: ANN401
-    voigt: NDArray[np.float64] = full_3x3_to_voigt_6_stress(_numpy(tensor))
-    return voigt
+def split_by_atoms(atoms_list: Sequence[Atoms], max_atoms: int) -> Iterator[list[Atoms]]:
+    """Yield runs of structures of at most so many atoms together, or of one structure."""
+    part: list[Atoms] = []
+    for atoms in atoms_list:
+        if part and sum(map(len, part)) + len(atoms) > max_atoms:
+            yield part
+            part = []
+        part.append(atoms)
+    if part:
+        yield part

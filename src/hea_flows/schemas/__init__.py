@@ -22,17 +22,12 @@ from hea_flows.schemas.learning import (
     ParityPoint,
     TrainingDoc,
 )
-from hea_flows.schemas.methods import AllWeights, Frozen, LoRA, Method, Offsets, Replay
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import (
     AlloySpec,
-    Epoch,
-    ErrorSummary,
-    LossWeights,
     ModelSpec,
     StoredFile,
     StructureEntry,
-    TrainingSettings,
     Trajectory,
 )
 from hea_flows.schemas.sampling import (
@@ -51,6 +46,18 @@ from hea_flows.schemas.thermodynamics import (
     ThermodynamicsDoc,
     TransitionInterval,
     Vibrations,
+)
+from hea_flows.schemas.training import (
+    AllWeights,
+    Epoch,
+    ErrorSummary,
+    Frozen,
+    LoRA,
+    LossWeights,
+    Method,
+    Offsets,
+    Replay,
+    TrainingSettings,
 )
 
 __all__ = [

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.potentials.base import Prediction, TrainingResult
+from hea_flows.potentials.base import Family, Prediction, TrainingResult
 from hea_flows.reference import Outcome, ReferenceMaker
 from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import ModelSpec
@@ -63,7 +63,7 @@ class KnownMaker(ReferenceMaker):
         return Outcome(frames, converged=True)
 
 
-class KnownFamily:
+class KnownFamily(Family):
     """A family that tells exact energies but for an error of known size on alloyed cells."""
 
     name = "known"
@@ -73,6 +73,9 @@ class KnownFamily:
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         return spec
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         error = float(Path(spec.path or "").read_text().split()[0])

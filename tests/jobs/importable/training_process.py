@@ -22,7 +22,7 @@ from maggma.stores import MemoryStore
 from hea_flows import plugins
 from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.potentials import checkpoints
-from hea_flows.potentials.base import TrainingResult
+from hea_flows.potentials.base import Family, TrainingResult
 from hea_flows.potentials.checkpoints import Checkpoint
 from hea_flows.runtime import locks
 from hea_flows.schemas import DatasetDoc, ErrorSummary, ModelSpec
@@ -31,13 +31,19 @@ FOLDER = Path(sys.argv[1])
 N_EPOCHS = 3
 
 
-class PatientFamily:
+class PatientFamily(Family):
     """A family that goes on from the epochs in its folder, and makes one for each ``go-N``."""
 
     name = "patient"
 
     def __init__(self, architecture: Any = None, dtype: str = "float32") -> None:
         del architecture, dtype
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        return spec
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def train(
         self,

@@ -22,7 +22,7 @@ from hea_flows.jobs.learning.dataset import DatasetMaker, split_atoms
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.test_set import TestSetMaker
 from hea_flows.jobs.sampling.montecarlo import mean_lattice_constant
-from hea_flows.potentials.base import Prediction
+from hea_flows.potentials.base import Family, Prediction
 from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import (
     AlloySpec,
@@ -57,7 +57,7 @@ def model_energy(atoms: Atoms) -> float:
     return reference_energy(atoms) + wrong - sum(SHIFT[s] for s in atoms.get_chemical_symbols())
 
 
-class ToyFamily:
+class ToyFamily(Family):
     """A family whose model is `model_energy`; only what a benchmark asks for."""
 
     name = "toy"

@@ -18,7 +18,7 @@ from hea_flows import plugins
 from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.jobs.routing import route
 from hea_flows.potentials import checkpoints
-from hea_flows.potentials.base import TrainingResult
+from hea_flows.potentials.base import Family, TrainingResult
 from hea_flows.potentials.checkpoints import Checkpoint
 from hea_flows.provenance import provenance
 from hea_flows.results.store import documents
@@ -38,12 +38,18 @@ from hea_flows.services.workers import worker_loop
 SPEC = AlloySpec(elements=("Mo",))
 
 
-class CountingFamily:
+class CountingFamily(Family):
     """A family that counts its epochs in its folder, one per call where time is short."""
 
     name = "counting"
     short = False
     calls: list[Path] = []  # noqa: RUF012
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        return spec
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def train(self, parent, train, validation, test, settings, directory, **_: Any) -> Any:
         type(self).calls.append(directory)

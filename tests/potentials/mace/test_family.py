@@ -14,15 +14,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
 
 torch = pytest.importorskip("torch")
 if find_spec("mace") is None:  # importing it here would change the environment that is tested
     pytest.skip("mace-torch is not installed", allow_module_level=True)
 
-from hea_flows.alloy.lattice.ordering import Ordering  # noqa: E402
-from hea_flows.alloy.lattice.prototypes import Alloy  # noqa: E402
 from hea_flows.potentials import checkpoints  # noqa: E402
 from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
 from hea_flows.potentials.mace import (  # noqa: E402
@@ -30,15 +27,15 @@ from hea_flows.potentials.mace import (  # noqa: E402
     modules,
 )
 from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
-from hea_flows.potentials.torch_family import predict  # noqa: E402
-from hea_flows.potentials.training.labels import target, with_energies  # noqa: E402
-from hea_flows.potentials.training.loss import collate_targets, loss  # noqa: E402
+from hea_flows.potentials.training.labels import read_labels, with_energies  # noqa: E402
+from hea_flows.potentials.training.loss import join_labels, loss  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
+from hea_flows.testing.families import check_calculator  # noqa: E402
+from hea_flows.testing.families import distorted_cell as layer  # noqa: E402
+from hea_flows.testing.families import labelled_frames as frames  # noqa: E402
 
 SMALL = {"hidden_irreps": "8x0e", "max_ell": 1, "radial_MLP": [16], "r_max": 4.0, "correlation": 2}
 FAMILY = MACEFamily(architecture=SMALL)
-ALLOY = Alloy(("Mo", "Nb", "V"))
-UNIT = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 SETTINGS = TrainingSettings(epochs=3, batch_size=3, learning_rate=0.01, seed=1, threads=1)
 
 
@@ -48,23 +45,6 @@ def _one_thread() -> Any:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def layer(element: str, seed: int) -> Atoms:
-    atoms = Ordering(ALLOY, UNIT, (element,)).to_atoms()
-    atoms.set_cell(atoms.cell.array * [[1 + 0.01 * (seed % 3)], [1], [1]], scale_atoms=True)
-    atoms.rattle(0.05, seed=seed)
-    return atoms
-
-
-def frames(n: int, seed: int = 0) -> list[Atoms]:
-    made = [layer(("Mo", "Nb", "V")[k % 3], seed + k) for k in range(n)]
-    for atoms in made:
-        atoms.calc = MorsePotential(epsilon=0.5, r0=2.4, rho0=3.0, rcut1=3.0, rcut2=3.9)
-        energy = atoms.get_potential_energy() + 3.0
-        forces, stress = atoms.get_forces(), atoms.get_stress()
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces, stress=stress)
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -90,59 +70,13 @@ def test_importing_mace_leaves_the_protection_of_torch_on() -> None:
     assert done.stdout == "None\n"  # and nothing else is printed
 
 
-def test_forces_and_stress_are_derivatives_of_the_energy(trained: ModelSpec) -> None:
-    calculator = FAMILY.calculator(trained.model_copy(update={"dtype": "float64"}))
-    atoms, h = layer("Nb", 3), 1e-4
-    atoms.calc = calculator
-    forces, stress = atoms.get_forces(), atoms.get_stress()
-    for i, k in ((0, 0), (1, 2), (2, 1)):
-        energies = []
-        for sign in (1, -1):
-            moved = atoms.copy()
-            moved.positions[i, k] += sign * h
-            moved.calc = calculator
-            energies.append(moved.get_potential_energy())
-        assert forces[i, k] == pytest.approx(-(energies[0] - energies[1]) / (2 * h), abs=2e-6)
-    for voigt, (a, b) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
-        energies = []
-        for sign in (1, -1):
-            strain = np.eye(3)
-            strain[a, b] += sign * h / 2
-            strain[b, a] += sign * h / 2
-            moved = atoms.copy()
-            moved.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-            moved.calc = calculator
-            energies.append(moved.get_potential_energy())
-        slope = (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
-        assert stress[voigt] == pytest.approx(slope, abs=1e-7)
-    assert abs(stress).max() > 1e-4
-
-
 def test_a_batch_is_what_maces_own_calculator_says(trained: ModelSpec) -> None:
     from mace.calculators import MACECalculator
 
-    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 2, 1)), layer("Nb", 3), bulk("Nb")]
     module = FAMILY.load(trained).module
     theirs = MACECalculator(models=[module], device="cpu", default_dtype="float32")
-    ours = FAMILY.calculator(trained)
-    told = FAMILY.evaluate(trained, structures, batch_size=3)
-    for atoms, together in zip(structures, told, strict=True):
-        atoms.pbc = True  # their neighbour list would change the cell, hence the stress, of a layer
-        for calculator in (theirs, ours):
-            atoms.calc = calculator
-            assert together.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
-            assert together.forces == pytest.approx(atoms.get_forces(), abs=1e-5)
-            assert together.stress == pytest.approx(atoms.get_stress(), abs=1e-5)
-
-
-def test_a_calculator_follows_swaps(trained: ModelSpec) -> None:
-    atoms = layer("Nb", 3).repeat((2, 1, 1))
-    atoms.calc = FAMILY.calculator(trained)
-    for z in (41, 23, 42):
-        atoms.numbers[0] = z
-        told = FAMILY.evaluate(trained, [atoms])[0]
-        assert atoms.get_potential_energy() == pytest.approx(told.energy, abs=1e-5)
-        assert atoms.get_forces() == pytest.approx(told.forces, abs=1e-5)
+    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 2, 1)), layer("Nb", 3), bulk("Nb")]
+    check_calculator(FAMILY, trained, theirs, structures)
 
 
 def test_a_model_from_scratch_is_scaled_to_the_frames(split: tuple[list[Atoms], ...]) -> None:
@@ -183,44 +117,29 @@ def test_fine_tuning_goes_on_from_the_parent(
     assert meta["parent"]["sha256"] == trained.sha256
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_an_interrupted_run_ends_bit_identical(
-    split: tuple[list[Atoms], ...], tmp_path: Path, dtype: Any
-) -> None:
-    maker = MACEFamily(architecture=SMALL, dtype=dtype)
-    whole = maker.train(None, *split, SETTINGS, tmp_path / "whole")
-    stop = int(np.random.default_rng(len(dtype)).integers(1, SETTINGS.epochs))
-
-    def interrupt(epoch: Any) -> None:
-        if epoch.epoch == stop:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        maker.train(None, *split, SETTINGS, tmp_path / "broken", interrupt)
-    resumed = maker.train(None, *split, SETTINGS, tmp_path / "broken")
-    assert resumed.model.sha256 == whole.model.sha256
-    assert resumed.model.dtype == dtype
-
-
 def foundation_like() -> Any:
     """A module as MACE-MP-0b2 is made: density blocks, Agnesi transform, pair repulsion."""
-    config = modules.architecture(
-        SMALL
+    config = (
+        dict(modules.ARCHITECTURE)
+        | (
+            SMALL
+            | {
+                "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
+                "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
+                "hidden_irreps": "8x0e+8x1o",
+                "distance_transform": "Agnesi",
+                "pair_repulsion": True,
+                "r_max": 4.5,
+            }
+        )
         | {
-            "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
-            "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
-            "hidden_irreps": "8x0e+8x1o",
-            "distance_transform": "Agnesi",
-            "pair_repulsion": True,
-            "r_max": 4.5,
+            "atomic_numbers": [16, 23, 41, 42],
+            "atomic_energies": [-1.0, -2.0, -3.0, -4.0],
+            "avg_num_neighbors": 17.0,
+            "atomic_inter_scale": 0.8,
+            "atomic_inter_shift": 0.1,
         }
-    ) | {
-        "atomic_numbers": [16, 23, 41, 42],
-        "atomic_energies": [-1.0, -2.0, -3.0, -4.0],
-        "avg_num_neighbors": 17.0,
-        "atomic_inter_scale": 0.8,
-        "atomic_inter_shift": 0.1,
-    }
+    )
     with torch.random.fork_rng():
         torch.manual_seed(5)
         return modules.build(config)
@@ -263,37 +182,13 @@ def test_a_pickle_of_mace_itself_needs_its_checksum(
     assert np.array_equal(again.forces, told.forces)
 
 
-def test_our_file_gives_identical_predictions(trained: ModelSpec, tmp_path: Path) -> None:
-    path, structures = tmp_path / "m.pt", [layer("V", 1), layer("Mo", 2)]
-    sha256 = checkpoints.save(path, FAMILY.load(trained).checkpoint())
-    copy = ModelSpec(family="mace", path=str(path), sha256=sha256)
-    before, after = FAMILY.evaluate(trained, structures), FAMILY.evaluate(copy, structures)
-    for a, b in zip(before, after, strict=True):
-        assert a.energy == b.energy
-        assert np.array_equal(a.forces, b.forces)
-        assert np.array_equal(a.stress, b.stress)
-
-
-def test_a_malicious_file_does_not_run(tmp_path: Path) -> None:
-    class Payload:
-        def __reduce__(self) -> tuple[object, ...]:
-            return (os.mkdir, (str(tmp_path / "victim"),))
-
-    path = tmp_path / "bad.model"
-    torch.save(Payload(), path)
-    for sha256 in (None, "00" * 32):
-        with pytest.raises(ModelFileError):
-            FAMILY.load(ModelSpec(family="mace", path=str(path), sha256=sha256))
-    assert not (tmp_path / "victim").exists()
-
-
 def test_foundations_by_name(
     foundation: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads = modules.foundations_models
-    with pytest.raises(ValueError, match="unknown MACE model 'tiny'; accepted: small, medium"):
+    with pytest.raises(ValueError, match="unknown mace model 'tiny'; accepted: small, medium"):
         FAMILY.resolve(ModelSpec(family="mace", name="tiny"))
-    with pytest.raises(ValueError, match="unknown MACE model None"):
+    with pytest.raises(ValueError, match="unknown mace model None"):
         FAMILY.resolve(ModelSpec(family="mace"))
 
     def offline(name: str) -> str:
@@ -350,7 +245,7 @@ def test_every_foundation_of_the_installed_mace_has_its_file(
             assert [str(w.message)[: len(name) + 28] for w in told] == expected
     assert len(asked) == len(set(asked)) == len(known)  # the second time it lay in the cache
     assert [u for u in asked if u.endswith("mace-small-density-agnesi-stress.model")]
-    with pytest.raises(ValueError, match="unknown MACE model 'mh-1'; accepted: small, medium"):
+    with pytest.raises(ValueError, match="unknown mace model 'mh-1'; accepted: small, medium"):
         foundations.locate(ModelSpec(family="mace", name="mh-1"))
 
 
@@ -382,10 +277,10 @@ def test_a_pickle_that_was_cut_short_is_refused_in_one_line(
 def test_unknown_elements_blocks_and_entries(
     trained: ModelSpec, foundation: tuple[Any, Path]
 ) -> None:
-    with pytest.raises(ValueError, match="does not know Cu; it knows S, V, Nb, Mo"):
+    with pytest.raises(ValueError, match="this mace model knows S, V, Nb, Mo, not Cu"):
         FAMILY.evaluate(trained, [bulk("Cu")])
     for wrong, words in (
-        ({"hidden": "8x0e"}, "unknown MACE architecture entry 'hidden'; accepted: r_max"),
+        ({"hidden": "8x0e"}, "unknown mace architecture entry 'hidden'; accepted: r_max"),
         ({"interaction_cls": "Nice"}, "unknown interaction_cls 'Nice'; accepted: RealAgnostic"),
         ({"gate": "os.system"}, "unknown gate 'os.system'; accepted: abs"),
     ):
@@ -424,8 +319,8 @@ def test_every_family_has_the_same_loss(
     ):
         monkeypatch.setattr(potential, "energies", same)
         batch = potential.collate(potential.prepare(mixed))
-        labels = collate_targets([target(f) for f in mixed], batch.positions)
-        values.append(float(loss(predict(potential, batch), labels, weights)))
+        labels = join_labels([read_labels(f) for f in mixed], batch.positions)
+        values.append(float(loss(potential.predict(batch), labels, weights)))
     assert values[0] == pytest.approx(values[1], rel=1e-6)
     assert values[0] > 1.0
 

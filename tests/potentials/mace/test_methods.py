@@ -23,9 +23,9 @@ from hea_flows.potentials.mace import (  # noqa: E402
     methods,
     modules,
 )
-from hea_flows.potentials.mace.family import MACEFamily, MACEPotential  # noqa: E402
-from hea_flows.potentials.torch_family import evaluate, predict  # noqa: E402
-from hea_flows.potentials.training.labels import target, with_energies  # noqa: E402
+from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
+from hea_flows.potentials.mace.potential import MACEPotential  # noqa: E402
+from hea_flows.potentials.training.labels import read_labels, with_energies  # noqa: E402
 from hea_flows.runtime.frames import write_frames  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
 
@@ -71,22 +71,26 @@ def small() -> MACEPotential:
 
 def foundation_like() -> MACEPotential:
     """A model as MACE-MP-0b2 is made: density blocks, Agnesi transform, pair repulsion, E0."""
-    config = modules.architecture(
-        SMALL
+    config = (
+        dict(modules.ARCHITECTURE)
+        | (
+            SMALL
+            | {
+                "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
+                "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
+                "hidden_irreps": "8x0e+8x1o",
+                "distance_transform": "Agnesi",
+                "pair_repulsion": True,
+            }
+        )
         | {
-            "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
-            "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
-            "hidden_irreps": "8x0e+8x1o",
-            "distance_transform": "Agnesi",
-            "pair_repulsion": True,
+            "atomic_numbers": [29, 79],
+            "atomic_energies": [[-1.0, -2.0]],
+            "avg_num_neighbors": 17.0,
+            "atomic_inter_scale": [0.8],
+            "atomic_inter_shift": [0.1],
         }
-    ) | {
-        "atomic_numbers": [29, 79],
-        "atomic_energies": [[-1.0, -2.0]],
-        "avg_num_neighbors": 17.0,
-        "atomic_inter_scale": [0.8],
-        "atomic_inter_shift": [0.1],
-    }
+    )
     with torch.random.fork_rng():
         torch.manual_seed(5)
         return MACEPotential(modules.build(config), config, "float64", "cpu")
@@ -150,7 +154,7 @@ def same(a: MACEPotential, b: MACEPotential, atoms: list[Atoms], tolerance: floa
         np.abs(p.energy - q.energy) < tolerance
         and np.abs(p.forces - q.forces).max() < tolerance
         and np.abs(p.stress - q.stress).max() < tolerance
-        for p, q in zip(evaluate(a, atoms), evaluate(b, atoms), strict=True)
+        for p, q in zip(a.evaluate(atoms), b.evaluate(atoms), strict=True)
     )
 
 
@@ -222,7 +226,7 @@ def test_both_heads_are_the_parent_and_one_of_them_is_kept(make: Any) -> None:
     single = kept(double)
     assert single.config == original(make).config
     assert same(double, single, atoms, 1e-10)
-    other = zip(evaluate(double, methods.of_replay(atoms)), evaluate(single, atoms), strict=True)
+    other = zip(double.evaluate(methods.of_replay(atoms)), single.evaluate(atoms), strict=True)
     assert min(abs(p.energy - q.energy) for p, q in other) > 1e-3
 
 
@@ -244,8 +248,8 @@ def test_a_step_with_replay_is_adam_on_the_weighted_loss(
     double = FAMILY.load(parent)
     methods.prepare(double, settings)
     both = [*split[0], *drawn]
-    labels = [target(f) for f in both]
-    output = predict(double, double.collate(double.prepare(both)), create_graph=True)
+    labels = [read_labels(f) for f in both]
+    output = double.predict(double.collate(double.prepare(both)), create_graph=True)
     count = [1.0] * 6 + [0.3] * 4
     value: Any = 0.0
     at = 0
@@ -266,7 +270,7 @@ def test_a_step_with_replay_is_adam_on_the_weighted_loss(
     assert len(changed(state(parent), found)) > 10
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-9)
-    told = zip(evaluate(double, drawn), drawn, strict=True)
+    told = zip(double.evaluate(drawn), drawn, strict=True)
     rmse = np.sqrt(
         np.mean([((p.energy - f.get_potential_energy()) / len(f)) ** 2 for p, f in told])
     )
@@ -321,9 +325,9 @@ def test_an_untrained_model_has_features_of_unit_size_for_any_number_of_elements
 def test_energies_per_element_can_move_into_the_model(tmp_path: Path) -> None:
     for potential in (small(), foundation_like()):
         atoms = frames(3, 80)
-        before = evaluate(potential, atoms)
+        before = potential.evaluate(atoms)
         potential.add_atomic_energies({"Cu": -3.0, "Au": 0.5, "Ni": 9.0})
-        after = evaluate(kept(potential), atoms)
+        after = kept(potential).evaluate(atoms)
         for frame, p, q in zip(atoms, before, after, strict=True):
             symbols = frame.get_chemical_symbols()
             moved = -3.0 * symbols.count("Cu") + 0.5 * symbols.count("Au")

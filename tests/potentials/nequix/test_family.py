@@ -11,25 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("e3nn", reason="e3nn is not installed: pip install 'hea-flows[nequix]'")
-
-from family_checks import (  # noqa: E402
-    SETTINGS,
-    check_derivatives,
-    check_interruption,
-    check_same,
-    check_swaps,
-    frames,
-    layer,
-)
 
 from hea_flows.potentials.base import Prediction  # noqa: E402
 from hea_flows.potentials.nequix import network  # noqa: E402
 from hea_flows.potentials.nequix.family import FOUNDATIONS, NequixFamily  # noqa: E402
 from hea_flows.reference.archive import find_card, load_dataset  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
+from hea_flows.testing.families import check_derivatives  # noqa: E402
+from hea_flows.testing.families import distorted_cell as layer  # noqa: E402
+from hea_flows.testing.families import labelled_frames as frames  # noqa: E402
 
 SMALL = {
     "hidden_irreps": "8x0e + 4x1o + 4x2e",
@@ -55,12 +49,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    part = (frames(6), frames(2, 20), [])
-    return FAMILY.train(None, *part, SETTINGS, tmp_path_factory.mktemp("trained")).model
 
 
 @pytest.fixture
@@ -174,50 +162,9 @@ def test_real_weights_have_forces_that_are_derivatives(real: ModelSpec) -> None:
     check_derivatives(FAMILY.calculator(spec), layer("Mo", 1))
 
 
-def test_forces_and_stress_are_derivatives_of_the_energy(trained: ModelSpec) -> None:
-    spec = trained.model_copy(update={"dtype": "float64"})
-    check_derivatives(FAMILY.calculator(spec), layer("Nb", 3))
-
-
-def test_a_batch_is_the_structures_one_by_one(trained: ModelSpec) -> None:
-    structures = [layer("V", 1), layer("Mo", 2).repeat((2, 2, 1)), layer("Nb", 3)]
-    check_same(FAMILY, trained, FAMILY.calculator(trained), structures)
-
-
-def test_a_calculator_follows_swaps(trained: ModelSpec) -> None:
-    check_swaps(FAMILY.calculator(trained), FAMILY, trained)
-
-
-def test_rotations_turn_forces_and_leave_the_energy(trained: ModelSpec) -> None:
-    atoms = layer("Nb", 3)
-    turned = atoms.copy()
-    turned.rotate(73.0, (1, 2, 3), rotate_cell=True)
-    spec = trained.model_copy(update={"dtype": "float64"})
-    one, two = FAMILY.evaluate(spec, [atoms, turned])
-    matrix = np.linalg.solve(atoms.cell.array, turned.cell.array)
-    assert two.energy == pytest.approx(one.energy, abs=1e-10)
-    assert two.forces == pytest.approx(one.forces @ matrix, abs=1e-6)  # 3j symbols in float32
-
-
-def test_an_interrupted_fine_tuning_ends_bit_identical(trained: ModelSpec, tmp_path: Path) -> None:
-    parent = trained.model_copy(update={"dtype": "float64"})
-    assert check_interruption(FAMILY, parent, tmp_path).dtype == "float64"
-
-
-def test_from_scratch(tmp_path: Path) -> None:
-    labelled = frames(6)
-    one, two, other = (FAMILY.fresh(labelled, seed).checkpoint().state for seed in (1, 1, 2))
-    name = "layers.0.radial.0"
-    assert torch.equal(one[name], two[name])
-    assert not torch.equal(one[name], other[name])
-    settings = SETTINGS.model_copy(update={"epochs": 15, "learning_rate": 1e-2})
-    done = FAMILY.train(None, labelled, labelled[:2], [], settings, tmp_path)
-    assert done.curve[-1].train_loss < 0.2 * done.curve[0].train_loss
-
-
-def test_what_cannot_be_built_or_known_is_said(trained: ModelSpec) -> None:
+def test_what_cannot_be_built_or_known_is_said() -> None:
     for entry, message in (
-        ({"irreps": "8x0e"}, "unknown Nequix architecture entry 'irreps'; accepted: cutoff"),
+        ({"irreps": "8x0e"}, "unknown nequix architecture entry 'irreps'; accepted: cutoff"),
         ({"hidden_irreps": "8x0e + 2x1e"}, "no path of this Nequix architecture leads to 1e"),
         ({"hidden_irreps": "8x1o"}, "need 0e and no 0o among their features, got '8x1o'"),
     ):
@@ -225,11 +172,5 @@ def test_what_cannot_be_built_or_known_is_said(trained: ModelSpec) -> None:
             NequixFamily(architecture=entry).fresh(frames(1), 0)
     with pytest.raises(ValueError, match=r"\(index_weights\) cannot be used"):
         network.Nequix({"index_weights": True})
-    with pytest.raises(ValueError, match="this Nequix model knows S, V, Nb, Mo, not W"):
-        FAMILY.evaluate(trained, [_with_tungsten()])
-
-
-def _with_tungsten() -> Atoms:
-    atoms = layer("Mo", 1)
-    atoms.numbers[atoms.numbers == 42] = 74
-    return atoms
+    with pytest.raises(ValueError, match="this nequix model knows S, V, Nb, Mo, not W"):
+        FAMILY.fresh(frames(3), 0).prepare([bulk("W")])

@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 pytest.importorskip("torch")
 
 from hea_flows.potentials import checkpoints
-from hea_flows.potentials.base import family
+from hea_flows.potentials.base import Family, family
 from hea_flows.potentials.training import methods
 from hea_flows.runtime.frames import write_frames
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
@@ -20,8 +20,14 @@ from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
 PARENT = ModelSpec(family="x", name="y")
 
 
-class Plain:
+class Plain(Family):
     name = "plain"
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        return spec
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
 
 def settings(method: Any) -> TrainingSettings:

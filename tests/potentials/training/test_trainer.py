@@ -10,83 +10,66 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
 
 torch = pytest.importorskip("torch")
 
 from hea_flows.potentials import checkpoints  # noqa: E402
-from hea_flows.potentials.checkpoints import Checkpoint  # noqa: E402
-from hea_flows.potentials.torch_family import Batch, Output, evaluate, periodic, predict  # noqa: E402
+from hea_flows.potentials.edges import EdgePotential  # noqa: E402
+from hea_flows.potentials.potential import (  # noqa: E402
+    Output,
+    Potential,
+    PotentialCalculator,
+    periodic,
+)
 from hea_flows.potentials.training import trainer  # noqa: E402
-from hea_flows.potentials.training.labels import target, with_energies  # noqa: E402
-from hea_flows.potentials.training.loss import BatchTarget, collate_targets, loss  # noqa: E402
+from hea_flows.potentials.training.labels import read_labels, with_energies  # noqa: E402
+from hea_flows.potentials.training.loss import BatchLabels, join_labels, loss  # noqa: E402
 from hea_flows.potentials.training.schedule import (  # noqa: E402
     is_over,
-    judged,
     learning_rate,
     loss_weights,
-    resolved,
+    smoothed_loss,
+    with_defaults,
 )
 from hea_flows.runtime.walltime import OutOfTimeError  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
+from hea_flows.testing.families import check_derivatives  # noqa: E402
 
 SETTINGS = TrainingSettings(
     epochs=6, batch_size=3, patience=0, learning_rate=0.02, seed=3, threads=1
 )
 
 
-class PairPotential:
+class Pairs(torch.nn.Module):
     """E = Σ pairs c(ij) · gaussians(r), with a dropout that makes global random state matter."""
 
-    def __init__(self, dtype: Any = torch.float64, dropout: float = 0.1) -> None:
-        self.dtype = dtype
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            self.module = torch.nn.Sequential(
+            self.net = torch.nn.Sequential(
                 torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Dropout(dropout),
                 torch.nn.Linear(16, 1),
-            ).to(dtype)  # fmt: skip
+            )  # fmt: skip
         self.calls = 0
         self.fail_at = -1
 
-    def prepare(self, frames: list[Atoms]) -> list[dict[str, Any]]:
-        graphs = []
-        for frame in frames:
-            i, j, shift = neighbor_list("ijS", frame, 4.0)
-            graphs.append({"frame": frame, "i": i, "j": j, "D": shift @ frame.cell.array})
-        return graphs
-
-    def collate(self, graphs: list[dict[str, Any]]) -> Batch:
-        counts = [len(g["frame"]) for g in graphs]
-        starts = np.cumsum([0, *counts[:-1]])
-        n_atoms = torch.tensor(counts)
-        inputs = {
-            "i": torch.tensor(np.concatenate([g["i"] + s for g, s in zip(graphs, starts)])),  # noqa: B905
-            "j": torch.tensor(np.concatenate([g["j"] + s for g, s in zip(graphs, starts)])),  # noqa: B905
-            "D": torch.tensor(np.concatenate([g["D"] for g in graphs]), dtype=self.dtype),
-            "owner": torch.repeat_interleave(n_atoms),
-        }
-        positions = np.concatenate([g["frame"].positions for g in graphs])
-        volumes = torch.tensor([g["frame"].cell.volume for g in graphs], dtype=self.dtype)
-        return Batch(torch.tensor(positions, dtype=self.dtype), n_atoms, volumes, inputs)
-
-    def energies(self, batch: Batch, positions: Any, strains: Any) -> Any:
+    def forward(self, vectors: Any, species: Any, centres: Any, neighbours: Any) -> Any:
         self.calls += 1
         if self.calls == self.fail_at:
             raise KeyboardInterrupt
-        x = batch.inputs
-        d = positions[x["j"]] - positions[x["i"]] + x["D"]
-        d = d + torch.einsum("ei,eij->ej", d, strains[x["owner"][x["i"]]])
-        r = d.norm(dim=1, keepdim=True)
-        basis = torch.exp(-2 * (r - torch.linspace(1.5, 4.0, 8, dtype=self.dtype)) ** 2)
-        pair = self.module(basis)[:, 0] * (1 - (r[:, 0] / 4.0) ** 2) ** 2
-        return torch.zeros(len(batch.n_atoms), dtype=self.dtype).index_add(
-            0, x["owner"][x["i"]], pair
-        )
+        r = vectors.norm(dim=1, keepdim=True)
+        basis = torch.exp(-2 * (r - torch.linspace(1.5, 4.0, 8, dtype=r.dtype)) ** 2)
+        pair = self.net(basis)[:, 0] * (1 - (r[:, 0] / 4.0) ** 2) ** 2
+        return r.new_zeros(len(species)).index_add(0, centres, pair)
 
-    def checkpoint(self, **meta: Any) -> Checkpoint:
-        return Checkpoint("pair", {"size": 16}, self.module.state_dict(), meta)
+
+class PairPotential(EdgePotential):
+    family = "pair"
+
+    def __init__(self, dtype: str = "float64", dropout: float = 0.1) -> None:
+        super().__init__(Pairs(dropout), {"atomic_numbers": [29], "cutoff": 4.0}, dtype, "cpu")
 
 
 def frames(n: int, seed: int = 0) -> list[Atoms]:
@@ -138,7 +121,7 @@ def test_loss_by_hand() -> None:
     )
     output.forces[1, 2] = 0.6
     output.stresses[:, 0, 0] = 0.03
-    labels = BatchTarget(torch.tensor([1.0, 2.0]), forces, stresses)
+    labels = BatchLabels(torch.tensor([1.0, 2.0]), forces, stresses)
     mean_energy = (0.3**2 + 0.2**2) / 2
     mean_forces = 0.6**2 / 9
     mean_stress = 2 * 0.03**2 / 18
@@ -153,7 +136,7 @@ def test_targets_take_the_energy_extrapolated_to_zero_smearing(
     split: tuple[list[Atoms], ...],
 ) -> None:
     frame = split[0][1]
-    read = target(frame)
+    read = read_labels(frame)
     assert read.energy == frame.calc.results["energy"] != -99.0
     assert np.array_equal(full_3x3_to_voigt_6_stress(read.stress), frame.calc.results["stress"])
     moved = with_energies([frame], [1.5])[0]
@@ -165,10 +148,10 @@ def test_targets_take_the_energy_extrapolated_to_zero_smearing(
 def test_frames_without_labels_are_refused(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
     bare = split[0][0].copy()
     with pytest.raises(ValueError, match="Cu: energy is None; training needs a finite one"):
-        target(bare)
+        read_labels(bare)
     bare.calc = SinglePointCalculator(bare, energy=1.0, forces=np.full((1, 3), np.nan))
     with pytest.raises(ValueError, match="forces is"):
-        target(bare)
+        read_labels(bare)
     bare.calc = SinglePointCalculator(bare, energy=1.0, forces=np.zeros((1, 3)))
     without = SETTINGS.model_copy(update={"weights": LossWeights(stress=0)})
     later = without.model_copy(update={"final_weights": LossWeights()})
@@ -180,29 +163,7 @@ def test_frames_without_labels_are_refused(split: tuple[list[Atoms], ...], tmp_p
 
 
 def test_forces_and_stress_are_derivatives_of_the_energy(split: tuple[list[Atoms], ...]) -> None:
-    potential, frame, h = PairPotential(dropout=0.0), split[0][1], 1e-5
-    [told] = evaluate(potential, [frame])
-
-    def energy(atoms: Atoms) -> float:
-        return evaluate(potential, [atoms])[0].energy
-
-    shifted = []
-    for sign in (1, -1):
-        moved = frame.copy()
-        moved.positions[2, 1] += sign * h
-        shifted.append(energy(moved))
-    assert told.forces[2, 1] == pytest.approx(-(shifted[0] - shifted[1]) / (2 * h), abs=1e-7)
-    for voigt, (a, b) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
-        strained = []
-        for sign in (1, -1):
-            strain = np.eye(3)
-            strain[a, b] += sign * h / 2
-            strain[b, a] += sign * h / 2
-            moved = frame.copy()
-            moved.set_cell(frame.cell.array @ strain, scale_atoms=True)
-            strained.append(energy(moved))
-        slope = (strained[0] - strained[1]) / (2 * h) / frame.get_volume()
-        assert told.stress[voigt] == pytest.approx(slope, abs=1e-8)
+    check_derivatives(PotentialCalculator(PairPotential(dropout=0.0)), split[0][1], h=1e-5)
 
 
 def test_learning_rate_is_half_a_cosine() -> None:
@@ -237,7 +198,7 @@ def test_the_loss_of_each_epoch_has_its_weights(
     told = run(PairPotential(dropout=0.0), (split[0], [], []), tmp_path / "last", settings)
     by_hand = PairPotential(dropout=0.0)
     adam = torch.optim.Adam(by_hand.module.parameters(), amsgrad=True)
-    graphs, labels = by_hand.prepare(split[0]), [target(f) for f in split[0]]
+    graphs, labels = by_hand.prepare(split[0]), [read_labels(f) for f in split[0]]
     for epoch, share in enumerate([1, 0.75, 0.25, 0], 1):  # half a cosine over four epochs
         rate = 1e-5 + share * (0.02 - 1e-5)
         adam.param_groups[0]["lr"] = rate
@@ -245,10 +206,10 @@ def test_the_loss_of_each_epoch_has_its_weights(
         weights = LossWeights(energy=100 * r + 2000 * (1 - r), forces=10, stress=r)
         for chosen in trainer.batches(len(graphs), settings, epoch):
             batch = by_hand.collate([graphs[i] for i in chosen])
-            output = predict(by_hand, batch, create_graph=True)
+            output = by_hand.predict(batch, create_graph=True)
             adam.zero_grad()
             loss(
-                output, collate_targets([labels[i] for i in chosen], batch.positions), weights
+                output, join_labels([labels[i] for i in chosen], batch.positions), weights
             ).backward()
             adam.step()
     state = checkpoints.load(Path(told.model.path), "pair", told.model.sha256).state
@@ -306,7 +267,7 @@ def test_errors_are_those_of_the_file(split: tuple[list[Atoms], ...], tmp_path: 
     loaded = checkpoints.load(Path(result.model.path), "pair", result.model.sha256)
     fresh.module.load_state_dict(loaded.state)
     for name, part in zip(("train", "validation", "test"), split, strict=True):
-        told = evaluate(fresh, part, batch_size=5)
+        told = fresh.evaluate(part, batch_size=5)
         labels = [f.calc.results for f in part]
         energy = [
             (p.energy - x["energy"]) / len(p.forces) for p, x in zip(told, labels, strict=True)
@@ -314,7 +275,7 @@ def test_errors_are_those_of_the_file(split: tuple[list[Atoms], ...], tmp_path: 
         forces = np.concatenate(
             [(p.forces - x["forces"]).ravel() for p, x in zip(told, labels, strict=True)]
         )
-        stress = np.array([target(f).stress for f in part]) - np.array(
+        stress = np.array([read_labels(f).stress for f in part]) - np.array(
             [
                 [[s[0], s[5], s[4]], [s[5], s[1], s[3]], [s[4], s[3], s[2]]]
                 for s in (p.stress for p in told)
@@ -334,7 +295,7 @@ def test_the_best_validation_epoch_is_kept(split: tuple[list[Atoms], ...], tmp_p
     # labels of the validation set that get worse while training: the parent's own
     start = PairPotential(dropout=0.0)
     own = []
-    for frame, told in zip(split[1], evaluate(start, split[1]), strict=True):
+    for frame, told in zip(split[1], start.evaluate(split[1]), strict=True):
         copy = frame.copy()
         copy.calc = SinglePointCalculator(
             copy, energy=told.energy, forces=told.forces, stress=told.stress
@@ -363,10 +324,10 @@ def test_without_validation_the_last_epoch_is_kept(
     assert math.isnan(result.curve[-1].validation_energy_mev)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("where", ["between epochs", "within an epoch"])
 def test_an_interrupted_run_ends_bit_identical(
-    split: tuple[list[Atoms], ...], tmp_path: Path, dtype: Any, where: str
+    split: tuple[list[Atoms], ...], tmp_path: Path, dtype: str, where: str
 ) -> None:
     whole = run(PairPotential(dtype), split, tmp_path / "whole")
     rng = np.random.default_rng([17, len(where)])
@@ -377,7 +338,7 @@ def test_an_interrupted_run_ends_bit_identical(
         if epoch.epoch == stop and where == "between epochs":
             raise KeyboardInterrupt
         if epoch.epoch == stop - 1 and where == "within an epoch":
-            broken.fail_at = broken.calls + 2
+            broken.module.fail_at = broken.module.calls + 2
 
     with pytest.raises(KeyboardInterrupt):
         run(broken, split, tmp_path / "broken", on_epoch=interrupt)
@@ -432,12 +393,12 @@ def test_derivatives_without_weight_are_not_computed(
 ) -> None:
     asked = []
 
-    def spy(*args: Any, **kwargs: Any) -> Any:
+    def spy(self: Any, batch: Any, **kwargs: Any) -> Any:
         if kwargs.get("create_graph"):
             asked.append((kwargs["forces"], kwargs["stress"]))
-        return predict(*args, **kwargs)
+        return Potential.predict(self, batch, **kwargs)
 
-    monkeypatch.setattr(trainer, "predict", spy)
+    monkeypatch.setattr(PairPotential, "predict", spy)
     settings = SETTINGS.model_copy(update={"weights": LossWeights(forces=0, stress=0), "epochs": 1})
     result = run(PairPotential(), split, tmp_path, settings)
     assert set(asked) == {(False, False)}
@@ -482,26 +443,28 @@ def test_layers_become_periodic_but_images_must_not_touch() -> None:
 
 
 def test_labels_are_joined_in_order(split: tuple[list[Atoms], ...]) -> None:
-    labels = collate_targets([target(f) for f in split[0][:2]], torch.zeros(1, dtype=torch.float32))
+    labels = join_labels(
+        [read_labels(f) for f in split[0][:2]], torch.zeros(1, dtype=torch.float32)
+    )
     assert labels.energies.dtype == torch.float32
     assert labels.forces.shape == (5, 3)
     assert torch.equal(labels.forces[1:], torch.tensor(split[0][1].get_forces()).float())
 
 
 def test_batch_epochs_and_patience_by_the_size_of_the_set() -> None:
-    found = {n: resolved(TrainingSettings(), n) for n in (1, 44, 101, 1000, 4000, 100_000)}
+    found = {n: with_defaults(TrainingSettings(), n) for n in (1, 44, 101, 1000, 4000, 100_000)}
     assert [s.batch_size for s in found.values()] == [2, 4, 4, 16, 32, 32]
     # 4000 steps: 11, 26, 63, 125 and 3125 steps make an epoch
     assert [s.epochs for s in found.values()] == [200, 200, 154, 64, 32, 20]
     assert [s.patience for s in found.values()] == [100, 100, 77, 32, 20, 20]
-    given = resolved(TrainingSettings(epochs=7, batch_size=5, patience=0), 1000)
+    given = with_defaults(TrainingSettings(epochs=7, batch_size=5, patience=0), 1000)
     assert (given.epochs, given.batch_size, given.patience) == (7, 5, 0)
-    assert resolved(TrainingSettings(batch_size=10), 1000).epochs == 40
+    assert with_defaults(TrainingSettings(batch_size=10), 1000).epochs == 40
 
 
 def test_a_lucky_epoch_is_not_the_best() -> None:
     losses = [5.0, 4.0, 1.0, 4.0, 3.0, 2.0, 2.0, 9.0]
-    scores = [judged(losses[: i + 1]) for i in range(len(losses))]
+    scores = [smoothed_loss(losses[: i + 1]) for i in range(len(losses))]
     assert scores == [5.0, 5.0, 4.0, 4.0, 3.0, 3.0, 2.0, 9.0]
 
 
@@ -517,7 +480,7 @@ def test_an_early_stop_keeps_the_best_epoch_also_when_interrupted(
 ) -> None:
     def start() -> tuple[PairPotential, list[Atoms]]:
         potential = PairPotential(dropout=0.0)
-        told = evaluate(potential, split[1])
+        told = potential.evaluate(split[1])
         own = [f.copy() for f in split[1]]
         for copy, x in zip(own, told, strict=True):
             copy.calc = SinglePointCalculator(
@@ -565,7 +528,7 @@ def test_training_stops_before_the_batch_job_ends(
             left["seconds"] = 29.0
 
     folder = tmp_path / "parts"
-    with pytest.raises(OutOfTimeError, match=r"29 s are left .* goes on after epoch 2"):
+    with pytest.raises(OutOfTimeError, match=r"29 s are left .* resumes after epoch 2"):
         run(PairPotential(), split, folder, on_epoch=passes)
     with pytest.raises(OutOfTimeError, match="after epoch 2"):  # not even one more in this job
         run(PairPotential(), split, folder)

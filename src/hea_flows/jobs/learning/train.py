@@ -118,7 +118,7 @@ class TrainMaker(Maker):
                 "model.pt", Path(result.model.path or "").read_bytes()
             )
             return TrainingDoc(
-                **provenance(*getattr(engine, "packages", ()), dataset=dataset),
+                **provenance(*engine.packages, dataset=dataset),
                 name=title,
                 identity=key,
                 parent=parent,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sampling import Mode
 from hea_flows.jobs.resume import identity
-from hea_flows.potentials.relaxation import evaluator, relax_many
+from hea_flows.potentials import evaluator, relax_many
 from hea_flows.runtime.atomic_files import atomic_write
 from hea_flows.schemas import ModelSpec
 from hea_flows.services.progress import say

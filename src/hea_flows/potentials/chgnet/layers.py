@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from hea_flows.potentials.ops.silu import silu, silu_gate
+from hea_flows.potentials.chgnet.silu import silu, silu_gate
 
 #: Features (n, F), and the row of them that each message takes (m,); None where m = n in order.
-Part = tuple[Any, Any | None]
+Part = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
 class Expansions:
     """Basis functions of U bonds and A angles: for atoms' messages, for bonds' and of angles."""
 
-    bonds_of_atoms: Any
-    bonds_of_bonds: Any
-    angles: Any
+    bonds_of_atoms: Tensor
+    bonds_of_bonds: Tensor
+    angles: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Wiring:
         The atom of each angle, the bond that it changes and the other one, (A,).
     """
 
-    species: Any
-    owners: Any
-    centers: Any
-    neighbours: Any
-    bonds: Any
-    angle_centers: Any
-    angle_bonds: Any
-    angle_other_bonds: Any
+    species: Tensor
+    owners: Tensor
+    centers: Tensor
+    neighbours: Tensor
+    bonds: Tensor
+    angle_centers: Tensor
+    angle_bonds: Tensor
+    angle_other_bonds: Tensor
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> Wiring:
-        """Read the inputs of a batch of `hea_flows.potentials.chgnet.family.CHGNetPotential`."""
+        """Read the inputs of a batch of `hea_flows.potentials.chgnet.potential.CHGNetPotential`."""
         edges, angles = inputs["edges"], inputs["angles"]
         return cls(
             inputs["numbers"] - 1,
@@ -70,32 +70,32 @@ class Wiring:
         )
 
 
-def supported(module: Any) -> bool:  # noqa: ANN401
-    """Say whether a CHGNet is built as its published models are, without dropout."""
+def supported(module: nn.Module) -> bool:
+    """Return whether a CHGNet is built as its published models are, without dropout."""
     return module.mlp_first and not any(
         isinstance(part, nn.Dropout) and part.p > 0 for part in module.modules()
     )
 
 
-def energies(module: Any, wiring: Wiring, known: Expansions) -> Any:  # noqa: ANN401
+def energies(module: nn.Module, wiring: Wiring, functions: Expansions) -> Tensor:
     """Return the energy of each structure, (B,): eV, CHGNet's energies of elements left out."""
-    return module.pooling(atom_energies(module, wiring, known), wiring.owners).view(-1)
+    return module.pooling(atom_energies(module, wiring, functions), wiring.owners).view(-1)
 
 
-def atom_energies(module: Any, wiring: Wiring, known: Expansions) -> Any:  # noqa: ANN401
+def atom_energies(module: nn.Module, wiring: Wiring, functions: Expansions) -> Tensor:
     """Return what each atom adds to the energy, (N, 1): eV, energies of elements left out."""
     w = wiring
     atoms = module.atom_embedding(w.species)
-    bonds = module.bond_embedding(known.bonds_of_atoms)
-    atom_weights = module.bond_weights_ag(known.bonds_of_atoms).index_select(0, w.bonds)
-    with_angles = len(known.angles) > 0
+    bonds = module.bond_embedding(functions.bonds_of_atoms)
+    atom_weights = module.bond_weights_ag(functions.bonds_of_atoms).index_select(0, w.bonds)
+    with_angles = len(functions.angles) > 0
     if with_angles:
-        angles = module.angle_embedding(known.angles)
-        weights = module.bond_weights_bg(known.bonds_of_bonds)
+        angles = module.angle_embedding(functions.angles)
+        weights = module.bond_weights_bg(functions.bonds_of_bonds)
         bond_weights = weights.index_select(0, w.angle_bonds)
         bond_weights = bond_weights * weights.index_select(0, w.angle_other_bonds)
 
-    def passed(layer: Any) -> Any:  # noqa: ANN401
+    def passed(layer: nn.Module) -> Tensor:
         parts = [(atoms, w.centers), (bonds, w.bonds), (atoms, w.neighbours)]
         messages = _gated(layer.twoBody_atom, parts) * atom_weights
         return _updated(layer, atoms, messages, w.centers, layer.atom_norm)
@@ -126,7 +126,9 @@ def atom_energies(module: Any, wiring: Wiring, known: Expansions) -> Any:  # noq
     return module.mlp(atoms)
 
 
-def _updated(layer: Any, old: Any, messages: Any, owners: Any, norm: Any) -> Any:  # noqa: ANN401
+def _updated(
+    layer: nn.Module, old: Tensor, messages: Tensor, owners: Tensor, norm: nn.Module | None
+) -> Tensor:
     """Return features after their messages."""
     new = torch.zeros_like(old).index_add(0, owners, messages)
     if layer.use_mlp_out:
@@ -136,7 +138,7 @@ def _updated(layer: Any, old: Any, messages: Any, owners: Any, norm: Any) -> Any
     return new if norm is None else norm(new)
 
 
-def _gated(gated: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401
+def _gated(gated: nn.Module, parts: Sequence[Part]) -> Tensor:
     """Return a `GatedMLP` of joined parts, without joining them."""
     (core, *core_rest), (gate, *gate_rest) = (
         [layer for layer in mlp.layers if not isinstance(layer, nn.Dropout)]
@@ -144,7 +146,7 @@ def _gated(gated: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401
     )
     matrix = torch.cat([core.weight, gate.weight])
     blocks = matrix.split([features.shape[1] for features, _ in parts], dim=1)
-    total: Any = 0.0 if core.bias is None else torch.cat([core.bias, gate.bias])
+    total: Tensor = 0.0 if core.bias is None else torch.cat([core.bias, gate.bias])
     for (features, rows), block in zip(parts, blocks, strict=True):
         term = features @ block.T
         if rows is not None:

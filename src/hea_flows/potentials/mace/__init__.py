@@ -1,1 +1,7 @@
-"""MACE: foundations, fine-tuning methods, models from scratch."""
+"""MACE: training in every way, and quick evaluation in `fast`."""
+
+from __future__ import annotations
+
+from hea_flows.potentials.mace.family import MACEFamily
+
+__all__ = ["MACEFamily"]

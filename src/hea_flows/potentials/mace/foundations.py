@@ -13,11 +13,11 @@ from hea_flows.potentials.checkpoints import ModelFileError
 from hea_flows.potentials.mace import modules
 from hea_flows.schemas import ModelSpec
 
-_FAMILY = "MACE"
+_FAMILY = "mace"
 
 #: sha256 of foundations that others published and agree on. Any other one is recorded when it is
 #: first used, beside the downloaded file, and compared from then on.
-KNOWN: Mapping[str, str] = {
+CHECKSUMS: Mapping[str, str] = {
     "small": "2ddb079cee0e131eaaf6912ba581b394551ead283e95c99cfe78c605d10b5736",
     "small-0b2": "d5773bf9440e96d6eb8c598f84bd0e6369fcfa432f626a87f890e07da3c651c9",
     "medium-mpa-0": "75428afe3a1d7d8062e19bcaabd5c433623cabf308242ec9fb493e38604fb638",
@@ -65,4 +65,4 @@ def locate(spec: ModelSpec) -> tuple[Path, str | None]:
         if file.read(1) == b"<":  # MACE looks at this after it has put the file into its cache
             msg = f"{path} is a web page, not the MACE model {spec.name!r}; remove it and try again"
             raise ModelFileError(msg)
-    return path, foundations.checksum(path, spec, KNOWN.get(spec.name))
+    return path, foundations.checksum(path, spec, CHECKSUMS.get(spec.name))

@@ -1,25 +1,24 @@
 """Fine-tuning methods of MACE: frozen parts, low-rank additions, two heads with replay.
 
-Each is prepared here and is MACE's own; the trainer knows parameters that learn and frames that
-count. What a run ends with is a plain MACE with one head.
+Each is MACE's own and is set up here; the trainer sees only parameters to train and weighted
+frames. A run always ends with a plain MACE with one head.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from torch import nn
 
 from hea_flows.potentials.mace import modules
+from hea_flows.potentials.mace.potential import MACEPotential
 from hea_flows.schemas import Frozen, LoRA, Replay, TrainingSettings
-
-if TYPE_CHECKING:
-    from ase import Atoms
-
-    from hea_flows.potentials.mace.family import MACEPotential
 
 #: Heads of a training with replay; ``atoms.info["head"]`` names a frame's, as in MACE.
 TARGET, REPLAY = "target", "replay"
@@ -31,7 +30,7 @@ _PARTS = {"embedding": "node_embedding", "interactions": "interactions", "produc
 
 
 def prepare(potential: MACEPotential, settings: TrainingSettings) -> None:
-    """Change a parent so that the trainer trains it by the method of the settings."""
+    """Set a parent up for the training method of the settings."""
     method = settings.method
     if isinstance(method, Frozen):
         _freeze(potential.module, method)
@@ -57,21 +56,21 @@ def of_replay(frames: Sequence[Atoms]) -> list[Atoms]:
     return copies
 
 
-def _freeze(module: Any, method: Frozen) -> None:  # noqa: ANN401
+def _freeze(module: nn.Module, method: Frozen) -> None:
     for part, attribute in _PARTS.items():
         getattr(module, attribute).requires_grad_(requires_grad=False)
         if part == method.through:
             return
 
 
-def _add_low_rank(module: Any, method: LoRA, seed: int) -> None:  # noqa: ANN401
+def _add_low_rank(module: nn.Module, method: LoRA, seed: int) -> None:
     """Wrap the linear layers; the additions are zero until they are trained."""
     with modules.defaults(torch.float64), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         modules.inject_lora(module, rank=method.rank, alpha=method.alpha)
 
 
-def _merged(module: Any) -> dict[str, Any]:  # noqa: ANN401
+def _merged(module: nn.Module) -> dict[str, Any]:
     """Return the weights of the module without wrappers, the additions added."""
     state = {
         name.replace(".base.", "."): value
@@ -88,10 +87,10 @@ def _merged(module: Any) -> dict[str, Any]:  # noqa: ANN401
     return state
 
 
-def _two_heads(module: Any, config: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Return the module with its head twice: both say what the one said."""
+def _two_heads(module: nn.Module, config: dict[str, Any]) -> nn.Module:
+    """Return the module with its head twice; both predict what the one did."""
 
-    def twice(key: str) -> Any:  # noqa: ANN401
+    def twice(key: str) -> NDArray[np.float64]:
         return np.vstack([np.ravel(config[key])] * 2)
 
     double = modules.build(
@@ -108,7 +107,7 @@ def _two_heads(module: Any, config: dict[str, Any]) -> Any:  # noqa: ANN401
     )
 
 
-def _target_head(shapes: dict[str, Any], trained: Any) -> dict[str, Any]:  # noqa: ANN401
+def _target_head(shapes: dict[str, Any], trained: nn.Module) -> dict[str, Any]:
     """Return the weights of the target head alone, in the shapes of the parent."""
     with modules.defaults(next(trained.parameters()).dtype):
         state = modules.remove_pt_head(trained, TARGET).state_dict()

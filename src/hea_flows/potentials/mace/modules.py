@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from hea_flows.potentials.checkpoints import ModelFileError
 
@@ -70,7 +71,6 @@ __all__ = [
     "LoRADenseLinear",
     "LoRAFCLayer",
     "LoRAO3Linear",
-    "architecture",
     "build",
     "defaults",
     "describe",
@@ -88,22 +88,7 @@ _IRREPS = ("hidden_irreps", "MLP_irreps", "edge_irreps")
 _ARRAYS = ("atomic_energies", "atomic_inter_scale", "atomic_inter_shift")
 
 
-def architecture(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the architecture of a model from scratch.
-
-    Raises
-    ------
-    ValueError
-        For an unknown entry.
-    """
-    unknown = [key for key in changes if key not in ARCHITECTURE]
-    if unknown:
-        msg = f"unknown MACE architecture entry {unknown[0]!r}; accepted: {', '.join(ARCHITECTURE)}"
-        raise ValueError(msg)
-    return dict(ARCHITECTURE) | dict(changes)
-
-
-def build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def build(config: Mapping[str, Any]) -> nn.Module:
     """Return a `ScaleShiftMACE` in float64 from a plain description.
 
     e3nn's modules stay Python: TorchScript is no faster here, takes longer to build, and its
@@ -136,7 +121,7 @@ def build(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
             raise ValueError(msg) from None
 
 
-def describe(module: Any) -> dict[str, Any]:  # noqa: ANN401
+def describe(module: nn.Module) -> dict[str, Any]:
     """Return the plain description of a MACE module, from which `build` makes another.
 
     Raises
@@ -169,7 +154,7 @@ def describe(module: Any) -> dict[str, Any]:  # noqa: ANN401
     return config
 
 
-def rebuilt(module: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+def rebuilt(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
     """Return an equal module of this version of MACE in float64, and its description.
 
     Raises
@@ -190,7 +175,7 @@ def rebuilt(module: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
     return fresh, config
 
 
-def widen_species(module: Any) -> None:  # noqa: ANN401
+def widen_species(module: nn.Module) -> None:
     """Scale the weights of an untrained model that multiply one-hot species, in place.
 
     e3nn divides by the root of the number of inputs, as if they were all there; of a one-hot
@@ -204,14 +189,14 @@ def widen_species(module: Any) -> None:  # noqa: ANN401
             interaction.skip_tp.weight.mul_(root)
 
 
-def _named(table: Mapping[str, Any], name: str, what: str) -> Any:  # noqa: ANN401
+def _named(table: Mapping[str, Callable[..., Any]], name: str, what: str) -> Callable[..., Any]:
     if name not in table:
         msg = f"unknown {what} {name!r}; accepted: {', '.join(table)}"
         raise ValueError(msg)
     return table[name]
 
 
-def _gate_name(gate: Any) -> str:  # noqa: ANN401
+def _gate_name(gate: Callable[..., Any] | None) -> str:
     table: dict[str, Any] = modules.gate_dict
     for name, function in table.items():
         same = getattr(gate, "__name__", None) == getattr(function, "__name__", "?")
@@ -222,7 +207,7 @@ def _gate_name(gate: Any) -> str:  # noqa: ANN401
 
 
 @contextlib.contextmanager
-def defaults(dtype: Any) -> Iterator[None]:  # noqa: ANN401
+def defaults(dtype: torch.dtype) -> Iterator[None]:
     """Build in one precision and without TorchScript, and leave both defaults as they were."""
     precision, options = torch.get_default_dtype(), get_optimization_defaults()
     torch.set_default_dtype(dtype)

@@ -1,8 +1,8 @@
 """Nequix as a torch module: an equivariant network for energies (arXiv:2508.16067).
 
-Nequix's own torch code needs a newer e3nn than mace-torch allows, and its main code is JAX. This
-module has the same weights in the same order, so that a Nequix file is read into it leaf by leaf;
-its numbers are tested against Nequix's own calculator.
+Nequix's own torch code (0.4.5) is not used: importing its package imports JAX, and it asks for a
+newer e3nn than mace-torch allows. This module has the same weights in the same order, so that a
+Nequix file is read into it leaf by leaf; its numbers are tested against Nequix's own calculator.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import erfinv
+from torch import Tensor
 
 with torch.serialization.safe_globals([slice]):  # e3nn loads a table while it is imported
     from e3nn import o3
@@ -38,22 +39,8 @@ ARCHITECTURE: Mapping[str, Any] = {
 Irrep = tuple[int, int]
 _SCALAR: Irrep = (0, 1)
 Multiplicities = dict[Irrep, int]
-
-
-def architecture(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the architecture of a model from scratch.
-
-    Raises
-    ------
-    ValueError
-        For an unknown entry.
-    """
-    unknown = [key for key in changes if key not in ARCHITECTURE]
-    if unknown:
-        accepted = ", ".join(ARCHITECTURE)
-        msg = f"unknown Nequix architecture entry {unknown[0]!r}; accepted: {accepted}"
-        raise ValueError(msg)
-    return dict(ARCHITECTURE) | dict(changes)
+#: By representation, (N, multiplicity, 2l + 1).
+Features = dict[Irrep, Tensor]
 
 
 class Nequix(torch.nn.Module):  # type: ignore[misc]
@@ -89,7 +76,9 @@ class Nequix(torch.nn.Module):  # type: ignore[misc]
             coupling = _coupling((1, -1), (degree - 1, (-1) ** (degree - 1)), (degree, 1))
             self.register_buffer(f"harmonic_{degree}", coupling, persistent=False)
 
-    def forward(self, vectors: Any, species: Any, senders: Any, receivers: Any) -> Any:  # noqa: ANN401
+    def forward(
+        self, vectors: Tensor, species: Tensor, receivers: Tensor, senders: Tensor
+    ) -> Tensor:
         """Return the energy of each atom (eV), shape (N,).
 
         Parameters
@@ -98,7 +87,7 @@ class Nequix(torch.nn.Module):  # type: ignore[misc]
             Å, shape (E, 3), from receiver to sender.
         species
             Indices (N,) into the model's atomic numbers.
-        senders, receivers
+        receivers, senders
             Atoms (E,) of each edge.
         """
         lengths = torch.linalg.vector_norm(vectors, dim=1)
@@ -111,7 +100,7 @@ class Nequix(torch.nn.Module):  # type: ignore[misc]
         energies = self.readout(features)[_SCALAR][:, 0, 0]
         return energies * self.scale + self.shift + self.atom_energies[species]
 
-    def harmonics(self, directions: Any) -> list[Any]:  # noqa: ANN401
+    def harmonics(self, directions: Tensor) -> list[Tensor]:
         """Return spherical harmonics (E, 2l + 1) of unit vectors, of squared norm 2l + 1."""
         harmonics = [torch.ones_like(directions[:, :1]), math.sqrt(3.0) * directions]
         for degree in range(2, self.lmax + 1):
@@ -120,7 +109,7 @@ class Nequix(torch.nn.Module):  # type: ignore[misc]
             harmonics.append(product * _harmonic_factor(degree))
         return harmonics[: self.lmax + 1]
 
-    def radial_basis(self, lengths: Any) -> Any:  # noqa: ANN401
+    def radial_basis(self, lengths: Tensor) -> Tensor:
         """Return Bessel functions times a polynomial cutoff, (E, n)."""
         roots = math.pi * torch.arange(
             1, self.n_basis + 1, dtype=lengths.dtype, device=lengths.device
@@ -178,12 +167,12 @@ class Convolution(torch.nn.Module):  # type: ignore[misc]
 
     def forward(
         self,
-        features: dict[Irrep, Any],
-        harmonics: Sequence[Any],
-        radial: Any,  # noqa: ANN401
-        senders: Any,  # noqa: ANN401
-        receivers: Any,  # noqa: ANN401
-    ) -> dict[Irrep, Any]:
+        features: Features,
+        harmonics: Sequence[Tensor],
+        radial: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+    ) -> Features:
         """Return new features, each (N, multiplicity, 2l + 1)."""
         weights = radial
         for k, matrix in enumerate(self.radial):
@@ -192,21 +181,21 @@ class Convolution(torch.nn.Module):  # type: ignore[misc]
         summed = self._messages(
             self.linear_1(features), harmonics, weights * self.norm_factor, senders, receivers
         )
-        mixed, kept = self.linear_2(summed), self.skip(features)
-        total = {ir: x + kept[ir] if ir in kept else x for ir, x in mixed.items()}
+        mixed, skipped = self.linear_2(summed), self.skip(features)
+        total = {ir: x + skipped[ir] if ir in skipped else x for ir, x in mixed.items()}
         return self._gate(self.norm(total))
 
     def _messages(
         self,
-        features: dict[Irrep, Any],
-        harmonics: Sequence[Any],
-        weights: Any,  # noqa: ANN401
-        senders: Any,  # noqa: ANN401
-        receivers: Any,  # noqa: ANN401
-    ) -> dict[Irrep, Any]:
+        features: Features,
+        harmonics: Sequence[Tensor],
+        weights: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+    ) -> Features:
         """Couple features of senders with harmonics, weigh and sum them at receivers."""
         per_path = torch.split(weights, self.splits, dim=1)
-        sums: dict[int, Any] = {}
+        sums: dict[int, Tensor] = {}
         for source, chosen in self.sources.items():
             if not chosen:
                 continue
@@ -226,7 +215,7 @@ class Convolution(torch.nn.Module):  # type: ignore[misc]
             for target in dict.fromkeys(path[2] for path in self.paths)
         }
 
-    def _gate(self, features: dict[Irrep, Any]) -> dict[Irrep, Any]:
+    def _gate(self, features: Features) -> Features:
         """Apply SiLU to scalars, and multiply the others by SiLU of the scalars left over."""
         silu = _silu_norm()
         others = [ir for ir in self.outputs if ir != _SCALAR]
@@ -248,7 +237,7 @@ class Linear(torch.nn.Module):  # type: ignore[misc]
             torch.randn(inputs[ir], outputs[ir]) for ir in self.shared
         )
 
-    def forward(self, features: dict[Irrep, Any]) -> dict[Irrep, Any]:
+    def forward(self, features: Features) -> Features:
         """Return what `outputs` and the input have in common."""
         return {
             ir: torch.einsum("nua,uv->nva", features[ir], weight / math.sqrt(len(weight)))
@@ -263,7 +252,7 @@ class Normalisation(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         self.weights = torch.nn.ParameterList(torch.ones(mul) for mul in irreps.values())
 
-    def forward(self, features: dict[Irrep, Any]) -> dict[Irrep, Any]:
+    def forward(self, features: Features) -> Features:
         """Return normalised features."""
         total = sum(
             (x**2).sum(dim=1, keepdim=True).mean(dim=2, keepdim=True) / x.shape[2]
@@ -278,32 +267,32 @@ class Normalisation(torch.nn.Module):  # type: ignore[misc]
 
 def _multiplicities(text: str) -> Multiplicities:
     """Read ``32x0e + 16x1o``; in e3nn's order, each representation once."""
-    found: Multiplicities = {}
+    counts: Multiplicities = {}
     for mul, ir in o3.Irreps(text).sort().irreps:
-        found[(ir.l, ir.p)] = found.get((ir.l, ir.p), 0) + mul
-    if (0, -1) in found or _SCALAR not in found:
+        counts[(ir.l, ir.p)] = counts.get((ir.l, ir.p), 0) + mul
+    if (0, -1) in counts or _SCALAR not in counts:
         msg = f"Nequix models need 0e and no 0o among their features, got {text!r}"
         raise ValueError(msg)
-    return found
+    return counts
 
 
 def _paths(
     inputs: Multiplicities, outputs: Multiplicities, lmax: int
 ) -> list[tuple[Irrep, int, Irrep]]:
     """Return (input, degree of harmonic, output) in the order of the radial weights."""
-    found = []
+    paths = []
     for source in inputs:
         for degree in range(lmax + 1):
             parity = source[1] * (-1) ** degree
-            found += [
+            paths += [
                 (source, degree, (target, parity))
                 for target in range(abs(source[0] - degree), source[0] + degree + 1)
                 if (target, parity) in outputs
             ]
-    return sorted(found, key=lambda path: o3.Irrep(*path[2]))  # stable, as in e3nn
+    return sorted(paths, key=lambda path: o3.Irrep(*path[2]))  # stable, as in e3nn
 
 
-def _coupling(a: Irrep, b: Irrep, c: Irrep) -> Any:  # noqa: ANN401
+def _coupling(a: Irrep, b: Irrep, c: Irrep) -> Tensor:
     """Return Wigner's 3j symbols times √(2l + 1) of the result, (2l₁+1, 2l₂+1, 2l₃+1)."""
     return o3.wigner_3j(a[0], b[0], c[0]) * math.sqrt(2 * c[0] + 1)
 

@@ -1,34 +1,33 @@
-"""What a training run is fed with: splits as graphs and labels, the order of frames, a hash."""
+"""Data of a training run: splits as graphs and labels, the order of frames, a fingerprint."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 
 from hea_flows.potentials import checkpoints
-from hea_flows.potentials.torch_family import Batch, Potential, SelfDerived, predict
-from hea_flows.potentials.training.labels import Target, target
+from hea_flows.potentials.potential import Batch, Graph, Potential
+from hea_flows.potentials.training.labels import Labels, read_labels
 from hea_flows.potentials.training.loss import (
-    BatchTarget,
+    BatchLabels,
     SquaredErrors,
-    collate_targets,
+    join_labels,
     squared_errors,
 )
 from hea_flows.potentials.training.methods import recorded
-from hea_flows.potentials.training.schedule import weighs
+from hea_flows.potentials.training.schedule import has_weight
 from hea_flows.schemas import TrainingSettings
 
 
 def batches(n_frames: int, settings: TrainingSettings, epoch: int) -> list[list[int]]:
     """Return the frames of each batch of an epoch, a function of seed and epoch alone.
 
-    `settings` are resolved ones, see `hea_flows.potentials.training.schedule`.
+    `settings` are those of `hea_flows.potentials.training.schedule.with_defaults`.
     """
     rng = np.random.default_rng([settings.seed, epoch])
     order = rng.permutation(n_frames).tolist()
@@ -41,13 +40,13 @@ class Split:
     """Frames of one split, ready for use: graphs built once, and labels."""
 
     frames: Sequence[Atoms]
-    graphs: list[Any]
-    targets: list[Target]
+    graphs: list[Graph]
+    labels: list[Labels]
 
     @classmethod
     def of(
         cls,
-        potential: Potential | SelfDerived,
+        potential: Potential,
         frames: Sequence[Atoms],
         settings: TrainingSettings,
         weight: float = 1.0,
@@ -59,41 +58,39 @@ class Split:
         ValueError
             For frames without energy or forces, or without a stress that has a loss weight.
         """
-        targets = [replace(target(frame), weight=weight) for frame in frames]
-        if weighs(settings, "stress") and any(np.isnan(t.stress).any() for t in targets):
+        labels = [replace(read_labels(frame), weight=weight) for frame in frames]
+        if has_weight(settings, "stress") and any(np.isnan(x.stress).any() for x in labels):
             msg = "a frame has no stress; set the loss weight of the stress to 0 or label it"
             raise ValueError(msg)
-        return cls(frames, potential.prepare(frames), targets)
+        return cls(frames, potential.prepare(frames), labels)
 
     def __add__(self, other: Split) -> Split:
         """Return the frames of both."""
         return Split(
             [*self.frames, *other.frames],
             [*self.graphs, *other.graphs],
-            [*self.targets, *other.targets],
+            [*self.labels, *other.labels],
         )
 
-    def batch(
-        self, potential: Potential | SelfDerived, chosen: Sequence[int]
-    ) -> tuple[Batch, BatchTarget]:
+    def batch(self, potential: Potential, chosen: Sequence[int]) -> tuple[Batch, BatchLabels]:
         """Join the chosen frames."""
         joined = potential.collate([self.graphs[i] for i in chosen])
-        return joined, collate_targets([self.targets[i] for i in chosen], joined.positions)
+        return joined, join_labels([self.labels[i] for i in chosen], joined.positions)
 
-    def errors(self, potential: Potential | SelfDerived, batch_size: int) -> SquaredErrors:
+    def errors(self, potential: Potential, batch_size: int) -> SquaredErrors:
         """Evaluate the whole split; every frame counts once, whatever its weight."""
         potential.module.eval()
         total = SquaredErrors()
-        for start in range(0, len(self.targets), batch_size):
-            chosen = range(start, min(start + batch_size, len(self.targets)))
+        for start in range(0, len(self.labels), batch_size):
+            chosen = range(start, min(start + batch_size, len(self.labels)))
             joined, labels = self.batch(potential, chosen)
             plain = replace(labels, weights=None)
-            total.add(squared_errors(predict(potential, joined), plain))
+            total.add(squared_errors(potential.predict(joined), plain))
         return total
 
 
 def fingerprint(
-    potential: Potential | SelfDerived, split: Mapping[str, Split], settings: TrainingSettings
+    potential: Potential, split: Mapping[str, Split], settings: TrainingSettings
 ) -> str:
     """Hash everything that decides how a run ends."""
     start = potential.checkpoint()
@@ -102,10 +99,10 @@ def fingerprint(
         "config": json.dumps(start.config, sort_keys=True),
         "state": start.state,
         "labels": {
-            name: [torch.as_tensor(a) for t in part.targets for a in (t.forces, t.stress)]
+            name: [torch.as_tensor(a) for t in part.labels for a in (t.forces, t.stress)]
             for name, part in split.items()
         },
-        "energies": {name: [t.energy for t in part.targets] for name, part in split.items()},
+        "energies": {name: [t.energy for t in part.labels] for name, part in split.items()},
         "frames": {
             name: [
                 torch.as_tensor(a)

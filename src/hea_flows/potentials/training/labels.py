@@ -1,4 +1,4 @@
-"""What a model learns from a labelled frame; numpy only."""
+"""Labels of frames: what a model learns; numpy only."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Target:
+class Labels:
     """Labels of one frame.
 
     Parameters
     ----------
     energy
-        Extrapolated to zero smearing, offsets removed by whoever made the frame (eV per cell).
+        Extrapolated to zero smearing, without per-element offsets (eV per cell).
     forces
         eV/Å, shape (N, 3).
     stress
         eV/Å³, shape (3, 3); NaN where the frame has none.
     weight
-        What the frame counts in the loss of a training.
+        Weight of the frame in the loss.
     """
 
     energy: float
@@ -34,7 +34,7 @@ class Target:
     weight: float = 1.0
 
 
-def target(frame: Atoms) -> Target:
+def read_labels(frame: Atoms) -> Labels:
     """Read the labels of one frame; its `energy`, not its `free_energy`.
 
     Raises
@@ -42,7 +42,7 @@ def target(frame: Atoms) -> Target:
     ValueError
         If the frame has no energy or forces, or one that is not finite.
     """
-    results = getattr(frame.calc, "results", {})
+    results = {} if frame.calc is None else frame.calc.results
     name = f"frame {frame.info.get('structure_id', '')} {frame.get_chemical_formula()}"
     for key in ("energy", "forces"):
         if results.get(key) is None or not np.all(np.isfinite(results[key])):
@@ -50,7 +50,7 @@ def target(frame: Atoms) -> Target:
             raise ValueError(msg)
     stress = results.get("stress")
     stress = np.full(6, np.nan) if stress is None else np.asarray(stress, dtype=float)
-    return Target(
+    return Labels(
         energy=float(results["energy"]),
         forces=np.array(results["forces"], dtype=float).reshape(len(frame), 3),
         stress=voigt_6_to_full_3x3_stress(stress) if stress.shape == (6,) else stress,

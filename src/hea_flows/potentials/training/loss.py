@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
-from hea_flows.potentials.torch_family import Output
-from hea_flows.potentials.training.labels import Target
+from hea_flows.potentials.potential import Output
+from hea_flows.potentials.training.labels import Labels
 from hea_flows.schemas import ErrorSummary, LossWeights
 
 
 @dataclass(frozen=True)
-class BatchTarget:
+class BatchLabels:
     """Labels of a batch: energies (B,), forces (N, 3), stresses (B, 3, 3), weights (B,) or none."""
 
-    energies: Any
-    forces: Any
-    stresses: Any
-    weights: Any = None
+    energies: Tensor
+    forces: Tensor
+    stresses: Tensor
+    weights: Tensor | None = None
 
 
 @dataclass
@@ -33,9 +34,9 @@ class SquaredErrors:
     stress by the nine components of the tensor (eV/Å³).
     """
 
-    energy: Any = 0.0
-    forces: Any = 0.0
-    stress: Any = 0.0
+    energy: Tensor | float = 0.0
+    forces: Tensor | float = 0.0
+    stress: Tensor | float = 0.0
     n_energy: int = 0
     n_forces: int = 0
     n_stress: int = 0
@@ -47,9 +48,9 @@ class SquaredErrors:
             count = f"n_{name}"
             setattr(self, count, getattr(self, count) + getattr(other, count))
 
-    def loss(self, weights: LossWeights) -> Any:  # noqa: ANN401
-        """Return the weighted sum of the mean squared errors."""
-        total: Any = 0.0
+    def loss(self, weights: LossWeights) -> Tensor:
+        """Return the weighted sum of the mean squared errors; a float where the sums are."""
+        total: Tensor = 0.0
         for name in ("energy", "forces", "stress"):
             weight = getattr(weights, name)
             if weight > 0:
@@ -66,20 +67,20 @@ class SquaredErrors:
         )
 
 
-def squared_errors(output: Output, target: BatchTarget) -> SquaredErrors:
+def squared_errors(output: Output, labels: BatchLabels) -> SquaredErrors:
     """Compare predictions with labels; what was not predicted does not count.
 
     Weights multiply the squared errors of their frames and leave the counts as they are.
     """
-    energy = ((output.energies - target.energies) / output.n_atoms) ** 2
-    forces = None if output.forces is None else (output.forces - target.forces) ** 2
-    stress = None if output.stresses is None else (output.stresses - target.stresses) ** 2
-    if target.weights is not None:
-        energy = energy * target.weights
+    energy = ((output.energies - labels.energies) / output.n_atoms) ** 2
+    forces = None if output.forces is None else (output.forces - labels.forces) ** 2
+    stress = None if output.stresses is None else (output.stresses - labels.stresses) ** 2
+    if labels.weights is not None:
+        energy = energy * labels.weights
         if forces is not None:
-            forces = forces * torch.repeat_interleave(target.weights, output.n_atoms)[:, None]
+            forces = forces * torch.repeat_interleave(labels.weights, output.n_atoms)[:, None]
         if stress is not None:
-            stress = stress * target.weights[:, None, None]
+            stress = stress * labels.weights[:, None, None]
     errors = SquaredErrors(energy=energy.sum(), n_energy=energy.numel())
     if forces is not None:
         errors.forces, errors.n_forces = forces.sum(), forces.numel()
@@ -88,33 +89,33 @@ def squared_errors(output: Output, target: BatchTarget) -> SquaredErrors:
     return errors
 
 
-def loss(output: Output, target: BatchTarget, weights: LossWeights) -> Any:  # noqa: ANN401
+def loss(output: Output, labels: BatchLabels, weights: LossWeights) -> Tensor:
     """Return the loss of one batch (SCIENCE: energy:forces:stress = 100:10:1).
 
     ``w_E mean(ΔE/N)² + w_F mean(ΔF)² + w_S mean(Δσ)²``, means over structures, Cartesian
     components of all atoms, and the nine components of the stress tensors.
     """
-    return squared_errors(output, target).loss(weights)
+    return squared_errors(output, labels).loss(weights)
 
 
-def collate_targets(targets: Sequence[Target], like: Any) -> BatchTarget:  # noqa: ANN401
+def join_labels(labels: Sequence[Labels], like: Tensor) -> BatchLabels:
     """Join labels into one batch, with the precision and device of the tensor `like`."""
 
-    def tensor(values: Any) -> Any:  # noqa: ANN401
+    def tensor(values: ArrayLike) -> Tensor:
         return torch.as_tensor(np.asarray(values), dtype=like.dtype, device=like.device)
 
-    weights = [t.weight for t in targets]
-    return BatchTarget(
-        tensor([t.energy for t in targets]),
-        tensor(np.concatenate([t.forces for t in targets])),
-        tensor(np.stack([t.stress for t in targets])),
+    weights = [x.weight for x in labels]
+    return BatchLabels(
+        tensor([x.energy for x in labels]),
+        tensor(np.concatenate([x.forces for x in labels])),
+        tensor(np.stack([x.stress for x in labels])),
         None if set(weights) == {1.0} else tensor(weights),
     )
 
 
-def _rms(total: Any, n: int) -> float:  # noqa: ANN401
+def _rms(total: Tensor | float, n: int) -> float:
     return math.sqrt(_float(total) / n) if n else math.nan
 
 
-def _float(value: Any) -> float:  # noqa: ANN401
+def _float(value: Tensor | float) -> float:
     return float(value.detach() if isinstance(value, torch.Tensor) else value)

@@ -9,20 +9,18 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from hea_flows.potentials.base import Family
 from hea_flows.runtime.frames import read_frames
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
 
-#: What a family has that lists nothing in an attribute `methods`.
-ONLY_ALL = frozenset({"all"})
 
-
-def check(engine: object, parent: ModelSpec | None, settings: TrainingSettings) -> None:
+def check(family: Family, parent: ModelSpec | None, settings: TrainingSettings) -> None:
     """Refuse a method that a family does not have, or that has no parent to start from.
 
     Parameters
     ----------
-    engine
-        A model family; its attribute `methods` lists `label`s of `hea_flows.schemas.methods`.
+    family
+        The model family.
     parent
         What is fine-tuned; None from scratch.
     settings
@@ -34,10 +32,9 @@ def check(engine: object, parent: ModelSpec | None, settings: TrainingSettings) 
         In one line that says what is accepted.
     """
     method = settings.method.label
-    methods: Collection[str] = getattr(engine, "methods", ONLY_ALL)
-    name = getattr(engine, "name", type(engine).__name__)
-    if method not in methods:
-        msg = f"{name} has no training method {method!r}; accepted: {', '.join(sorted(methods))}"
+    if method not in family.methods:
+        accepted = ", ".join(sorted(family.methods))
+        msg = f"{family.name} has no training method {method!r}; accepted: {accepted}"
         raise ValueError(msg)
     if method != "all" and parent is None:
         msg = f"training method {method!r} needs a parent; from scratch all weights are trained"
@@ -58,8 +55,7 @@ def resolve(settings: TrainingSettings) -> TrainingSettings:
     if not isinstance(method, Replay):
         return settings
     sha256 = _verify(method)
-    known = method.model_copy(update={"sha256": sha256})
-    return settings.model_copy(update={"method": known})
+    return settings.model_copy(update={"method": method.model_copy(update={"sha256": sha256})})
 
 
 def recorded(settings: TrainingSettings) -> dict[str, Any]:
@@ -85,8 +81,8 @@ def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
         If it is not the promised one, or holds too few frames.
     """
     _verify(method)
-    known = set(numbers)
-    frames = [f for f in read_frames(Path(method.file)) if set(f.numbers.tolist()) <= known]
+    elements = set(numbers)
+    frames = [f for f in read_frames(Path(method.file)) if set(f.numbers.tolist()) <= elements]
     if len(frames) < method.frames:
         msg = (
             f"{method.file} holds {len(frames)} frames of elements that the parent knows; "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from hea_flows.potentials.training.labels import target
+from hea_flows.potentials.training.labels import read_labels
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def scaling(frames: Sequence[Atoms], family: str) -> Scaling:
     if not frames:
         msg = f"a {family} model from scratch needs training frames to be scaled to"
         raise ValueError(msg)
-    labels = [target(frame) for frame in frames]
+    labels = [read_labels(frame) for frame in frames]
     rms = float(np.sqrt(np.mean(np.concatenate([x.forces for x in labels]) ** 2)))
     energies = [x.energy / len(frame) for x, frame in zip(labels, frames, strict=True)]
     return Scaling(rms or 1.0, float(np.mean(energies)))

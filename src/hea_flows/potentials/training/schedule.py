@@ -14,12 +14,12 @@ EPOCHS = (20, 200)
 BATCHES = (2, 32)
 #: Half of the epochs, and no fewer than this, may pass without a better one.
 PATIENCE = 20
-#: Epochs whose losses are looked at together, see `judged`.
+#: Epochs whose losses are looked at together, see `smoothed_loss`.
 WINDOW = 3
 
 
-def resolved(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
-    """Return settings with numbers for whatever was left to the size of the training set.
+def with_defaults(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
+    """Return settings with numbers for what the size of the training set decides.
 
     The batch is the power of two nearest to half the square root of the number of frames, from 2
     to 32; epochs make about 4000 steps, from 20 to 200; patience is half of the epochs, at least
@@ -51,7 +51,7 @@ def resolved(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
 def learning_rate(settings: TrainingSettings, epoch: int) -> float:
     """Return the learning rate of an epoch (from 1): half a cosine, first to final rate.
 
-    `settings` are `resolved` ones.
+    `settings` are those of `with_defaults`.
     """
     epochs = settings.epochs or 1
     if epochs == 1:
@@ -67,7 +67,7 @@ def loss_weights(settings: TrainingSettings, epoch: int) -> LossWeights:
     ``r first + (1 - r) final``, r the learning rate over the first one, as DeePMD's prefactors
     (L. Zhang et al., Phys. Rev. Lett. 120, 143001 (2018)): forces shape the model while the rate
     is high, energies settle while it falls. They are as near to the final ones as the rate comes
-    to nothing. `settings` are `resolved` ones.
+    to nothing. `settings` are those of `with_defaults`.
     """
     first, final = settings.weights, settings.final_weights
     if final is None:
@@ -82,13 +82,13 @@ def final_weights(settings: TrainingSettings) -> LossWeights:
     return settings.weights if settings.final_weights is None else settings.final_weights
 
 
-def weighs(settings: TrainingSettings, quantity: Literal["forces", "stress"]) -> bool:
-    """Say whether errors of a quantity count in the loss of any epoch."""
+def has_weight(settings: TrainingSettings, quantity: Literal["forces", "stress"]) -> bool:
+    """Return whether errors of a quantity count in the loss of any epoch."""
     return any(getattr(w, quantity) > 0 for w in (settings.weights, final_weights(settings)))
 
 
-def judged(losses: Sequence[float]) -> float:
-    """Return by what the last of some validation losses is compared with those of other epochs.
+def smoothed_loss(losses: Sequence[float]) -> float:
+    """Return the last of some validation losses, without the luck of a single epoch.
 
     The larger of the loss itself and the median of the last three: validation sets are small, and
     one lucky epoch among worse ones is not the one to keep.
@@ -98,9 +98,9 @@ def judged(losses: Sequence[float]) -> float:
 
 
 def is_over(settings: TrainingSettings, epoch: int, best_epoch: int) -> bool:
-    """Say whether training ends after an epoch: it was the last, or none was better for long.
+    """Return whether training ends after an epoch: the last one, or none was better for long.
 
-    `settings` are `resolved` ones; a patience of 0 is endless.
+    `settings` are those of `with_defaults`; a patience of 0 is endless.
     """
     waited = epoch - best_epoch
     return epoch >= (settings.epochs or 1) or bool(

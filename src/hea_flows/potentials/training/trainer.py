@@ -16,31 +16,24 @@ from ase import Atoms
 
 from hea_flows.potentials import checkpoints
 from hea_flows.potentials.base import TrainingResult
-from hea_flows.potentials.torch_family import Potential, SelfDerived, predict
+from hea_flows.potentials.potential import Batch, Potential
 from hea_flows.potentials.training.data import Split, batches, fingerprint
-from hea_flows.potentials.training.loss import SquaredErrors, squared_errors
+from hea_flows.potentials.training.loss import BatchLabels, SquaredErrors, squared_errors
 from hea_flows.potentials.training.methods import recorded
 from hea_flows.potentials.training.schedule import (
     final_weights,
+    has_weight,
     is_over,
-    judged,
     learning_rate,
     loss_weights,
-    resolved,
-    weighs,
+    smoothed_loss,
+    with_defaults,
 )
 from hea_flows.runtime import atomic_files
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
-from hea_flows.schemas import (
-    Epoch,
-    ErrorSummary,
-    LossWeights,
-    ModelSpec,
-    Replay,
-    TrainingSettings,
-)
+from hea_flows.schemas import Epoch, ErrorSummary, LossWeights, ModelSpec, Replay, TrainingSettings
 
-#: State of a run, and the model that it ends with, in the run's directory.
+#: Training state, and the model file that the run ends with, in the run's directory.
 STATE_FILE = "training.pt"
 MODEL_FILE = "model.pt"
 
@@ -48,7 +41,7 @@ _STATE_FORMAT = "hea-flows training 2"
 
 
 def train(
-    potential: Potential | SelfDerived,
+    potential: Potential,
     train_frames: Sequence[Atoms],
     validation: Sequence[Atoms],
     test: Sequence[Atoms],
@@ -61,10 +54,10 @@ def train(
 ) -> TrainingResult:
     """Train what requires gradients with Adam; keep the best epoch.
 
-    The best epoch is the one with the smallest validation loss as `schedule.judged` sees it;
-    without validation frames the last one. The state is written after every epoch, at once or not
-    at all. A run that was killed goes on from there and ends with the file that an uninterrupted
-    run writes, on the same machine with the same number of threads.
+    The best epoch is the one with the smallest validation loss (`schedule.smoothed_loss`); without
+    validation frames the last one. The training state is written after every epoch, at once or not
+    at all. A run that was killed resumes there and ends with the file that an uninterrupted run
+    writes, on the same machine with the same number of threads.
 
     Parameters
     ----------
@@ -96,7 +89,7 @@ def train(
     if not train_frames:
         msg = "there are no training frames"
         raise ValueError(msg)
-    settings = resolved(settings, len(train_frames))
+    settings = with_defaults(settings, len(train_frames))
     directory.mkdir(parents=True, exist_ok=True)
     weight = settings.method.weight if isinstance(settings.method, Replay) else 1.0
     with _threads(settings.threads):
@@ -120,7 +113,7 @@ def train(
 class _Run:
     """The state of one run: everything that the next epoch depends on."""
 
-    potential: Potential | SelfDerived
+    potential: Potential
     settings: TrainingSettings
     directory: Path
     fingerprint: str
@@ -161,7 +154,7 @@ class _Run:
         usual = statistics.median(e.seconds for e in self.curve) if self.curve else 0.0
         if too_late(left, usual):
             msg = (
-                f"{left:.0f} s are left and an epoch takes {usual:.0f} s; the next job goes on "
+                f"{left:.0f} s are left and an epoch takes {usual:.0f} s; the next job resumes "
                 f"after epoch {self.epoch}"
             )
             raise OutOfTimeError(msg)
@@ -171,43 +164,42 @@ class _Run:
         clock = time.perf_counter()
         settings = self.settings
         self.epoch += 1
-        weights, judging = loss_weights(settings, self.epoch), final_weights(settings)
+        weights, final = loss_weights(settings, self.epoch), final_weights(settings)
         rate = learning_rate(settings, self.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        errors, taught = SquaredErrors(), split["train"] + split["replay"]
+        errors, learned = SquaredErrors(), split["train"] + split["replay"]
         self.potential.module.train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed * 1_000_003 + self.epoch)  # dropout, where there is any
-            for chosen in batches(len(taught.targets), settings, self.epoch):
-                errors.add(self._step(*taught.batch(self.potential, chosen), weights))
-        checked, tested = (
+            for chosen in batches(len(learned.labels), settings, self.epoch):
+                errors.add(self._step(*learned.batch(self.potential, chosen), weights))
+        validation, test = (
             split[name].errors(self.potential, settings.batch_size or 1)
             for name in ("validation", "test")
         )
-        loss = checked.loss(judging) if checked.n_energy else math.nan
-        score = judged([*(e.validation_loss for e in self.curve), loss])
-        if not checked.n_energy or score < self.best_loss:
+        loss = validation.loss(final) if validation.n_energy else math.nan
+        score = smoothed_loss([*(e.validation_loss for e in self.curve), loss])
+        if not validation.n_energy or score < self.best_loss:
             self.best_epoch, self.best_loss = self.epoch, score
             self.best = {k: v.clone() for k, v in self.potential.module.state_dict().items()}
         record = Epoch(
             epoch=self.epoch,
             learning_rate=rate,
-            train_loss=errors.loss(judging),
+            train_loss=errors.loss(final),
             validation_loss=loss,
-            **_columns(train=errors, validation=checked, test=tested),
+            **_columns(train=errors, validation=validation, test=test),
             seconds=time.perf_counter() - clock,
         )
         self.curve.append(record)
         self._write()
         return record
 
-    def _step(self, batch: Any, labels: Any, weights: LossWeights) -> SquaredErrors:  # noqa: ANN401
-        output = predict(
-            self.potential,
+    def _step(self, batch: Batch, labels: BatchLabels, weights: LossWeights) -> SquaredErrors:
+        output = self.potential.predict(
             batch,
-            forces=weighs(self.settings, "forces"),
-            stress=weighs(self.settings, "stress"),
+            forces=has_weight(self.settings, "forces"),
+            stress=has_weight(self.settings, "stress"),
             create_graph=True,
         )
         errors = squared_errors(output, labels)
@@ -248,7 +240,7 @@ class _Run:
         errors: dict[str, ErrorSummary] = {
             name: part.errors(self.potential, self.settings.batch_size or 1).summary()
             for name, part in split.items()
-            if part.targets
+            if part.labels
         }
         checkpoint = self.potential.checkpoint(
             parent=None if parent is None else parent.model_dump(exclude={"path"}),

@@ -17,11 +17,11 @@ from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sampling.calculators import DecorationCalculator, LocalCalculator
 from hea_flows.alloy.sampling.energy_models import AseEnergyModel, integer_rows
 from hea_flows.alloy.sampling.mchammer import SeededCanonicalEnsemble
-from hea_flows.potentials.mace import modules
-from hea_flows.potentials.mace.family import MACEPotential
-from hea_flows.potentials.mace.fast import lattice
-from hea_flows.potentials.mace.fast.lattice import LatticeMACE
-from hea_flows.potentials.torch_family import PotentialCalculator
+from hea_flows.potentials.lattice_energies import LatticeDecorations
+from hea_flows.potentials.mace import MACEFamily, modules
+from hea_flows.potentials.mace.fast import LatticeMACE, lattice_layers
+from hea_flows.potentials.mace.potential import MACEPotential
+from hea_flows.potentials.potential import PotentialCalculator
 
 LAYER = Alloy(("Mo", "Ta", "Nb", "W", "V"))
 FCC = Alloy(("Cu", "Au"), prototype="fcc", anion=None)
@@ -32,7 +32,7 @@ SKEWED = [[3, 1, 0], [0, 4, 0], [0, 0, 1]]
 
 
 def model(dtype: str = "float64", **changes) -> MACEPotential:
-    config = modules.architecture({"hidden_irreps": "8x0e", "radial_MLP": [16]} | changes)
+    config = dict(modules.ARCHITECTURE) | ({"hidden_irreps": "8x0e", "radial_MLP": [16]} | changes)
     numbers = [6, 16, 22, 23, 29, 40, 41, 42, 73, 74, 79]
     config |= {
         "atomic_numbers": numbers,
@@ -66,7 +66,7 @@ def plain(potential, alloy, cell, a) -> AseEnergyModel:
 )
 def test_energies_are_those_of_the_calculator(alloy, cell, a, changes) -> None:
     potential = model(**changes)
-    assert lattice.supported(potential.module)
+    assert lattice_layers.supported(potential.module)
     n = abs(round(np.linalg.det(np.array(cell))))
     codes = np.random.default_rng(1).integers(len(alloy.elements), size=(4, n))
     quick = LatticeMACE(potential, alloy, cell, a)
@@ -214,9 +214,11 @@ def test_models_with_other_terms_take_the_general_way() -> None:
         {"hidden_irreps": "8x0e+8x1o"},
     ):
         potential = model(**changes)
-        assert not lattice.supported(potential.module)
-        assert potential.on_lattice(LAYER, SKEWED, 3.24) is None
-    with pytest.raises(ValueError, match="does not know Ti"):
+        assert not lattice_layers.supported(potential.module)
+        quickest = MACEFamily().quickest(potential)
+        general = quickest.lattice_energies(LAYER, SKEWED, 3.24)
+        assert isinstance(general, LatticeDecorations)
+    with pytest.raises(ValueError, match="knows S, not Ti"):
         LatticeMACE(
             MACEPotential(
                 model().module, dict(model().config) | {"atomic_numbers": [16]}, "float64", "cpu"

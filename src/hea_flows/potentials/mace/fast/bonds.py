@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from hea_flows.potentials.ops.edges import Slots
+from hea_flows.potentials.mace.fast.slots import Slots
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _numbered(*tables: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [np.ravel_multi_index(tuple((t - lowest).T), tuple(sizes)) for t in tables]
 
 
-def bond_slots(parts: Sequence[Bonds], counts: Sequence[int], like: Any) -> Slots:  # noqa: ANN401
+def bond_slots(parts: Sequence[Bonds], counts: Sequence[int], like: Tensor) -> Slots:
     """Join frames with so many atoms each; floats and device as those of the tensor `like`."""
     width = max((int(b.column.max()) + 1 for b in parts if len(b.column)), default=1)
     atoms = np.cumsum([0, *counts])
@@ -110,7 +110,7 @@ def bond_slots(parts: Sequence[Bonds], counts: Sequence[int], like: Any) -> Slot
     reverse[place] = place[join("reverse", ends)]
     sign[first], sign[second] = 1.0, -1.0
 
-    def index(array: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def index(array: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(like.device)
 
     return Slots(
@@ -142,12 +142,12 @@ class Features:
         Their derivatives by the vector, (U, 3, M).
     """
 
-    vectors: Any
-    directions: Any
-    radial: Any
-    radial_slope: Any
-    angular: Any
-    angular_slope: Any
+    vectors: Tensor
+    directions: Tensor
+    radial: Tensor
+    radial_slope: Tensor
+    angular: Tensor
+    angular_slope: Tensor
 
     @classmethod
     def join(cls, parts: Sequence[Features]) -> Features:
@@ -164,7 +164,7 @@ class Features:
         return tuple(cls.__dataclass_fields__)
 
 
-def bond_features(module: Any, vectors: Any, attributes: Any, ends: Any) -> Features:  # noqa: ANN401
+def bond_features(module: nn.Module, vectors: Tensor, attributes: Tensor, ends: Tensor) -> Features:
     """Evaluate the embeddings of a MACE module and their derivatives.
 
     Parameters
@@ -195,7 +195,7 @@ def bond_features(module: Any, vectors: Any, attributes: Any, ends: Any) -> Feat
     )
 
 
-def _slopes(values: Any, by: Any) -> Any:  # noqa: ANN401
+def _slopes(values: Tensor, by: Tensor) -> Tensor:
     """Return the derivatives (U, D, F) of values (U, F) by (U, D); rows depend on no others."""
     columns = []
     for column in values.sum(0):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import block_diag, qr
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Polynomials:
         Each of the contraction's P polynomials in terms of the independent ones, (P, R).
     """
 
-    factors: tuple[tuple[Any, Any], ...]
-    matrices: tuple[Any, ...]
-    combine: Any
+    factors: tuple[tuple[Tensor, Tensor], ...]
+    matrices: tuple[Tensor, ...]
+    combine: Tensor
 
     @classmethod
-    def of(cls, contraction: Any) -> Polynomials:  # noqa: ANN401
+    def of(cls, contraction: nn.Module) -> Polynomials:
         """Read the tensors of a `mace.modules.symmetric_contraction.Contraction` to scalars."""
         tensors = [contraction.U_tensors(n) for n in range(1, contraction.correlation + 1)]
         terms = [_terms(tensor.detach().cpu().double().numpy()) for tensor in tensors]
@@ -47,7 +47,7 @@ class Polynomials:
                 lower.setdefault(key[:-1], np.zeros(tensor.shape[-1]))
         for i in range(len(tensors[0])):
             terms[0].setdefault((i,), np.zeros(tensors[0].shape[-1]))
-        rows = [{key: row for row, key in enumerate(sorted(found))} for found in terms]
+        rows = [{key: row for row, key in enumerate(sorted(products))} for products in terms]
         factors = []
         for before, row in itertools.pairwise(rows):
             pairs = torch.tensor([(before[key[:-1]], key[-1]) for key in row])
@@ -60,7 +60,7 @@ class Polynomials:
             torch.as_tensor(block_diag(*(combine for combine, _ in blocks))).to(tensors[0]),
         )
 
-    def __call__(self, features: Any) -> Any:  # noqa: ANN401
+    def __call__(self, features: Tensor) -> Tensor:
         """Return the independent polynomials (R, n) of features (M, n)."""
         product, values = features, [self.matrices[0] @ features]
         for (before, factor), matrix in zip(self.factors, self.matrices[1:], strict=True):
@@ -68,7 +68,7 @@ class Polynomials:
             values.append(matrix @ product)
         return torch.cat(values)
 
-    def weights(self, contraction: Any) -> Any:  # noqa: ANN401
+    def weights(self, contraction: nn.Module) -> Tensor:
         """Return the weights of the independent polynomials, (R, elements, channels)."""
         lower = list(contraction.weights)[::-1]
         theirs = torch.cat([*lower, contraction.weights_max], dim=1)
@@ -77,11 +77,11 @@ class Polynomials:
 
 def _terms(tensor: NDArray[np.float64]) -> dict[tuple[int, ...], NDArray[np.float64]]:
     """Return the coefficients (paths,) of every product of features in a tensor (M, …, paths)."""
-    found: dict[tuple[int, ...], NDArray[np.float64]] = {}
+    terms: dict[tuple[int, ...], NDArray[np.float64]] = {}
     for place in np.argwhere(np.any(tensor != 0.0, axis=-1)).tolist():
         key = tuple(sorted(place))
-        found[key] = found.get(key, 0.0) + tensor[tuple(place)]
-    return found
+        terms[key] = terms.get(key, 0.0) + tensor[tuple(place)]
+    return terms
 
 
 def _independent(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,252 +1,164 @@
-"""A MACE with scalar messages on one lattice: energies of its decorations.
+"""Energies of the decorations of a lattice, and of changes to one, from a scalar MACE.
 
-On a lattice whose cells are alike, functions of bonds are the same in every cell. So the first
-layer's messages, linear in what each neighbour's species sends, are sums of rows of a table, made
-once; the next layers are products with one small matrix per channel.
+A swap changes the first layer within one cutoff of its two sites, the next within two, and nothing
+beyond: what it costs does not grow with the supercell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from torch import Tensor
 
-from hea_flows.alloy.lattice import Alloy, Neighbours
-from hea_flows.potentials.mace.fast import layers, weights
-from hea_flows.potentials.mace.fast.bonds import bond_features
-from hea_flows.potentials.mace.fast.layers import Layers
-from hea_flows.potentials.mace.fast.states import LocalEnergies, State
+from hea_flows.potentials.mace.fast.lattice_layers import LatticeLayers
 
-
-def supported(module: Any) -> bool:  # noqa: ANN401
-    """Say whether a module is known here: functions of a length know no species, nor does a sum."""
-    return (
-        layers.supported(module)
-        and not hasattr(module, "pair_repulsion")
-        and not hasattr(module.radial_embedding, "distance_transform")
-        and not any(hasattr(block, "density_fn") for block in module.interactions)
-        and len(module.interactions) == len(module.readouts)
-    )
+#: Features of atoms in each layer, what they send, and their energies.
+Rows = tuple[list[Tensor], list[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """Atoms of one species in one place of the unit: the first layer's table and constant."""
+class State:
+    """All layers' numbers of the atoms of decorations (B, n_sites)."""
 
-    table: Any  # (alloyed neighbours · elements, M · C)
-    constant: Any  # (M · C,)
-    residual: Any  # (C,) or None
+    def __init__(self, model: LatticeLayers, codes: NDArray[np.int64]) -> None:
+        self.model = model
+        self.codes = model.tensor(codes.ravel())
+        units, places = codes.size, model.places
+        depth = len(model.module.interactions)
+        like, channels = model.like, model.like.shape[0]
+        self.nodes = [like.new_empty((units * places, channels)) for _ in range(depth)]
+        self.sent = [like.new_empty((channels, units * places)) for _ in range(depth - 1)]
+        self.atoms = like.new_empty(units * places, dtype=torch.float64)
+        self._shape = (len(codes), -1)
+        self.update([np.arange(units * places)] * depth)
+
+    @property
+    def energies(self) -> NDArray[np.float64]:
+        """Energies of the decorations (eV per cell), (B,)."""
+        energies: NDArray[np.float64] = self.atoms.view(self._shape).sum(1).cpu().numpy()
+        return energies
+
+    def update(self, changed: Sequence[NDArray[np.int64]]) -> None:
+        """Compute anew the atoms that changed in each layer; the last are all of them."""
+        model = self.model
+        with torch.no_grad():
+            for i, atoms_of_layer in enumerate(changed):
+                for kind, atoms, units in self._kinds(atoms_of_layer):
+                    if i == 0:
+                        new = model.first(kind, units, self.codes)
+                    else:
+                        before = self.nodes[i - 1].index_select(0, atoms)
+                        new = model.later(i, kind, units, self.sent[i - 1], before)
+                    self.nodes[i][atoms] = new
+                    if i < len(self.sent):
+                        self.sent[i][:, atoms] = model.outgoing(i + 1, new)
+            for kind, atoms, _ in self._kinds(changed[-1]):
+                self.atoms[atoms] = model.read(kind, [n.index_select(0, atoms) for n in self.nodes])
+
+    def _kinds(self, atoms: NDArray[np.int64]) -> list[tuple[int, Tensor, Tensor]]:
+        """Return kind, atoms and their units for each kind among atoms."""
+        model = self.model
+        everyone = model.tensor(atoms)
+        units = torch.div(everyone, model.places, rounding_mode="floor")
+        place = everyone - units * model.places
+        kinds = torch.where(place > 0, place + model.elements - 1, self.codes[units])
+        parts = []
+        for kind in range(model.elements + model.places - 1):
+            chosen = torch.nonzero(kinds == kind)[:, 0]
+            if len(chosen):
+                parts.append((kind, everyone[chosen], units[chosen]))
+        return parts
+
+    def rows(self, changed: Sequence[NDArray[np.int64]]) -> Rows:
+        """Return copies of all numbers of the atoms that changed in each layer."""
+        chosen = [self.model.tensor(atoms) for atoms in changed]
+        nodes = [n[c] for n, c in zip(self.nodes, chosen, strict=True)]
+        sent = [n[:, c] for n, c in zip(self.sent, chosen, strict=False)]
+        return nodes, sent, self.atoms[chosen[-1]]
+
+    def put(self, changed: Sequence[NDArray[np.int64]], rows: Rows) -> None:
+        """Put what `rows` returned back in its place."""
+        chosen = [self.model.tensor(atoms) for atoms in changed]
+        nodes, sent, self.atoms[chosen[-1]] = rows
+        for held, c, values in zip(self.nodes, chosen, nodes, strict=True):
+            held[c] = values
+        for held, c, values in zip(self.sent, chosen, sent, strict=False):
+            held[:, c] = values
 
 
-class LatticeMACE:
-    """Energies of decorations of one supercell on its ideal lattice.
+class LocalEnergies:
+    """A decoration that is held, and what changing a few of its sites changes.
+
+    A change is computed from the atoms that it can reach: in the first layer those within one
+    cutoff of the changed sites, in each next layer those within one more. Nothing is added up along
+    a chain: every number is computed anew from those it depends on.
 
     Parameters
     ----------
-    potential
-        A loaded `hea_flows.potentials.mace.family.MACEPotential` whose module is `supported`.
-    alloy, supercell
-        The host and its supercell, shape (3, 3).
-    a
-        Lattice constant (Å).
-
-    Raises
-    ------
-    ValueError
-        If the model does not know an element of the alloy.
+    model
+        The layers.
     """
 
-    def __init__(self, potential: Any, alloy: Alloy, supercell: ArrayLike, a: float) -> None:  # noqa: ANN401
-        self.module = potential.module
-        self.module.requires_grad_(requires_grad=False)
-        self.layers = Layers(self.module)
-        self.name = f"fixed lattice, a = {a:g} Å"
-        self.neighbours = Neighbours.of(alloy, supercell, a, potential.cutoff)
-        self.units = len(self.neighbours.atoms[0])
-        self.places = len(self.neighbours.atoms)
-        self._most_atoms = 512 if potential.device.type == "cpu" else 16384
-        self.elements = len(alloy.elements)
-        symbols = [*alloy.elements, *alloy.primitive().get_chemical_symbols()[1:]]
-        potential.species(np.array([atomic_numbers[s] for s in symbols]))  # or an error
-        numbers = [potential.numbers.index(atomic_numbers[s]) for s in symbols]
-        #: The model's species of each kind of atom: the alloy's elements, then the anions.
-        self._species = torch.tensor(numbers, device=potential.device)
-        self.like = weights.linear(self.module.node_embedding.linear)[0].detach()[0]
-        with torch.no_grad():
-            self._prepare()
+    def __init__(self, model: LatticeLayers) -> None:
+        self.model = model
+        self._state: State
+        self._tried: tuple[bytes, list[NDArray[np.int64]], Rows] | None = None
 
-    def tensor(self, array: NDArray[Any]) -> Any:  # noqa: ANN401
-        """Return an array where the model is."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.like.device)
+    def hold(self, codes: NDArray[np.int64]) -> float:
+        """Hold a decoration (n_sites,) and return its energy (eV per cell)."""
+        self._state, self._tried = State(self.model, np.array(codes, dtype=np.int64)[None]), None
+        return self.energy
 
-    def _prepare(self) -> None:
-        module, layers = self.module, self.layers
-        self._atoms = [self.tensor(x) for x in self.neighbours.atoms]
-        bonds = [self._functions(self.tensor(v).to(self.like)) for v in self.neighbours.vectors]
-        # by layer and place: (D, M, C)
-        self._bonds = [[b[i] for b in bonds] for i in range(len(module.interactions))]
-        self._mixing = [
-            [c.factor * m for c, m in zip(couplings, weights.linear(block.linear), strict=True)]
-            for couplings, block in zip(layers.couplings, module.interactions, strict=True)
-        ]
-        self._sizes = [[c.size for c in couplings] for couplings in layers.couplings]
-        self._up = [weights.linear(block.linear_up)[0] for block in module.interactions]
-        self._skip = [
-            [t.index_select(1, self._species) for t in weights.of_species(block.skip_tp)]
-            for block in module.interactions
-        ]
-        self._weights = [self._contraction_weights(i) for i in range(len(module.products))]
-        self._out = [weights.linear(p.linear)[0] for p in module.products]
-        embedding = weights.linear(module.node_embedding.linear)[0]
-        self._nodes = embedding.index_select(0, self._species)
-        self._sent = self._nodes @ self._up[0]
-        self._kinds = [self._kind(k) for k in range(self.elements + self.places - 1)]
-        scale, shift = (
-            torch.atleast_1d(b)[0].double()
-            for b in (module.scale_shift.scale, module.scale_shift.shift)
-        )
-        own = module.atomic_energies_fn.atomic_energies.reshape(-1).double()
-        self._scale = scale
-        self._own = own.index_select(0, self._species) + shift
+    @property
+    def energy(self) -> float:
+        """Energy of the held decoration (eV per cell)."""
+        return float(self._state.energies[0])
 
-    def _functions(self, vectors: Any) -> list[Any]:  # noqa: ANN401
-        """Return the functions (D, M, C) of bonds (D, 3) of each layer."""
-        n = len(vectors)
-        attributes = vectors.new_zeros((1, len(self.module.atomic_numbers)))
-        attributes[0, 0] = 1.0
-        ends = torch.zeros((2, n), dtype=torch.int64, device=vectors.device)
-        known = bond_features(self.module, vectors, attributes, ends)
-        radial = self.layers.radial(known.radial, known.radial_slope)
-        found = []
-        for block, couplings, functions in zip(
-            self.module.interactions, self.layers.couplings, radial, strict=True
-        ):
-            paths = functions.paths.view(n, len(couplings), -1)
-            angles = known.angular.split([c.size for c in couplings], dim=1)
-            parts = [
-                angle[:, :, None] * path[:, None, :]
-                for angle, path in zip(angles, paths.unbind(1), strict=True)
-            ]
-            found.append(torch.cat(parts, dim=1) / block.avg_num_neighbors)
-        return found
+    def change(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> float:
+        """Return what new species on some sites would change (eV per cell)."""
+        atoms = np.asarray(sites, dtype=np.int64) * self.model.places
+        changed = []
+        for _ in self._state.nodes:
+            atoms = self.model.near(atoms)
+            changed.append(atoms)
+        chosen, new = self.model.tensor(np.asarray(sites)), self.model.tensor(np.asarray(codes))
+        before, old = self._state.rows(changed), self._state.codes[chosen]
+        self._state.codes[chosen] = new
+        self._state.update(changed)
+        after = self._state.rows(changed)
+        self._state.codes[chosen] = old
+        self._state.put(changed, before)
+        self._tried = (_key(sites, codes), changed, after)
+        return float((after[-1] - before[-1]).sum())
 
-    def _contraction_weights(self, i: int) -> Any:  # noqa: ANN401
-        product, polynomials = self.module.products[i], self.layers.polynomials[i]
-        weights = polynomials.weights(product.symmetric_contractions.contractions[0])
-        kinds = len(self._species)
-        if product.use_agnostic_product:
-            return weights.expand(-1, kinds, -1)
-        return weights.index_select(1, self._species)
+    def accept(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+        """Hold the decoration with new species on some sites."""
+        if self._tried is None or self._tried[0] != _key(sites, codes):
+            self.change(sites, codes)
+        assert self._tried is not None
+        _, changed, rows = self._tried
+        chosen, new = self.model.tensor(np.asarray(sites)), self.model.tensor(np.asarray(codes))
+        self._state.codes[chosen] = new
+        self._state.put(changed, rows)
+        self._tried = None
 
-    def _mixed(self, i: int, messages: Any) -> Any:  # noqa: ANN401
-        """Apply a layer's linear map to messages (M, n, C)."""
-        parts = messages.split(self._sizes[i])
-        return torch.cat([p @ m for p, m in zip(parts, self._mixing[i], strict=True)])
 
-    def _residual(self, i: int) -> bool:
-        return "Residual" in type(self.module.interactions[i]).__name__
+def _key(sites: NDArray[np.int64], codes: NDArray[np.int64]) -> bytes:
+    return np.array([sites, codes], dtype=np.int64).tobytes()
 
-    def _kind(self, kind: int) -> _Kind:
-        place = max(0, kind - self.elements + 1)
-        bonds, alloyed = self._bonds[0][place], self.neighbours.alloyed[place]
-        names = torch.arange(self.elements, device=bonds.device)
-        table = bonds[:alloyed, None] * self._sent[names][None, :, None, :]  # (D, elements, M, C)
-        rest = self.neighbours.atoms[place][0, alloyed:] % self.places  # places of the others
-        others = self._sent[self.tensor(rest) + self.elements - 1]
-        constant = (bonds[alloyed:] * others[:, None, :]).sum(0)
-        rows = torch.cat([table.flatten(0, 1), constant[None]]).transpose(0, 1)
-        rows = self._mixed(0, rows)
-        residual = None
-        if self._residual(0):
-            if self.module.products[0].use_sc:
-                residual = self._nodes[kind] @ self._skip[0][0][:, kind]
-        else:
-            rows = self._skipped(0, rows, kind)
-        rows = rows.transpose(0, 1).flatten(1).contiguous()
-        return _Kind(rows[:-1], rows[-1], residual)
 
-    def _skipped(self, i: int, messages: Any, kind: int) -> Any:  # noqa: ANN401
-        """Multiply messages (M, n, C), by angular momentum, with the matrices of a kind of atom."""
-        parts = messages.split(self._sizes[i])
-        return torch.cat([p @ t[:, kind] for p, t in zip(parts, self._skip[i], strict=True)])
+class LatticeMACE(LatticeLayers):
+    """Energies of decorations of one supercell on its ideal lattice; see `LatticeLayers`."""
 
     def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the energies (eV per cell) of decorations (B, n_sites)."""
         rows = np.asarray(codes, dtype=np.int64).reshape(-1, self.units)
-        size = max(1, self._most_atoms // (self.units * self.places))
+        size = max(1, self.max_atoms // (self.units * self.places))
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         return np.concatenate([np.empty(0), *(State(self, part).energies for part in parts)])
 
     def local(self) -> LocalEnergies:
         """Return a decoration that is held, and energies of changes to it."""
         return LocalEnergies(self)
-
-    def near(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return atoms and all their neighbours, each once."""
-        units, places = np.divmod(atoms, self.places)
-        found = [table[units[places == p]].ravel() for p, table in enumerate(self.neighbours.atoms)]
-        return np.unique(np.concatenate([atoms, *found]))
-
-    def _around(self, place: int, units: Any) -> Any:  # noqa: ANN401
-        """Return the neighbours (n, D) of atoms in one place of units, counted through a batch."""
-        cell = torch.div(units, self.units, rounding_mode="floor")
-        inside = self._atoms[place].index_select(0, units - cell * self.units)
-        return inside + (cell * (self.units * self.places))[:, None]
-
-    def first(self, kind: int, units: Any, codes: Any) -> Any:  # noqa: ANN401
-        """Return the features (n, C) after the first layer of atoms of one kind in given units."""
-        place = max(0, kind - self.elements + 1)
-        known, alloyed = self._kinds[kind], self.neighbours.alloyed[place]
-        sites = self._around(place, units)[:, :alloyed] // self.places
-        rows = codes[sites] + torch.arange(alloyed, device=codes.device) * self.elements
-        messages = torch.nn.functional.embedding_bag(rows, known.table, mode="sum")
-        messages = (messages + known.constant).view(len(units), sum(self._sizes[0]), -1)
-        nodes = self._contract(0, kind, messages.transpose(0, 1))
-        return nodes if known.residual is None else nodes + known.residual
-
-    def later(self, i: int, kind: int, units: Any, sent: Any, nodes: Any) -> Any:  # noqa: ANN401
-        """Return the features (n, C) after layer i of atoms of one kind in given units.
-
-        Parameters
-        ----------
-        i, kind, units
-            Layer, kind, and the units, (n,).
-        sent
-            What all atoms send, channels first, (C, N).
-        nodes
-            Features before of the atoms themselves, (n, C).
-        """
-        place = max(0, kind - self.elements + 1)
-        neighbours = self._around(place, units)
-        shape = (len(sent), *neighbours.shape)
-        received = sent.index_select(1, neighbours.reshape(-1)).view(shape)  # (C, n, D)
-        messages = torch.bmm(received, self._bonds[i][place].permute(2, 0, 1))  # (C, n, M)
-        mixed = self._mixed(i, messages.permute(2, 1, 0).contiguous())
-        if self._residual(i):
-            new = self._contract(i, kind, mixed)
-            if self.module.products[i].use_sc:
-                new = new + nodes @ self._skip[i][0][:, kind]
-            return new
-        return self._contract(i, kind, self._skipped(i, mixed, kind))
-
-    def outgoing(self, i: int, nodes: Any) -> Any:  # noqa: ANN401
-        """Return what atoms with features (n, C) send in layer i, channels first, (C, n)."""
-        return (nodes @ self._up[i]).T
-
-    def read(self, kind: int, nodes: Sequence[Any]) -> Any:  # noqa: ANN401
-        """Return the energies (eV) of atoms of one kind from their features in each layer."""
-        read = sum(
-            readout(n)[:, 0].double()
-            for readout, n in zip(self.module.readouts, nodes, strict=True)
-        )
-        return self._scale * read + self._own[kind]
-
-    def _contract(self, i: int, kind: int, messages: Any) -> Any:  # noqa: ANN401
-        values = self.layers.polynomials[i](messages.flatten(1))
-        values = values.view(-1, *messages.shape[1:])
-        return torch.einsum("rnc,rc->nc", values, self._weights[i][:, kind]) @ self._out[i]

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from hea_flows.potentials.mace.fast import radial, weights
 from hea_flows.potentials.mace.fast.contraction import Polynomials
-from hea_flows.potentials.ops.edges import Slots, expand, spread
+from hea_flows.potentials.mace.fast.slots import Slots, expand, spread
 
 _BLOCKS = {
     "RealAgnosticInteractionBlock",
@@ -29,8 +29,8 @@ _BLOCKS = {
 _READOUTS = {"LinearReadoutBlock", "NonLinearReadoutBlock"}
 
 
-def supported(module: Any) -> bool:  # noqa: ANN401
-    """Say whether a MACE module has scalar messages and only parts that are known here."""
+def supported(module: nn.Module) -> bool:
+    """Return whether a MACE module has scalar messages and only parts that these layers have."""
     fixed = [module.radial_embedding, module.spherical_harmonics, module.atomic_energies_fn]
     if hasattr(module, "pair_repulsion"):
         fixed.append(module.pair_repulsion_fn)
@@ -38,7 +38,7 @@ def supported(module: Any) -> bool:  # noqa: ANN401
         type(module).__name__ == "ScaleShiftMACE"
         and len(module.heads) == 1
         and not hasattr(module, "joint_embedding")
-        and all(_is_known(block) for block in module.interactions)
+        and all(_is_supported(block) for block in module.interactions)
         and all(type(readout).__name__ in _READOUTS for readout in module.readouts)
         and all(
             type(product.symmetric_contractions).__name__ == "SymmetricContraction"
@@ -48,17 +48,17 @@ def supported(module: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _is_known(block: Any) -> bool:  # noqa: ANN401
+def _is_supported(block: nn.Module) -> bool:
     networks = [block.conv_tp_weights, *([block.density_fn] if _is_dense(block) else [])]
     scalars = (block.node_feats_irreps, block.hidden_irreps, block.edge_irreps)
     return (
         type(block).__name__ in _BLOCKS
         and all(str(i).endswith("x0e") and "+" not in str(i) for i in scalars)
-        and all(radial.is_known(network) for network in networks)
+        and all(radial.is_supported(network) for network in networks)
     )
 
 
-def _is_dense(block: Any) -> bool:  # noqa: ANN401
+def _is_dense(block: nn.Module) -> bool:
     return hasattr(block, "density_fn")
 
 
@@ -66,8 +66,8 @@ def _is_dense(block: Any) -> bool:  # noqa: ANN401
 class Atoms:
     """Species of N atoms: which occur, (S,), and which of those each atom is, (N,)."""
 
-    present: Any
-    species: Any
+    present: Tensor
+    species: Tensor
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Radial:
         What a bond adds to the density of its atoms, (U, 1), or None.
     """
 
-    paths: Any
-    path_slopes: Any
-    density: Any = None
-    density_slopes: Any = None
+    paths: Tensor
+    path_slopes: Tensor
+    density: Tensor | None = None
+    density_slopes: Tensor | None = None
 
 
 class Layers:
-    """Energies of atoms from what is known of bonds.
+    """Energies of atoms from functions of bonds.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Layers:
         A MACE that is `supported`.
     """
 
-    def __init__(self, module: Any) -> None:  # noqa: ANN401
+    def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.couplings = [weights.couplings(block.conv_tp) for block in module.interactions]
         self.polynomials = [
@@ -110,7 +110,7 @@ class Layers:
         """Parity of each spherical harmonic under inversion."""
         return [c.parity for c in self.couplings[0] for _ in range(c.size)]
 
-    def radial(self, basis: Any, slopes: Any) -> list[Radial]:  # noqa: ANN401
+    def radial(self, basis: Tensor, slopes: Tensor) -> list[Radial]:
         """Evaluate the radial networks of each layer on a basis (U, F) and its slopes.
 
         The envelope is in the basis, or is its last column.
@@ -120,7 +120,7 @@ class Layers:
         if apart:
             basis, slopes = basis[:, :-1], slopes[:, :-1]
 
-        def enveloped(value: Any, slope: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        def enveloped(value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
             if not apart:
                 return value, slope
             return value * envelope[0], slope * envelope[0] + value * envelope[1]
@@ -128,7 +128,7 @@ class Layers:
         functions = []
         for block in self.module.interactions:
             paths = radial.with_slopes(block.conv_tp_weights, basis, slopes)
-            density: tuple[Any, ...] = ()
+            density: tuple[Tensor, ...] = ()
             if _is_dense(block):
                 value, slope = radial.with_slopes(block.density_fn, basis, slopes)
                 dense = torch.tanh(value**2)
@@ -137,12 +137,8 @@ class Layers:
         return functions
 
     def energies(
-        self,
-        atoms: Atoms,
-        slots: Slots,
-        radial: Sequence[Radial],
-        angular: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        self, atoms: Atoms, slots: Slots, radial: Sequence[Radial], angular: Tensor
+    ) -> Tensor:
         """Return what each atom adds to the energy (eV), (N,), the shift left out.
 
         Parameters
@@ -161,25 +157,19 @@ class Layers:
         harmonics = (expand(angular, slots) * sides).view(-1, slots.width, angular.shape[1])
         embedding = weights.linear(module.node_embedding.linear)[0]
         nodes = embedding.index_select(0, atoms.present).index_select(0, atoms.species)
-        kept = []
+        layers = []
         for i, functions in enumerate(radial):
             messages, residual = self._interact(i, atoms, slots, nodes, functions, harmonics)
             nodes = self._contract(i, atoms, messages, residual)
-            kept.append(nodes)
+            layers.append(nodes)
         if len(module.readouts) == 1:
-            kept = kept[-1:]
-        added = [read(k)[:, 0] for read, k in zip(module.readouts, kept, strict=True)]
+            layers = layers[-1:]
+        added = [read(n)[:, 0] for read, n in zip(module.readouts, layers, strict=True)]
         return torch.atleast_1d(module.scale_shift.scale)[0] * torch.stack(added).sum(0)
 
     def _interact(
-        self,
-        i: int,
-        atoms: Atoms,
-        slots: Slots,
-        nodes: Any,  # noqa: ANN401
-        radial: Radial,
-        harmonics: Any,  # noqa: ANN401
-    ) -> tuple[Any, Any]:
+        self, i: int, atoms: Atoms, slots: Slots, nodes: Tensor, radial: Radial, harmonics: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return messages (M, N, C), and what passes the contraction by, (N, C) or None."""
         block, couplings = self.module.interactions[i], self.couplings[i]
         sent = nodes @ weights.linear(block.linear_up)[0]
@@ -202,24 +192,18 @@ class Layers:
             return torch.cat(messages) * scale, _skip(block.skip_tp, [nodes[None]], atoms)[0][0]
         return torch.cat(_skip(block.skip_tp, messages, atoms)) * scale, None
 
-    def _contract(
-        self,
-        i: int,
-        atoms: Atoms,
-        messages: Any,  # noqa: ANN401
-        residual: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+    def _contract(self, i: int, atoms: Atoms, messages: Tensor, residual: Tensor) -> Tensor:
         """Return the next features of the atoms, (N, C)."""
         product, polynomials = self.module.products[i], self.polynomials[i]
-        weights = polynomials.weights(product.symmetric_contractions.contractions[0])
+        factors = polynomials.weights(product.symmetric_contractions.contractions[0])
         if not product.use_agnostic_product:
-            weights = weights.index_select(1, atoms.present).index_select(1, atoms.species)
+            factors = factors.index_select(1, atoms.present).index_select(1, atoms.species)
         values = polynomials(messages.flatten(1)).view(-1, *messages.shape[1:])
-        nodes = (values * weights).sum(0) @ weights.linear(product.linear)[0]
+        nodes = (values * factors).sum(0) @ weights.linear(product.linear)[0]
         return nodes + residual if product.use_sc and residual is not None else nodes
 
 
-def _skip(product: Any, parts: Sequence[Any], atoms: Atoms) -> list[Any]:  # noqa: ANN401
+def _skip(product: nn.Module, parts: Sequence[Tensor], atoms: Atoms) -> list[Tensor]:
     """Multiply features (m, N, in) with the matrices of the atoms' species: (m, N, out)."""
     out = []
     each = torch.arange(len(atoms.species), device=atoms.species.device)

@@ -7,28 +7,27 @@ networks, where differentiating twice takes three.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from hea_flows.potentials.mace.fast import weights
 
 
-def is_known(network: Any) -> bool:  # noqa: ANN401
-    """Say whether a `FullyConnectedNet` is one of SiLU layers."""
+def is_supported(network: nn.Module) -> bool:
+    """Return whether a `FullyConnectedNet` is one of SiLU layers."""
     layers = [getattr(layer, "base", layer) for layer in network.children()]
     silu = torch.nn.functional.silu
     return layers[-1].act is None and all(layer.act.f is silu for layer in layers[:-1])
 
 
-def with_slopes(network: Any, values: Any, slopes: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def with_slopes(network: nn.Module, values: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
     """Return a network's outputs (U, P) and their derivatives by the length (U, P).
 
     Parameters
     ----------
     network
-        One that `is_known`.
+        One that `is_supported`.
     values, slopes
         Its inputs, and theirs, (U, F).
     """
@@ -44,7 +43,7 @@ class _DualSiLU(torch.autograd.Function):  # type: ignore[misc]
     """``(x, t) -> (s(x), s'(x) t)`` with s(x) = x σ(x), x in the upper half of the rows."""
 
     @staticmethod
-    def forward(ctx: Any, both: Any) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, both: Tensor) -> Tensor:
         x, t = both.chunk(2)
         sigma = torch.sigmoid(x)
         out = torch.empty_like(both)
@@ -57,7 +56,7 @@ class _DualSiLU(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         both, sigma, slope = ctx.saved_tensors
         x, t = both.chunk(2)
         by_value, by_tangent = gradient.chunk(2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Coupling:
     factor: float
 
 
-def couplings(product: Any) -> list[Coupling]:  # noqa: ANN401
+def couplings(product: nn.Module) -> list[Coupling]:
     """Return the paths of a `TensorProduct` of scalars with spherical harmonics, in order.
 
     Raises
@@ -33,17 +34,17 @@ def couplings(product: Any) -> list[Coupling]:  # noqa: ANN401
     ValueError
         If there is not exactly one path per angular momentum, in the order of the harmonics.
     """
-    found = []
+    paths = []
     for number, path in enumerate(product.instructions):
         mul, irrep = product.irreps_in2[path.i_in2]
         if (path.i_in1, path.i_in2, path.i_out, mul) != (0, number, number, 1):
             msg = f"the tensor product {product} is not one of scalars with spherical harmonics"
             raise ValueError(msg)
-        found.append(Coupling(irrep.dim, (-1.0) ** irrep.l, path.path_weight / irrep.dim**0.5))
-    return found
+        paths.append(Coupling(irrep.dim, (-1.0) ** irrep.l, path.path_weight / irrep.dim**0.5))
+    return paths
 
 
-def linear(module: Any) -> list[Any]:  # noqa: ANN401
+def linear(module: nn.Module) -> list[Tensor]:
     """Return the matrices (in, out) of an `o3.Linear`, or of one with a low-rank change to it."""
     if hasattr(module, "compute_merged_weight"):  # mace.modules.lora.LoRAO3Linear
         weight, paths = module.compute_merged_weight(), module.base.instructions
@@ -53,7 +54,7 @@ def linear(module: Any) -> list[Any]:  # noqa: ANN401
     return [p.path_weight * part.view(p.path_shape) for p, part in zip(paths, parts, strict=True)]
 
 
-def dense(network: Any) -> list[Any]:  # noqa: ANN401
+def dense(network: nn.Module) -> list[Tensor]:
     """Return the matrices (in, out) of a `FullyConnectedNet`; activations need no more factors."""
     matrices, before = [], 1.0
     for layer in network.children():
@@ -74,7 +75,7 @@ def dense(network: Any) -> list[Any]:  # noqa: ANN401
     return matrices
 
 
-def of_species(module: Any) -> list[Any]:  # noqa: ANN401
+def of_species(module: nn.Module) -> list[Tensor]:
     """Return the tensors (in, elements, out) of a `FullyConnectedTensorProduct` with species."""
     paths = module.instructions
     sizes = [p.path_shape[0] * p.path_shape[1] * p.path_shape[2] for p in paths]

@@ -9,9 +9,10 @@ gather, and the derivative of that, are gathers again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class Slots:
     """
 
     width: int
-    bond: Any
-    sender: Any
-    reverse: Any
-    first: Any
-    second: Any
-    sign: Any
+    bond: Tensor
+    sender: Tensor
+    reverse: Tensor
+    first: Tensor
+    second: Tensor
+    sign: Tensor
 
 
-def expand(x: Any, slots: Slots) -> Any:  # noqa: ANN401
+def expand(x: Tensor, slots: Slots) -> Tensor:
     """Return the rows of bonds (U, F) in the slots (N·K, F).
 
     What ends up in empty slots is arbitrary: whoever uses it multiplies it by zero there.
@@ -51,19 +52,19 @@ def expand(x: Any, slots: Slots) -> Any:  # noqa: ANN401
     return _Expand.apply(x, slots)
 
 
-def spread(x: Any, slots: Slots) -> Any:  # noqa: ANN401
+def spread(x: Tensor, slots: Slots) -> Tensor:
     """Return the rows of atoms (N, F) in the slots of their neighbours (N·K, F)."""
     return _Spread.apply(x, slots)
 
 
 class _Expand(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, x: Any, slots: Slots) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, x: Tensor, slots: Slots) -> Tensor:
         ctx.slots = slots
         return x.index_select(0, slots.bond)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         return _Contract.apply(gradient, ctx.slots), None
 
 
@@ -71,23 +72,23 @@ class _Contract(torch.autograd.Function):  # type: ignore[misc]
     """The sum of both slots of each bond."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, slots: Slots) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, x: Tensor, slots: Slots) -> Tensor:
         ctx.slots = slots
         return x.index_select(0, slots.first).add_(x.index_select(0, slots.second))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         return _Expand.apply(gradient, ctx.slots), None
 
 
 class _Spread(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, x: Any, slots: Slots) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, x: Tensor, slots: Slots) -> Tensor:
         ctx.slots = slots
         return x.index_select(0, slots.sender)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         return _Collect.apply(gradient, ctx.slots), None
 
 
@@ -95,10 +96,10 @@ class _Collect(torch.autograd.Function):  # type: ignore[misc]
     """The sum over all slots that hold an atom."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, slots: Slots) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, x: Tensor, slots: Slots) -> Tensor:
         ctx.slots = slots
         return x.index_select(0, slots.reverse).view(-1, slots.width, x.shape[1]).sum(1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         return _Spread.apply(gradient, ctx.slots), None

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import ase
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
 
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials.checkpoints import Checkpoint
+from hea_flows.potentials.mace.fast import lattice_layers
 from hea_flows.potentials.mace.fast.bonds import Bonds, Features, bond_features, bond_slots
+from hea_flows.potentials.mace.fast.lattice import LatticeMACE
 from hea_flows.potentials.mace.fast.layers import Atoms, Layers
-from hea_flows.potentials.ops.edges import Slots, expand
-from hea_flows.potentials.torch_family import Batch, Output
+from hea_flows.potentials.mace.fast.slots import Slots, expand
+from hea_flows.potentials.mace.potential import MACEPotential
+from hea_flows.potentials.potential import Batch, Output, Potential
 
 #: Frames whose bonds are evaluated together; it bounds the memory.
 _TOGETHER = 64
@@ -32,17 +35,17 @@ _TOGETHER = 64
 class Constant:
     """What no weight changes: energies (B,) in eV, forces (N, 3) in eV/Å, virials (B, 3, 3)."""
 
-    energies: Any
-    forces: Any
-    virials: Any
+    energies: Tensor
+    forces: Tensor
+    virials: Tensor
 
 
 @dataclass(frozen=True)
 class Graph:
     """One frame."""
 
-    species: Any
-    positions: Any
+    species: Tensor
+    positions: Tensor
     volume: float
     bonds: Bonds
     features: Features
@@ -51,31 +54,36 @@ class Graph:
 
 @dataclass(frozen=True)
 class _Inputs:
-    owners: Any
+    owners: Tensor
     atoms: Atoms
     slots: Slots
     features: Features
     constant: Constant
 
 
-class ScalarMACE:
-    """A quick MACE; see `hea_flows.potentials.torch_family.SelfDerived`.
+class ScalarMACE(Potential):
+    """A quick MACE, which replaces `Potential.predict`.
 
     Parameters
     ----------
     start
-        A loaded `hea_flows.potentials.mace.family.MACEPotential` whose module `layers.supported`
-        takes; the module is shared.
+        A loaded model whose module `layers.supported` takes; the module is shared.
     """
 
-    def __init__(self, start: Any) -> None:  # noqa: ANN401
-        self.start = start
-        self.module = start.module
+    family = "mace"
+
+    def __init__(self, start: MACEPotential) -> None:
+        self.start, self.module, self.config = start, start.module, start.config
+        self.dtype, self.device = start.dtype, start.device
         self.layers = Layers(start.module)
+
+    def graph(self, frame: ase.Atoms) -> Graph:
+        """Return the graph of a frame."""
+        return self.prepare([frame])[0]
 
     def prepare(self, frames: Sequence[ase.Atoms]) -> list[Graph]:
         """Return the graph of each frame, with the features of its bonds."""
-        made: list[Graph] = []
+        prepared: list[Graph] = []
         for first in range(0, len(frames), _TOGETHER):
             part = frames[first : first + _TOGETHER]
             graphs = self.start.prepare(part)
@@ -89,30 +97,30 @@ class ScalarMACE:
                 for frame, graph in zip(part, graphs, strict=True)
             ]
             attributes = [graph["node_attrs"].to(self.start.device) for graph in graphs]
-            features, constants = self._known(bonds, attributes)
-            made += [
+            features, constants = self._fixed(bonds, attributes)
+            prepared += [
                 Graph(
                     species=own.argmax(1),
                     positions=graph["positions"].to(own),
                     volume=graph["volume"],
                     bonds=ends,
-                    features=known,
+                    features=values,
                     constant=constant,
                 )
-                for graph, ends, own, known, constant in zip(
+                for graph, ends, own, values, constant in zip(
                     graphs, bonds, attributes, features, constants, strict=True
                 )
             ]
-        return made
+        return prepared
 
     def with_species(self, graph: Graph, numbers: NDArray[np.int64]) -> Graph:
         """Return the graph with other atomic numbers (N,) on the same sites."""
         attributes = self.start.species(numbers).to(self.start.device)
-        [features], [constant] = self._known([graph.bonds], [attributes])
+        [features], [constant] = self._fixed([graph.bonds], [attributes])
         return replace(graph, species=attributes.argmax(1), features=features, constant=constant)
 
-    def _known(
-        self, bonds: Sequence[Bonds], attributes: Sequence[Any]
+    def _fixed(
+        self, bonds: Sequence[Bonds], attributes: Sequence[Tensor]
     ) -> tuple[list[Features], list[Constant]]:
         """Return what no weight changes in frames with such bonds and one-hot species (N, S)."""
         counts = [len(own) for own in attributes]
@@ -135,10 +143,11 @@ class ScalarMACE:
             Constant(*own) for own in zip(constant.energies, forces, constant.virials, strict=True)
         ]
 
-    def on_lattice(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies | None:
-        """Return the energies of decorations; see `MACEPotential.on_lattice`."""
-        energies: DecorationEnergies | None = self.start.on_lattice(alloy, supercell, a)
-        return energies
+    def lattice_energies(self, alloy: Alloy, supercell: ArrayLike, a: float) -> DecorationEnergies:
+        """Return the energies of decorations of an ideal lattice; see `Potential`."""
+        if lattice_layers.supported(self.module):
+            return LatticeMACE(self.start, alloy, supercell, a)
+        return super().lattice_energies(alloy, supercell, a)
 
     def collate(self, graphs: Sequence[Graph]) -> Batch:
         """Join graphs into one."""
@@ -161,10 +170,10 @@ class ScalarMACE:
         volumes = positions.new_tensor([g.volume for g in graphs])
         return Batch(positions, n_atoms, volumes, inputs)
 
-    def derivatives(
-        self, batch: Batch, *, forces: bool, stress: bool, create_graph: bool
+    def predict(
+        self, batch: Batch, *, forces: bool = True, stress: bool = True, create_graph: bool = False
     ) -> Output:
-        """Return energies, forces and stresses; see `hea_flows.potentials.torch_family.predict`."""
+        """Return energies, forces and stresses; see `Potential.predict`."""
         x: _Inputs = batch.inputs
         wanted = forces or stress
         with torch.set_grad_enabled(create_graph):
@@ -197,13 +206,12 @@ class ScalarMACE:
             virials / batch.volumes[:, None, None] if stress else None,
         )
 
-    def checkpoint(self, **meta: Any) -> Checkpoint:  # noqa: ANN401
+    def checkpoint(self, **meta: object) -> Checkpoint:
         """Return the model as a file holds it."""
-        checkpoint: Checkpoint = self.start.checkpoint(**meta)
-        return checkpoint
+        return self.start.checkpoint(**meta)
 
 
-def _pulls(x: _Inputs, along: Any, by_angular: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def _pulls(x: _Inputs, along: Tensor, by_angular: Tensor) -> tuple[Tensor, Tensor]:
     """Return forces (N, 3), and what each atom adds to the virial (N, 3, 3).
 
     Parameters
@@ -215,21 +223,17 @@ def _pulls(x: _Inputs, along: Any, by_angular: Any) -> tuple[Any, Any]:  # noqa:
     by_angular
         By its spherical harmonics (eV), (U, M).
     """
-    known, width = x.features, x.slots.width
-    turning = torch.bmm(known.angular_slope, by_angular[:, :, None])[:, :, 0]
-    bond = torch.addcmul(turning, along[:, None], known.directions)
+    features, width = x.features, x.slots.width
+    turning = torch.bmm(features.angular_slope, by_angular[:, :, None])[:, :, 0]
+    bond = torch.addcmul(turning, along[:, None], features.directions)
     ends = (expand(bond, x.slots) * x.slots.sign).view(-1, width, 3)
-    reach = (expand(known.vectors, x.slots) * x.slots.sign).view(-1, width, 3)
+    reach = (expand(features.vectors, x.slots) * x.slots.sign).view(-1, width, 3)
     virial = 0.25 * torch.bmm(reach.transpose(1, 2), ends)  # half of a bond to each of its atoms
     return -ends.sum(1), virial + virial.transpose(1, 2)
 
 
 def _constant(
-    module: Any,  # noqa: ANN401
-    vectors: Any,  # noqa: ANN401
-    attributes: Any,  # noqa: ANN401
-    ends: Any,  # noqa: ANN401
-    counts: Sequence[int],
+    module: nn.Module, vectors: Tensor, attributes: Tensor, ends: Tensor, counts: Sequence[int]
 ) -> Constant:
     """Return what no weight changes: energies of elements, shift, repulsion of pairs.
 

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hea_flows.potentials.ops.silu import silu, silu_gate  # noqa: E402
+from hea_flows.potentials.chgnet.silu import silu, silu_gate  # noqa: E402
 
 
 def test_values_and_derivatives_to_second_order() -> None:

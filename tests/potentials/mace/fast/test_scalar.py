@@ -17,11 +17,9 @@ if find_spec("mace") is None:
 from hea_flows.alloy.lattice.ordering import Ordering  # noqa: E402
 from hea_flows.alloy.lattice.prototypes import Alloy  # noqa: E402
 from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
-from hea_flows.potentials.mace.fast import layers  # noqa: E402
-from hea_flows.potentials.mace.fast.bonds import Bonds  # noqa: E402
-from hea_flows.potentials.mace.fast.evaluate import ScalarMACE  # noqa: E402
-from hea_flows.potentials.ops.edges import Slots, expand, spread  # noqa: E402
-from hea_flows.potentials.torch_family import predict  # noqa: E402
+from hea_flows.potentials.mace.fast import ScalarMACE, layers  # noqa: E402
+from hea_flows.potentials.mace.fast.bonds import Bonds, bond_slots  # noqa: E402
+from hea_flows.potentials.mace.fast.slots import Slots, expand, spread  # noqa: E402
 from hea_flows.potentials.training.data import Split  # noqa: E402
 from hea_flows.potentials.training.loss import squared_errors  # noqa: E402
 from hea_flows.schemas import TrainingSettings  # noqa: E402
@@ -77,7 +75,7 @@ def results(potential: Any) -> tuple[Any, float, dict[str, Any]]:
     settings = TrainingSettings()
     batch, labels = Split.of(potential, frames(), settings).batch(potential, range(len(CELLS)))
     potential.module.zero_grad()
-    output = predict(potential, batch, create_graph=True)
+    output = potential.predict(batch, create_graph=True)
     loss = squared_errors(output, labels).loss(settings.weights)
     loss.backward()
     named = potential.module.named_parameters()
@@ -112,17 +110,17 @@ def test_evaluation_gives_the_same_numbers_as_training() -> None:
     )
     potential = ScalarMACE(start)
     batch = potential.collate(potential.prepare(frames()))
-    with_graph = predict(potential, batch, create_graph=True)
+    with_graph = potential.predict(batch, create_graph=True)
     for _ in range(2):  # nothing is left over from a pass before
-        without = predict(potential, batch)
+        without = potential.predict(batch)
         for key in ("energies", "forces", "stresses"):
             a, b = getattr(with_graph, key).detach(), getattr(without, key)
             assert float((a - b).abs().max()) <= 1e-13 * float(a.abs().max())
             assert not getattr(without, key).requires_grad
-    only = predict(potential, batch, forces=False, stress=False)
+    only = potential.predict(batch, forces=False, stress=False)
     assert only.forces is only.stresses is None
     assert torch.allclose(only.energies.detach(), without.energies, rtol=1e-14)
-    assert predict(potential, batch, forces=False).forces is None
+    assert potential.predict(batch, forces=False).forces is None
 
 
 def test_frames_prepared_together_are_those_prepared_alone() -> None:
@@ -133,7 +131,7 @@ def test_frames_prepared_together_are_those_prepared_alone() -> None:
     lonely = Atoms("Mo", cell=[30, 30, 30], pbc=True)  # without any neighbour
     together = potential.prepare([*frames(), lonely])
     alone = [potential.prepare([frame])[0] for frame in (*frames(), lonely)]
-    theirs, ours = (predict(potential, potential.collate(g)) for g in (alone, together))
+    theirs, ours = (potential.predict(potential.collate(g)) for g in (alone, together))
     for key in ("energies", "forces", "stresses"):
         a, b = getattr(theirs, key), getattr(ours, key)
         assert float((a - b).abs().max()) <= 1e-13 * float(a.abs().max())
@@ -147,7 +145,7 @@ def test_other_species_on_the_same_sites(name: str) -> None:
     graph = potential.prepare([frame])[0]
     frame.numbers[frame.numbers == 42] = 41
     expected, found = (
-        predict(potential, potential.collate([g]))
+        potential.predict(potential.collate([g]))
         for g in (potential.prepare([frame])[0], potential.with_species(graph, frame.numbers))
     )
     for key in ("energies", "forces", "stresses"):
@@ -204,13 +202,11 @@ def test_the_two_ends_of_a_bond_know_each_other() -> None:
 
 
 def test_gathers_are_each_others_adjoints_twice_over() -> None:
-    from hea_flows.potentials.mace.fast.bonds import slots as joined
-
     edges = np.array([[0, 1, 1, 2, 0, 0], [1, 0, 2, 1, 0, 0]])
     shifts = np.array([[0, 0, 0]] * 4 + [[1, 0, 0], [-1, 0, 0]])
     bonds = Bonds.of(edges, shifts, np.random.default_rng(0).random((3, 3)), np.eye(3) * 5)
     like = torch.zeros(1, dtype=torch.float64)
-    slots: Slots = joined([bonds, bonds], [3, 3], like)
+    slots: Slots = bond_slots([bonds, bonds], [3, 3], like)
     assert slots.width == 3
     filled = slots.sign.abs()
     generator = torch.Generator().manual_seed(1)

@@ -6,39 +6,38 @@ a dozen passes over memory; in closed form there are a few.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch.autograd.function import once_differentiable
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 
-def silu(x: Any) -> Any:  # noqa: ANN401
+def silu(x: Tensor) -> Tensor:
     """Return x σ(x)."""
     return _SiLU.apply(x)
 
 
-def silu_gate(x: Any, y: Any) -> Any:  # noqa: ANN401
+def silu_gate(x: Tensor, y: Tensor) -> Tensor:
     """Return x σ(x) σ(y)."""
     return _Gate.apply(x, y)
 
 
-def _silu_slope(x: Any, sigma: Any) -> Any:  # noqa: ANN401
+def _silu_slope(x: Tensor, sigma: Tensor) -> Tensor:
     return torch.addcmul(sigma, x * sigma, 1.0 - sigma)
 
 
-def _silu_bend(x: Any, sigma: Any) -> Any:  # noqa: ANN401
+def _silu_bend(x: Tensor, sigma: Tensor) -> Tensor:
     """Return σ (1 − σ) (2 + x (1 − 2σ))."""
     return torch.addcmul(2.0 + x, x, sigma, value=-2.0).mul_(sigma).mul_(1.0 - sigma)
 
 
 class _SiLU(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return torch.nn.functional.silu(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return _SiLUSlope.apply(gradient, x)
 
@@ -47,7 +46,7 @@ class _SiLUSlope(torch.autograd.Function):  # type: ignore[misc]
     """``g s'(x)``."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Any, x: Any) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, gradient: Tensor, x: Tensor) -> Tensor:
         sigma = torch.sigmoid(x)
         slope = _silu_slope(x, sigma)
         ctx.save_for_backward(gradient, x, sigma, slope)
@@ -55,19 +54,19 @@ class _SiLUSlope(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, by_out: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, by_out: Tensor) -> tuple[Tensor, ...]:
         gradient, x, sigma, slope = ctx.saved_tensors
         return by_out * slope, _silu_bend(x, sigma).mul_(gradient).mul_(by_out)
 
 
 class _Gate(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, x: Any, y: Any) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, x: Tensor, y: Tensor) -> Tensor:
         ctx.save_for_backward(x, y)
         return torch.nn.functional.silu(x).mul_(torch.sigmoid(y))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         return _GateSlope.apply(gradient, *ctx.saved_tensors)
 
 
@@ -75,7 +74,7 @@ class _GateSlope(torch.autograd.Function):  # type: ignore[misc]
     """``(g s'(x) σ(y), g s(x) σ'(y))``."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Any, x: Any, y: Any) -> Any:  # noqa: ANN401
+    def forward(ctx: FunctionCtx, gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
         sigma, opening = torch.sigmoid(x), torch.sigmoid(y)
         slope, opened = _silu_slope(x, sigma), opening * (1.0 - opening)
         ctx.save_for_backward(gradient, x, sigma, slope, opening, opened)
@@ -83,7 +82,7 @@ class _GateSlope(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, by_x: Any, by_y: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: FunctionCtx, by_x: Tensor, by_y: Tensor) -> tuple[Tensor, ...]:
         gradient, x, sigma, slope, opening, opened = ctx.saved_tensors
         value = x * sigma
         first, second = by_x * opening, by_y * opened  # what s'(x) and s(x) are multiplied with

@@ -1,1 +1,0 @@
-"""Torch operations that several families share."""
