@@ -21,7 +21,7 @@ from mace.calculators import MACECalculator
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling import LocalCalculator, SeededCanonicalEnsemble
+from hea_flows.alloy.sampling.mchammer import LocalCalculator, SeededCanonicalEnsemble
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.family import MACEPotential
 from hea_flows.potentials.mace.fast.lattice import LatticeMACE

@@ -13,7 +13,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import plugins
-from hea_flows.alloy.sets.sets import sets
+from hea_flows.alloy.sets.named import sets
 from hea_flows.cli import campaign as cli_campaign
 from hea_flows.cli import workers as cli_workers
 from hea_flows.config import load_campaign

@@ -8,8 +8,8 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.alloy.sampling import AseEnergyModel, DecorationEnergies, Mode, integer_rows
+from hea_flows.alloy.lattice import Alloy, Ordering, int_matrix
+from hea_flows.alloy.sampling import AseEnergies, DecorationEnergies, Mode
 from hea_flows.potentials.base import family
 from hea_flows.potentials.relaxation import Evaluate, evaluator, relax_many
 from hea_flows.schemas import ModelSpec
@@ -55,7 +55,7 @@ def decoration_energies(
         return energies
     if potential is not None:
         return LatticeDecorations(potential, alloy, supercell, a, on_cpu=device == "cpu")
-    return AseEnergyModel(alloy, supercell, a, calculator, mode=mode)
+    return AseEnergies(alloy, supercell, a, calculator, mode=mode)
 
 
 class LatticeDecorations:
@@ -111,7 +111,7 @@ class _Sites:
     """Atomic numbers of decorations of a supercell, and the geometry that they share."""
 
     def __init__(self, alloy: Alloy, supercell: ArrayLike, a: float) -> None:
-        rows = integer_rows(supercell)
+        rows = int_matrix(supercell)
         n = abs(round(np.linalg.det(np.array(rows))))
         self.reference = Ordering(alloy, rows, (alloy.elements[0],) * n).to_atoms(a)
         self._alloyed = np.arange(n) * alloy.atoms_per_unit

@@ -15,6 +15,7 @@ from jobflow import Maker, job
 from pydantic import Field
 from pymatgen.core import Structure
 
+from hea_flows.provenance import settings_id
 from hea_flows.reference.base import (
     LABEL_DATA,
     Calculation,
@@ -22,7 +23,7 @@ from hea_flows.reference.base import (
     MissingLabelError,
     label_document,
 )
-from hea_flows.runtime.frames import read_frames, settings_id
+from hea_flows.runtime.frames import read_frames
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, Record, StructureEntry
 
 

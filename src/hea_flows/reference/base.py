@@ -10,10 +10,9 @@ from ase import Atoms
 from jobflow import Flow, Job
 from pymatgen.core import Structure
 
-from hea_flows.alloy.lattice import phase_flags
+from hea_flows.alloy.lattice import frames_checksum, max_force, phase_flags
 from hea_flows.plugins import ENGINES
-from hea_flows.provenance import provenance
-from hea_flows.runtime.frames import checksum, max_force, settings_id
+from hea_flows.provenance import provenance, settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,
@@ -167,7 +166,7 @@ def label_document(
         magnetization=None if moments is None else float(sum(moments)),
         flags=phase_flags(structure.to_ordering(alloy.to_alloy()), last),
         trajectory=Trajectory.from_frames(found.frames),
-        trajectory_sha256=checksum(found.frames),
+        trajectory_sha256=frames_checksum(found.frames),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from hea_flows.alloy.thermodynamics import Decomposition
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import (
     AlloySpec,
@@ -18,7 +19,7 @@ from hea_flows.schemas.records import (
     TrainingSettings,
     Trajectory,
 )
-from hea_flows.schemas.thermodynamics import ReferencePhases, TransitionInterval, Vibrations
+from hea_flows.schemas.thermodynamics import ModelUncertainty, ReferencePhases, Vibrations
 
 
 def _date_text(value: Any) -> Any:  # noqa: ANN401  validated by pydantic
@@ -164,6 +165,11 @@ class DatasetDoc(Document):
             for step in range(n)
         ]
 
+    @property
+    def end_point_cells(self) -> dict[str, list[list[float]]]:
+        """Element to the relaxed cell of its end point (Å)."""
+        return {e: self.trajectories[key].cells[-1] for e, key in self.end_points.items()}
+
 
 class TrainingDoc(Document):
     """A trained model, the path it took and what it was trained on."""
@@ -286,14 +292,6 @@ class CommitteeDoc(Document):
     bootstrap_seed: int
 
 
-class PhaseSet(Record):
-    """One decomposition: phases (elements joined by -) and its enthalpy and entropy per unit."""
-
-    phases: list[str]
-    enthalpy_mev: float
-    entropy_mev_per_k: float
-
-
 class ThermodynamicsDoc(Document):
     """Decomposition free energies, the random-structure distribution and DEED."""
 
@@ -303,7 +301,7 @@ class ThermodynamicsDoc(Document):
     elements: list[str]
     sqs_mixing_mev: dict[str, float] = Field(description="Phase to SQS mixing energy (meV/unit).")
     sqs_objective: dict[str, float]
-    decompositions: list[PhaseSet]
+    decompositions: list[Decomposition]
     transitions: list[tuple[float, str]] = Field(
         description="Temperature (K) above which a decomposition is stable, lowest first."
     )
@@ -317,7 +315,7 @@ class ThermodynamicsDoc(Document):
     h_hull_mev: float
     deed_per_unit: float | None = Field(description="(eV/unit)⁻¹")
     deed_per_atom: float | None = Field(description="(eV/atom)⁻¹")
-    uncertainty: TransitionInterval | None = Field(
+    uncertainty: ModelUncertainty | None = Field(
         None, description="None where nothing tells the error of the model."
     )
     reference: ReferencePhases | None = Field(None, description="None where SQS were not labelled.")

@@ -1,31 +1,23 @@
-"""Records of a thermodynamics document: how sure a transition is, and what the reference says."""
+"""Records of a thermodynamics document: its uncertainty, the reference, vibrations."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
+from hea_flows.alloy.thermodynamics import TransitionInterval
 from hea_flows.schemas.record import Record
 
 
-class TransitionInterval(Record):
-    """Decomposition temperature within the error of the model; see `alloy.transition_interval`."""
+class ModelUncertainty(TransitionInterval):
+    """Decomposition temperature within the error of the model."""
 
     sigma_mev: float = Field(description="Standard deviation of mixing energies (meV/unit).")
-    sigma_from: str = Field(description="What it was found on.")
-    level: float
-    low: float = Field(description="K")
-    median: float = Field(description="K")
-    high: float = Field(description="K")
-    share_none: float = Field(description="Share of draws in which nothing decomposes.")
-    below: list[tuple[float, str]] = Field(
-        description="Share of draws in which a decomposition is what forms first on cooling."
-    )
-    n_draws: int
+    sigma_from: str = Field(description="Where it was measured.")
     seed: int
 
 
 class ReferencePhases(Record):
-    """SQS of the same cells from the reference engine, relaxed, and what follows from them."""
+    """SQS of the same cells, relaxed by the reference engine, and their decompositions."""
 
     engine: str
     settings_id: str

@@ -14,9 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from jobflow import Maker, job
 from pymatgen.core import Structure
 
+from hea_flows.alloy.lattice.frames import frames_checksum
 from hea_flows.potentials.base import Prediction, TrainingResult
 from hea_flows.reference.base import LABEL_DATA, Calculation, Labelled, label_document
-from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, ModelSpec, StructureEntry
 
 PURE = {"Mo": -22.0, "W": -22.5, "Nb": -21.5}
@@ -114,6 +114,6 @@ class KnownFamily:
         error = ERRORS[max(len(set(metals(f))) for f in frames)] * (1 + settings.seed / 10)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "model.pt"
-        path.write_text(f"{error} {checksum(frames)}")
+        path.write_text(f"{error} {frames_checksum(frames)}")
         model = ModelSpec(family="known", path=str(path), sha256="70" * 32)
         return TrainingResult(model, settings, 1, [], {}, 0.0)

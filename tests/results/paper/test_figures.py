@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hea_flows.alloy.lattice.ordering import Ordering
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.cli import main
 from hea_flows.results.paper.errors import error_bars, learning_by_size, seed_scatter
 from hea_flows.results.paper.files import FORMATS, figure_bytes

@@ -7,6 +7,7 @@ from math import nan, sqrt
 import pytest
 from rich.console import Console
 
+from hea_flows.alloy.sampling import ExchangeLadder, PilotLadder, Separation
 from hea_flows.results.report.inputs import ReportInputs, headline_geometry, problems, summary
 from hea_flows.results.report.order_tables import order_tables, separation_words
 from hea_flows.results.report.phase_tables import thermodynamics_tables
@@ -20,9 +21,6 @@ from hea_flows.results.report.tables import (
 from hea_flows.results.store.facts import facts
 from hea_flows.schemas import (
     Document,
-    ExchangeLadder,
-    LadderRecord,
-    SeparationRecord,
     Vibrations,
 )
 
@@ -137,7 +135,7 @@ def test_a_ladder_that_was_chosen_is_a_fact(inputs: ReportInputs) -> None:
     [doc] = inputs.montecarlo
     asked = ExchangeLadder(lowest=200, highest=1000, acceptance=0.3)
     rungs = [r.temperature for r in doc.averages]
-    found = LadderRecord(temperatures=rungs, evaluations=188, spread_mev=1.1)
+    found = PilotLadder(temperatures=rungs, evaluations=188, spread_mev=1.1)
     settings = doc.settings.model_copy(update={"temperatures": asked})
     told = facts(doc.model_copy(update={"settings": settings, "ladder": found}))
     assert (told["temperatures"], told["exchanges asked for"]) == ("5", "0.3")
@@ -151,7 +149,7 @@ def test_an_error_that_is_not_known_stays_unknown() -> None:
 
 def test_no_temperature_of_separation_says_why(inputs: ReportInputs) -> None:
     [doc] = inputs.montecarlo
-    none = SeparationRecord(reason="five temperatures are needed, there are 2")
+    none = Separation(reason="five temperatures are needed, there are 2")
     words = separation_words(doc.model_copy(update={"separation": none}))
     assert words == "No temperature of separation: five temperatures are needed, there are 2."
 

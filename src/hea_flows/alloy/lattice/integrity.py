@@ -15,6 +15,7 @@ from hea_flows.alloy.lattice.ordering import (
     Ordering,
     coset_index,
     hermite_normal_form,
+    int_matrix,
     lattice_points,
 )
 
@@ -111,8 +112,7 @@ def _in_cell_of(atoms: Atoms, ordering: Ordering) -> Ordering:
     matrix = np.eye(3, dtype=np.int64)
     matrix[:n, :n] = np.rint(atoms.cell.array[:n, :n] @ np.linalg.inv(ratio ** (1 / n) * prim))
     if abs(round(np.linalg.det(matrix))) == len(species) and Counter(species) == ordering.counts:
-        rows = tuple(tuple(int(x) for x in row) for row in matrix)
-        other = Ordering(ordering.alloy, rows, species)  # type: ignore[arg-type]
+        other = Ordering(ordering.alloy, int_matrix(matrix), species)
         if other.id == ordering.id and not (fits and _cell_flags(other, atoms)):
             return other
     return ordering

@@ -106,13 +106,13 @@ def ladder(
 
     def climb(rate: float, steps: float) -> list[float]:
         """Inverse temperatures from the first, each exchanged with the one before at `rate`."""
-        found = [first]
-        while len(found) <= steps and exchange_probability(at(found[-1]), at(last)) < rate:
-            cold = at(found[-1])
-            found.append(
-                brentq(lambda b, c=cold: exchange_probability(c, at(b)) - rate, last, found[-1])
+        rungs = [first]
+        while len(rungs) <= steps and exchange_probability(at(rungs[-1]), at(last)) < rate:
+            cold = at(rungs[-1])
+            rungs.append(
+                brentq(lambda b, c=cold: exchange_probability(c, at(b)) - rate, last, rungs[-1])
             )
-        return found
+        return rungs
 
     steps = len(climb(acceptance, np.inf)) - 1
     if steps == 0:

@@ -14,7 +14,7 @@ from ase import Atoms
 from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
 from numpy.typing import NDArray
 
-from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, fit_offsets
+from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, fit_offsets
 from hea_flows.jobs.identity import found_again, identity
 from hea_flows.jobs.learning.dataset import split_atoms
 from hea_flows.potentials.base import family
@@ -217,7 +217,7 @@ def offsets_between(frames: list[Atoms], predicted: Sequence[float]) -> dict[str
 def _compositions(frames: list[Atoms]) -> tuple[NDArray[np.int64], list[str]]:
     counts = [Counter(frame.get_chemical_symbols()) for frame in frames]
     elements = sorted(set().union(*counts))
-    return count_matrix(counts, elements), elements
+    return composition_matrix(counts, elements), elements
 
 
 def without_offsets(frames: list[Atoms], offsets: dict[str, float]) -> list[Atoms]:

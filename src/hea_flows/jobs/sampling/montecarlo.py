@@ -9,21 +9,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jobflow import CURRENT_JOB, JobConfig, Maker, Response, job
-from numpy.typing import NDArray
 
-from hea_flows.alloy.sampling import DecorationEnergies, Sampler, SamplerSettings, run_pilot
+from hea_flows.alloy.lattice import mean_lattice_constant
+from hea_flows.alloy.sampling import (
+    AveragedChain,
+    ChainSummary,
+    DecorationEnergies,
+    ExchangeLadder,
+    Sampler,
+    reference_codes,
+    run_pilot,
+    separation_of,
+    summarise_temperatures,
+)
 from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.identity import found_again, identity
 from hea_flows.jobs.learning.train import local_model
-from hea_flows.jobs.sampling.kept_energies import KEPT_FILE, KeptEnergies
+from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
 from hea_flows.jobs.sampling.run import SamplingRun, stored_ladder
-from hea_flows.jobs.sampling.summary import (
-    AveragedChain,
-    chain_record,
-    separation_record,
-    temperature_records,
-)
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.provenance import provenance
 from hea_flows.runtime.locks import alone
@@ -33,16 +37,15 @@ from hea_flows.schemas import (
     ChainSeries,
     DatasetDoc,
     Document,
-    ExchangeLadder,
-    LadderRecord,
     MonteCarloDoc,
-    SamplingSettings,
     TrainingDoc,
 )
 from hea_flows.services.progress import say
 from hea_flows.settings import get_settings
 
 D = TypeVar("D", bound=Document)
+#: File of the energies of pilot run and references, in the folder of a run.
+ENERGIES_FILE = "energies.json"
 
 
 @dataclass
@@ -80,20 +83,20 @@ class MonteCarloMaker(Maker):
 
         Parameters
         ----------
-        finetune, dataset
+        training, dataset
             The model and what it was trained on, or the uuids of the jobs that made them: a job
             that goes on after a time limit is added while another runs, and may not refer to jobs
             of elsewhere.
         alloy
             The host.
         """
-        model, frames = _document(TrainingDoc, training), _document(DatasetDoc, dataset)
+        model, frames = load_document(TrainingDoc, training), load_document(DatasetDoc, dataset)
         try:
-            found = self._sample(model, frames, alloy)
+            document = self._sample(model, frames, alloy)
         except OutOfTimeError:
-            found = None
-        if found is not None:
-            return found
+            document = None
+        if document is not None:
+            return document
         # jobflow adds to the name what it added to this job's, and its place in the queue.
         bare = replace(self, name=type(self).name)
         return Response(replace=bare.make(model.uuid, frames.uuid, alloy))
@@ -104,7 +107,7 @@ class MonteCarloMaker(Maker):
         """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
         supercell, _ = spec.cell(host)
-        a = mean_lattice_constant(dataset)
+        a = mean_lattice_constant(host, dataset.end_point_cells)
         chains = identity(
             model=training.model_file.sha256,
             dtype=training.model.dtype,
@@ -119,9 +122,9 @@ class MonteCarloMaker(Maker):
         sources = provenance("torch", "trainstation", training=training, dataset=dataset)
         folder = self._folder(chains)
         with alone(folder):  # what waited finds the other's chains, stored or in the folder
-            if self.reuse and (known := found_again(MonteCarloDoc, "montecarlo", key)):
-                reused = provenance(training=training, dataset=dataset, reused=known)
-                return known.model_copy(update=reused | {"versions": known.versions})
+            if self.reuse and (earlier := found_again(MonteCarloDoc, "montecarlo", key)):
+                reused = provenance(training=training, dataset=dataset, reused=earlier)
+                return earlier.model_copy(update=reused | {"versions": earlier.versions})
             model = local_model(training)
             energies = decoration_energies(
                 model,
@@ -133,12 +136,12 @@ class MonteCarloMaker(Maker):
                 max_steps=spec.max_steps,
                 device=get_settings().device,
             )
-            found = sampled(energies, alloy, spec, self.seed, folder, chains)
-        if found is None:
+            fields = sampled(energies, alloy, spec, self.seed, folder, chains)
+        if fields is None:
             return None
         return MonteCarloDoc(
             **sources,
-            **found,
+            **fields,
             identity=key,
             model=model.model_copy(update={"path": None}),
             lattice_constant=a,
@@ -160,7 +163,7 @@ def sampled(
     folder: Path,
     key: str,
 ) -> dict[str, Any] | None:
-    """Run the chains of an equimolar alloy to their end and return what they decide of a document.
+    """Run the chains of an equimolar alloy to their end and return their part of the document.
 
     Parameters
     ----------
@@ -180,23 +183,31 @@ def sampled(
     ------
     OutOfTimeError
         If the batch job ends before another step would.
+    ArithmeticError
+        If end members or nearly all random decorations did not relax.
     """
     host = alloy.to_alloy()
     supercell, counts = spec.cell(host)
     settings = spec.sampling
-    codes = reference_codes(counts, settings.random, seed)
-    kept = KeptEnergies(energies, folder / KEPT_FILE)
-    begun, found = time.monotonic(), None
-    if isinstance(settings.temperatures, ExchangeLadder):
-        found = stored_ladder(folder, key) or chosen_ladder(kept, alloy, spec, seed)
-    sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings, found), seed)
+    references = reference_codes(counts, settings.random, np.random.default_rng([seed, 1]))
+    cache = EnergyCache(folder / ENERGIES_FILE)
+    cached = CachedEnergies(energies, cache)
+    begun, ladder = time.monotonic(), None
+    if isinstance(asked := settings.temperatures, ExchangeLadder):
+        ladder = stored_ladder(folder, key)
+        if ladder is None:
+            say(f"a pilot run chooses temperatures from {asked.lowest:g} to {asked.highest:g} K")
+            rng = np.random.default_rng([seed, 3])
+            ladder = run_pilot(cached, host, supercell, counts, asked, rng)
+    chosen = settings if ladder is None else settings.at(ladder.temperatures)
+    sampler = Sampler(energies, host, supercell, counts, chosen, seed)
     run = SamplingRun(
         sampler,
         folder,
         key,
-        lambda: kept.energies(codes) / sampler.n_units,
+        lambda: cached.energies(references) / sampler.n_units,
         tell=say,
-        ladder=found,
+        ladder=ladder,
         seconds=time.monotonic() - begun,
     )
     run.resume()
@@ -214,8 +225,7 @@ def sampled(
         raise ArithmeticError(msg)
     chains = sampler.chains()
     averaged = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
-    averages = temperature_records(averaged, random)
-    rng = np.random.default_rng([seed, 2])
+    averages = summarise_temperatures(averaged, random)
     series = ChainSeries.collect([c.energies for c in chains], [c.counts for c in chains])
     return {
         "mode": spec.mode,
@@ -223,96 +233,22 @@ def sampled(
         "supercell": supercell,
         "seed": seed,
         "settings": settings,
-        "ladder": found,
+        "ladder": ladder,
         "end_points": ends,
         "random_mev": 1e3 * float(random.mean()),
         "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
-        "chains": [chain_record(a) for a in averaged],
+        "chains": [ChainSummary.of(a) for a in averaged],
         "averages": averages,
-        "separation": separation_record(averages, host.elements, rng),
+        "separation": separation_of(averages, host.elements, np.random.default_rng([seed, 2])),
         "series": series.to_file(),
-        "evaluations": sampler.evaluations + kept.evaluations,
-        "forbidden": forbidden + (found.forbidden if found else 0),
+        "evaluations": sampler.evaluations + len(cache),
+        "forbidden": forbidden + (ladder.forbidden if ladder else 0),
         "seconds": run.seconds,
     }
 
 
-def chosen_ladder(
-    energies: KeptEnergies, alloy: AlloySpec, spec: MonteCarloSpec, seed: int
-) -> LadderRecord:
-    """Run the pilot that chooses temperatures whose neighbours exchange at the rate asked for."""
-    asked, host = spec.temperatures, alloy.to_alloy()
-    assert isinstance(asked, ExchangeLadder)
-    say(f"a pilot run chooses temperatures from {asked.lowest:g} to {asked.highest:g} K")
-    found = run_pilot(
-        energies,
-        host,
-        *spec.cell(host),
-        asked.lowest,
-        asked.highest,
-        asked.acceptance,
-        np.random.default_rng([seed, 3]),
-    )
-    return LadderRecord(
-        temperatures=list(found.temperatures),
-        evaluations=energies.evaluations,
-        forbidden=found.forbidden,
-        spread_mev=1e3 * found.spread,
-    )
-
-
-def sampler_settings(
-    settings: SamplingSettings, ladder: LadderRecord | None = None
-) -> SamplerSettings:
-    """Return settings as the sampler takes them, with the temperatures of a ladder if asked for."""
-    temperatures = ladder.temperatures if ladder else settings.temperatures
-    if isinstance(temperatures, ExchangeLadder):
-        msg = f"the temperatures of {temperatures} are not chosen yet"
-        raise TypeError(msg)
-    return SamplerSettings(
-        temperatures=tuple(temperatures),
-        runs=settings.runs,
-        method=settings.method,
-        steps=settings.steps,
-        burn_in=settings.burn_in,
-        exchange=settings.exchange,
-        shells=tuple(settings.shells),
-    )
-
-
-def reference_codes(counts: dict[str, int], random: int, seed: int) -> NDArray[np.int64]:
-    """Return the pure decorations, by element, then random ones of a composition.
-
-    Returns
-    -------
-    codes
-        Positions in the elements of `counts`, shape (n + `random`, n_sites) for n elements.
-    """
-    n_sites, rng = sum(counts.values()), np.random.default_rng([seed, 1])
-    pure = np.repeat(np.arange(len(counts))[:, None], n_sites, axis=1)
-    filling = np.repeat(np.arange(len(counts)), list(counts.values()))
-    return np.concatenate([pure, [rng.permutation(filling) for _ in range(random)]])
-
-
-def _document(cls: type[D], given: D | str) -> D:
+def load_document(cls: type[D], given: D | str) -> D:
     """Return a document that is given, or read by the uuid of its job, big fields too."""
     if not isinstance(given, str):
         return given
     return cls.model_validate(CURRENT_JOB.store.get_output(given, load=True))
-
-
-def mean_lattice_constant(dataset: DatasetDoc) -> float:
-    """Return the mean lattice constant of the reference's relaxed end points (Å).
-
-    For a layer from the area per unit, for bulk from the volume, in proportion to the host's
-    tabulated lattice constants; so any cell choice gives the same.
-    """
-    alloy = dataset.alloy.to_alloy()
-    values = []
-    for element, key in dataset.end_points.items():
-        cell = np.array(dataset.trajectories[key].cells[-1])
-        ideal = alloy.primitive(element).cell.array
-        size = 2 if alloy.host.layer else 3
-        strain = np.linalg.det(cell[:size, :size]) / np.linalg.det(ideal[:size, :size])
-        values.append(alloy.lattice_constant(element) * float(strain) ** (1 / size))
-    return float(np.mean(values))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hea_flows.alloy.lattice import KMesh, Ordering, folded_mesh
-from hea_flows.runtime.frames import settings_id
+from hea_flows.provenance import settings_id
 
 
 @dataclass(frozen=True)

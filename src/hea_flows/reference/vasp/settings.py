@@ -13,7 +13,7 @@ from pymatgen.io.vasp.inputs import Incar, Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet, VaspInputSet
 
 from hea_flows.alloy.lattice import Ordering, folded_mesh
-from hea_flows.runtime.frames import settings_id
+from hea_flows.provenance import settings_id
 
 
 @dataclass(frozen=True)

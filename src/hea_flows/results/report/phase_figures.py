@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from hea_flows.alloy.lattice import Ordering
+from hea_flows.alloy.sampling import ChainSummary
 from hea_flows.results.report.inputs import solid_solution
 from hea_flows.results.report.order_tables import separation_words, shell_name
 from hea_flows.results.report.style import (
@@ -27,14 +28,12 @@ from hea_flows.results.report.style import (
 )
 from hea_flows.schemas import (
     AlloySpec,
-    ChainRecord,
     MonteCarloDoc,
-    PhaseSet,
     ThermodynamicsDoc,
 )
 
 
-def snapshot_chains(doc: MonteCarloDoc, number: int = 3) -> list[ChainRecord]:
+def snapshot_chains(doc: MonteCarloDoc, number: int = 3) -> list[ChainSummary]:
     """Return one chain each of up to `number` temperatures from the coldest to the hottest."""
     first = [c for c in doc.chains if c.run == doc.chains[0].run]
     picks = np.unique(np.linspace(0, len(first) - 1, number).round().astype(int))
@@ -121,7 +120,7 @@ def _order_panel(
     axes.legend(handles=ordered, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.1)
 
 
-def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainRecord, colours: dict[str, str]) -> None:
+def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainSummary, colours: dict[str, str]) -> None:
     """Draw the last decoration of a chain from above, a circle per alloyed site."""
     alloy = doc.alloy.to_alloy()
     ordering = Ordering(alloy, doc.supercell, tuple(chain.final_species))
@@ -147,11 +146,6 @@ def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainRecord, colours: dict[
     axes.set_axis_off()
 
 
-def gibbs(phases: PhaseSet, temperature: np.ndarray) -> np.ndarray:
-    """Return G = H − T S (meV/unit) at temperatures (K)."""
-    return np.asarray(phases.enthalpy_mev - temperature * phases.entropy_mev_per_k)
-
-
 @styled
 def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figure:
     """Draw G against T of the solid solution and of every decomposition stable somewhere."""
@@ -175,12 +169,12 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
     if doc.uncertainty:
         last = max(last, doc.uncertainty.high / 1.3)
     t = np.linspace(0, max(600.0, 1.5 * last), 601)
-    table = np.array([gibbs(d, t) for d in doc.decompositions])
+    table = 1e3 * np.array([d.gibbs(t) for d in doc.decompositions])
     solution = next((i for i, d in enumerate(doc.decompositions) if len(d.phases) == 1), None)
     lowest = np.argmin(table, axis=0)
     shown = list(dict.fromkeys(([] if solution is None else [solution]) + lowest.tolist()))
     for order, i in enumerate(shown):
-        name = " + ".join(phase_name(p, tail) for p in doc.decompositions[i].phases)
+        name = " + ".join(phase_name("-".join(p), tail) for p in doc.decompositions[i].phases)
         style = {
             "color": PALETTE[order % len(PALETTE)],
             "lw": 2.2 if i == solution else 1.6,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isfinite
 
 from hea_flows.results.report.style import phase_name
@@ -11,7 +12,7 @@ from hea_flows.schemas import ThermodynamicsDoc
 
 def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]:
     """Return the stable decompositions, and on demand all of them and the SQS energies."""
-    pool = {frozenset(frozenset(p.split("-")) for p in d.phases): d for d in doc.decompositions}
+    pool = {frozenset(map(frozenset, d.phases)): d for d in doc.decompositions}
     stable, ends = [], [*(t for t, _ in doc.transitions[1:]), float("inf")]
     for (start, name), end in zip(doc.transitions, ends, strict=True):
         phases = _phases(name)
@@ -21,18 +22,18 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
                 _mixture(phases, tail),
                 number(start, 0),
                 number(end, 0) if isfinite(end) else "no limit",
-                number(found.enthalpy_mev if found else None),
-                number(1000 * found.entropy_mev_per_k if found else None, 1),
+                number(1e3 * found.enthalpy if found else None),
+                number(1e6 * found.entropy if found else None, 1),
             ]
         )
     mode = f"Energies: {doc.mode}, {doc.model.label}; reference: end members, {doc.mode}."
     every = [
         [
-            " + ".join(phase_name(p, tail) for p in d.phases),
-            number(d.enthalpy_mev),
-            number(1000 * d.entropy_mev_per_k, 1),
+            _mixture(d.phases, tail),
+            number(1e3 * d.enthalpy),
+            number(1e6 * d.entropy, 1),
         ]
-        for d in sorted(doc.decompositions, key=lambda d: d.enthalpy_mev)
+        for d in sorted(doc.decompositions, key=lambda d: d.enthalpy)
     ]
     return [
         Table(
@@ -126,5 +127,5 @@ def _phases(name: str) -> list[list[str]]:
     return [p.strip().strip("()").split(",") for p in name.split(" + ")]
 
 
-def _mixture(phases: list[list[str]], tail: str) -> str:
+def _mixture(phases: Iterable[Iterable[str]], tail: str) -> str:
     return " + ".join(phase_name("-".join(p), tail) for p in phases)

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from hea_flows.alloy.sampling import ExchangeLadder
 from hea_flows.schemas import (
     BenchmarkDoc,
     CampaignDoc,
     CommitteeDoc,
     DatasetDoc,
     Document,
-    ExchangeLadder,
     GrowthDoc,
     LabelDoc,
     ModelSpec,

@@ -11,12 +11,15 @@ from mchammer.ensembles import CanonicalEnsemble
 from mchammer.observers import ClusterCountObserver
 
 from hea_flows.alloy.clusters.space import cluster_space
-from hea_flows.alloy.lattice.order_parameters import neighbour_pairs
-from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.lattice.bonds import neighbour_pairs
+from hea_flows.alloy.lattice.ordering import Ordering, int_matrix
 from hea_flows.alloy.lattice.prototypes import Alloy
-from hea_flows.alloy.sampling.calculators import DecorationCalculator, LocalCalculator
-from hea_flows.alloy.sampling.energy_models import AseEnergyModel, integer_rows
-from hea_flows.alloy.sampling.mchammer import SeededCanonicalEnsemble
+from hea_flows.alloy.sampling.energies import AseEnergies
+from hea_flows.alloy.sampling.mchammer import (
+    DecorationCalculator,
+    LocalCalculator,
+    SeededCanonicalEnsemble,
+)
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.family import MACEPotential
 from hea_flows.potentials.mace.fast import lattice
@@ -48,8 +51,8 @@ def model(dtype: str = "float64", **changes) -> MACEPotential:
     return MACEPotential(module, config, dtype, "cpu")
 
 
-def plain(potential, alloy, cell, a) -> AseEnergyModel:
-    return AseEnergyModel(alloy, cell, a, PotentialCalculator(potential), mode="fixed lattice")
+def plain(potential, alloy, cell, a) -> AseEnergies:
+    return AseEnergies(alloy, cell, a, PotentialCalculator(potential), mode="fixed lattice")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_changes_are_full_recomputation_over_random_swaps(size: int, changes) ->
 def test_a_swap_reaches_the_neighbours_of_neighbours() -> None:
     cell = np.diag([20, 20, 1])
     quick = LatticeMACE(model(), LAYER, cell, 3.24)  # two layers of 5 Å
-    atoms = Ordering(LAYER, integer_rows(cell), ("Mo",) * 400).to_atoms(a=3.24)
+    atoms = Ordering(LAYER, int_matrix(cell), ("Mo",) * 400).to_atoms(a=3.24)
     first, second = neighbor_list("ij", atoms, 5.0)
     reached = {0}
     for _ in range(2):
