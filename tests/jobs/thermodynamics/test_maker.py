@@ -23,8 +23,10 @@ from hea_flows.alloy.thermodynamics.transition_interval import decomposition_tem
 from hea_flows.config import Campaign, ThermodynamicsSpec, plan
 from hea_flows.jobs import report
 from hea_flows.jobs.learning.model_error import mixing_error
+from hea_flows.jobs.sampling import energy_cache
 from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
 from hea_flows.results.store.query import documents
+from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import BenchmarkDoc, ModelSpec, ParityPoint, TestSetDoc, ThermodynamicsDoc
 
 CAMPAIGN: dict[str, Any] = {
@@ -312,3 +314,17 @@ def test_energies_that_are_known_are_not_computed_again(machine: Path) -> None:
     assert path.stat().st_mtime_ns == before
     assert again.sqs_mixing_mev == first.sqs_mixing_mev
     assert again.random_mixing_mev == first.random_mixing_mev
+
+
+def test_a_job_that_is_stopped_by_its_time_limit_adds_itself_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = iter([1.0])
+    monkeypatch.setattr(energy_cache, "seconds_left", lambda: next(left, 1e6))
+    monkeypatch.setattr(OutOfTimeError, "happened", False)
+    store, found = run()
+    assert OutOfTimeError.happened
+    [tuned] = documents(store, "training", load=True)
+    assert found.sources["training"] == [tuned.uuid]
+    assert found.reference is not None
+    assert found.uncertainty is not None
