@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from ase.calculators.calculator import Calculator
 from ase.units import kB
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Alloy, neighbour_pairs
 from hea_flows.alloy.sampling import (
     AseEnergies,
+    Mode,
     Sampler,
     SamplingSettings,
     autocorrelation_time,
@@ -40,7 +42,7 @@ A = 3.241  # mean of the end points' lattice constants (Å)
 V = ALLOY.elements.index("V")
 
 
-def plain_calculator(spec: ModelSpec) -> Any:  # noqa: ANN401  ASE's, of three packages
+def plain_calculator(spec: ModelSpec) -> Calculator:
     """Return the calculator of the model's own package."""
     chosen: Any = family(spec.family)
     module = chosen.load(spec).module
@@ -53,7 +55,7 @@ def plain_calculator(spec: ModelSpec) -> Any:  # noqa: ANN401  ASE's, of three p
     return MACECalculator(models=[module], device="cpu", default_dtype=spec.dtype)
 
 
-def seconds_per_trial(spec: ModelSpec, size: int, mode: Any, fmax: float, trials: int) -> float:  # noqa: ANN401
+def seconds_per_trial(spec: ModelSpec, size: int, mode: Mode, fmax: float, trials: int) -> float:
     """Return the mean time of a trial of mchammer's ensemble, the first two left out."""
     cell = np.diag([size, size, 1])
     model = AseEnergies(ALLOY, cell, A, plain_calculator(spec), mode=mode, fmax=fmax)
@@ -97,7 +99,7 @@ def _cell(sampler: Sampler) -> NDArray[np.int64]:
 def run(
     spec: ModelSpec,
     size: int,
-    options: Any,  # noqa: ANN401
+    options: argparse.Namespace,
     settings: SamplingSettings,
 ) -> tuple[Sampler, float, float]:
     """Return a finished sampler, the seconds of its burn-in, and seconds per step and chain."""
@@ -170,7 +172,7 @@ def main() -> None:
         _check(spec, options, settings)
 
 
-def _check(spec: ModelSpec, options: Any, settings: SamplingSettings) -> None:  # noqa: ANN401
+def _check(spec: ModelSpec, options: argparse.Namespace, settings: SamplingSettings) -> None:
     """Compare swaps of the model, swaps of the expansion and nested steps on a 5 × 5 cell."""
     nested, _, _ = run(spec, 5, options, settings)
     swaps, _, _ = run(

@@ -248,11 +248,11 @@ def _layer_flags(ordering: Ordering, ideal: Atoms, atoms: Atoms, sites: _Sites) 
         flags.append(f"{loose} of {n * (per - 1)} {anion} atoms desorbed, bonded to no metal")
 
     rows = _in_rows(ordering, sites) if sites.whole else np.zeros(n, dtype=bool)
-    found = [_PHASE.get(p, "neither prismatic nor octahedral") for p in polyhedra]
+    phases = [_PHASE.get(p, "neither prismatic nor octahedral") for p in polyhedra]
     for i in np.flatnonzero(rows):
         if polyhedra[i] == "octahedral":
-            found[i] = "distorted octahedral (1T')"
-    whole = [p for p, b in zip(found, bonds, strict=True) if b == wanted[0]]
+            phases[i] = "distorted octahedral (1T')"
+    whole = [p for p, b in zip(phases, bonds, strict=True) if b == wanted[0]]
     before = _PHASE.get(expected[0], expected[0])
     return flags + [
         f"{whole.count(phase)} of {n} units {phase} instead of {before}"
@@ -314,5 +314,5 @@ def _in_rows(ordering: Ordering, sites: _Sites) -> NDArray[np.bool_]:
             other = coset_index(points + np.array([x, y, 0]), hnf)
             distances.append(np.linalg.norm((x, y) @ prim + shift[other] - shift, axis=1))
     second = np.sort(distances, axis=0)[1]
-    found: NDArray[np.bool_] = second[sites.index] < ROW_RATIO * a
-    return found
+    near: NDArray[np.bool_] = second[sites.index] < ROW_RATIO * a
+    return near

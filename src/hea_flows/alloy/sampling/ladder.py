@@ -51,9 +51,9 @@ def ladder(
     """Return temperatures between which replicas are exchanged at about one rate.
 
     Between the temperatures measured, the mean is a monotone cubic in β whose slope is the
-    variance, de/dβ = −N v, and ln v is a monotone cubic in β. From `lowest` upwards each next
-    temperature is where `exchange_probability` has fallen to `acceptance`; then one value, a
-    little higher, is found that all neighbours share and with which the ladder ends at `highest`.
+    variance, de/dβ = −N v, and ln v is a monotone cubic in β. From `lowest` upwards, each
+    temperature is where `exchange_probability` has fallen to `acceptance`; the acceptance is then
+    raised a little, to the value with which the last temperature is `highest`.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """Canonical sampling of many chains with an expensive model, exact for that model.
 
-*Nested*: a cluster expansion makes a block of swap trials of its own, and the model accepts or
-refuses the block on what the two energies differ by. The block is a chain of Metropolis steps that
-are reversible for the expansion's distribution, and so is their sequence; accepting it with
-probability min(1, exp(−β[ΔE_model − ΔE_CE])) samples the model's distribution whatever the
-expansion is worth (L. D. Gelb, J. Chem. Phys. 118, 7747 (2003); R. Iftimie et al., J. Chem. Phys.
-113, 4852 (2000)). *Swaps*: one swap per step, the usual Metropolis algorithm.
+*Nested*: a block of swap trials is made with a cluster expansion, and the model accepts or rejects
+the whole block by the difference of the two energy changes. The block is a sequence of Metropolis
+steps and so is reversible for the expansion's distribution; accepting it with probability
+min(1, exp(−β[ΔE_model − ΔE_CE])) samples the model's distribution, however poor the expansion
+(L. D. Gelb, J. Chem. Phys. 118, 7747 (2003); R. Iftimie et al., J. Chem. Phys. 113, 4852 (2000)).
+*Swaps*: one swap per step, the usual Metropolis algorithm.
 
 All temperatures and repeats take a step together, so that the model sees one batch; then
 neighbouring temperatures of a repeat may exchange their decorations.

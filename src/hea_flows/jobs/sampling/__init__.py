@@ -1,1 +1,8 @@
-"""Monte Carlo with a trained model, and the documents that sum it up."""
+"""Monte Carlo with a trained model: the Maker, its runs on disk, and the cache of energies."""
+
+from __future__ import annotations
+
+from hea_flows.jobs.sampling.energy_cache import EnergyCache
+from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker, run_chains
+
+__all__ = ["EnergyCache", "MonteCarloMaker", "run_chains"]

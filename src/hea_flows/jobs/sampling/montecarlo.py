@@ -64,8 +64,7 @@ class MonteCarloMaker(Maker):
     seed
         Seed of the initial decorations and of the chains.
     reuse
-        Whether chains that are in the store already are taken: the same model, cell, settings and
-        seed.
+        Whether to take stored chains of the same model, cell, settings and seed.
     """
 
     name: str = "monte carlo"
@@ -121,7 +120,7 @@ class MonteCarloMaker(Maker):
         key = identity(chains=chains, average_from=spec.average_from)
         sources = provenance("torch", "trainstation", training=training, dataset=dataset)
         folder = self._folder(chains)
-        with alone(folder):  # what waited finds the other's chains, stored or in the folder
+        with alone(folder):  # who waited finds the chains of the other job, stored or in the folder
             if self.reuse and (earlier := found_again(MonteCarloDoc, "montecarlo", key)):
                 reused = provenance(training=training, dataset=dataset, reused=earlier)
                 return earlier.model_copy(update=reused | {"versions": earlier.versions})
@@ -136,7 +135,7 @@ class MonteCarloMaker(Maker):
                 max_steps=spec.max_steps,
                 device=get_settings().device,
             )
-            fields = sampled(energies, alloy, spec, self.seed, folder, chains)
+            fields = run_chains(energies, alloy, spec, self.seed, folder, chains)
         if fields is None:
             return None
         return MonteCarloDoc(
@@ -148,14 +147,14 @@ class MonteCarloMaker(Maker):
         )
 
     def _folder(self, key: str) -> Path:
-        """Return where the run's state is kept: where nothing is reused, also no finished run."""
+        """Return the folder of the run's state; without reuse, one of this job alone."""
         folder = get_settings().data_dir / "sampling"
         if self.reuse or CURRENT_JOB.job is None:
             return folder / key
         return folder / f"{key}-{CURRENT_JOB.job.uuid}"
 
 
-def sampled(
+def run_chains(
     energies: DecorationEnergies,
     alloy: AlloySpec,
     spec: MonteCarloSpec,
