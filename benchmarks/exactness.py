@@ -22,6 +22,7 @@ from ase.units import kB
 from local_growth import small_mace
 from numpy.typing import NDArray
 from scipy.stats import norm
+from seeded_ensemble import SeededCanonicalEnsemble
 
 from hea_flows.alloy.lattice import Alloy, bond_counts, correlation_matrix, neighbour_pairs
 from hea_flows.alloy.sampling import (
@@ -30,7 +31,7 @@ from hea_flows.alloy.sampling import (
     SamplingSettings,
     average_of,
 )
-from hea_flows.alloy.sampling.mchammer import LocalCalculator, SeededCanonicalEnsemble
+from hea_flows.alloy.sampling.mchammer import LocalCalculator
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.potentials.mace.fast.lattice import LatticeMACE
 from hea_flows.schemas import ModelSpec

@@ -22,6 +22,7 @@ import torch
 from ase.calculators.calculator import Calculator
 from ase.units import kB
 from numpy.typing import NDArray
+from seeded_ensemble import SeededCanonicalEnsemble
 
 from hea_flows.alloy.lattice import Alloy, neighbour_pairs
 from hea_flows.alloy.sampling import (
@@ -32,7 +33,7 @@ from hea_flows.alloy.sampling import (
     autocorrelation_time,
     average_of,
 )
-from hea_flows.alloy.sampling.mchammer import DecorationCalculator, SeededCanonicalEnsemble
+from hea_flows.alloy.sampling.mchammer import DecorationCalculator
 from hea_flows.potentials.base import family
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.schemas import ModelSpec

@@ -99,8 +99,11 @@ def scale_factor(
 def _ratios(committee: Committee) -> Floats:
     """Return error/spread of each structure."""
     if flat := int((committee.spread == 0).sum()):
-        msg = f"members agree exactly on {flat} of {len(committee.spread)} structures, so their spread "
-        raise ValueError(msg + "says nothing of the error; give members of different seeds")
+        msg = (
+            f"members agree exactly on {flat} of {len(committee.spread)} structures, so their "
+            "spread says nothing of the error; give members of different seeds"
+        )
+        raise ValueError(msg)
     return committee.error / committee.spread
 
 
