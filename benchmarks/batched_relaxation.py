@@ -33,7 +33,7 @@ from threadpoolctl import threadpool_limits
 
 from hea_flows.alloy.lattice import Alloy, relax
 from hea_flows.alloy.sets import parse
-from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
+from hea_flows.alloy.thermodynamics import composition_matrix, fit_offsets
 from hea_flows.potentials import evaluator, family, relax_many
 from hea_flows.potentials.potential import Potential
 from hea_flows.potentials.torch_family import split_by_atoms
@@ -251,7 +251,7 @@ def small_mace(cells: Sequence[Atoms], epochs: int, folder: Path) -> ModelSpec:
     labels = family("chgnet").evaluate(ModelSpec(family="chgnet", name="0.3.0"), frames)
     symbols = [f.get_chemical_symbols() for f in frames]
     elements = sorted({s for names in symbols for s in names})
-    counts = count_matrix([{e: n.count(e) for e in elements} for n in symbols], elements)
+    counts = composition_matrix([{e: n.count(e) for e in elements} for n in symbols], elements)
     offsets = fit_offsets(counts, [x.energy for x in labels], elements)
     for frame, label, n in zip(frames, labels, counts, strict=True):
         energy = label.energy - float(n @ [offsets[e] for e in elements])

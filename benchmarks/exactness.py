@@ -22,16 +22,16 @@ from ase.units import kB
 from local_growth import small_mace
 from numpy.typing import NDArray
 from scipy.stats import norm
+from seeded_ensemble import SeededCanonicalEnsemble
 
-from hea_flows.alloy.lattice import Alloy, correlation_matrix, count_matrix, neighbour_pairs
+from hea_flows.alloy.lattice import Alloy, bond_counts, correlation_matrix, neighbour_pairs
 from hea_flows.alloy.sampling import (
     DecorationEnergies,
-    LocalCalculator,
     Sampler,
-    SamplerSettings,
-    SeededCanonicalEnsemble,
+    SamplingSettings,
     average_of,
 )
+from hea_flows.alloy.sampling.mchammer import LocalCalculator
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.potentials.mace.fast import LatticeMACE
 from hea_flows.schemas import ModelSpec
@@ -72,7 +72,7 @@ def states() -> NDArray[np.int64]:
 
 def values(codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the CVs (B, 6) of decorations."""
-    counts = [count_matrix(row, PAIRS, 3) for row in codes]
+    counts = [bond_counts(row, PAIRS, 3) for row in codes]
     return correlation_matrix(counts)[:, UPPER[0], UPPER[1]]
 
 
@@ -80,11 +80,16 @@ def sampled(
     model: DecorationEnergies, temperatures: Sequence[float], method: str, steps: int, runs: int
 ) -> dict[float, list[Series]]:
     """Return chains of the sampler by temperature."""
-    settings = SamplerSettings(
-        tuple(temperatures), runs, "nested" if method == "nested" else "swaps", steps, 200,
-        exchange=False, training=20, cutoffs=(1.1,),
-    )  # fmt: skip
-    sampler = Sampler(model, ALLOY, CELL, dict.fromkeys(ALLOY.elements, 2), settings, seed=1)
+    settings = SamplingSettings(
+        temperatures=list(temperatures),
+        runs=runs,
+        method="nested" if method == "nested" else "swaps",
+        steps=steps,
+        burn_in=200,
+        exchange=False,
+    )
+    counts = dict.fromkeys(ALLOY.elements, 2)
+    sampler = Sampler(model, ALLOY, CELL, counts, settings, seed=1, training=20, cutoffs=(1.1,))
     while not sampler.finished:
         sampler.advance()
     found: dict[float, list[Series]] = {t: [] for t in temperatures}

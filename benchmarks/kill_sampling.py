@@ -29,7 +29,7 @@ from mchammer import DataContainer
 
 from hea_flows.config import MonteCarloSpec, model_from_text
 from hea_flows.jobs.sampling import run as sampling_run
-from hea_flows.jobs.sampling.montecarlo import sampled
+from hea_flows.jobs.sampling import run_chains
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.results.export import export_chains
 from hea_flows.schemas import AlloySpec, ModelSpec, MonteCarloDoc
@@ -159,7 +159,7 @@ def _sample(given: argparse.Namespace) -> None:
         patch.object(sampling_run, "EVERY", _EVERY),
         patch.object(sampling_run, "RATIO", 0.0),
     ):
-        found = sampled(energies, _ALLOY, spec, 1, given.sample / "run", "benchmark")
+        found = run_chains(energies, _ALLOY, spec, 1, given.sample / "run", "benchmark")
     assert found is not None  # no limit of hours
     doc = MonteCarloDoc(
         **found, identity="benchmark", model=model, lattice_constant=_LATTICE_CONSTANT

@@ -28,7 +28,7 @@ from unittest.mock import patch
 import numpy as np
 from ase import Atoms
 
-from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
+from hea_flows.alloy.thermodynamics import composition_matrix, fit_offsets
 from hea_flows.potentials.base import family
 from hea_flows.potentials.training.labels import with_energies
 from hea_flows.reference.archive import find_card, load_dataset
@@ -160,7 +160,7 @@ def _frames() -> tuple[Sequence[Atoms], Sequence[Atoms]]:
     known = [f for frames in trajectories.values() for f in frames if len(f) <= 6][::3]
     symbols = [f.get_chemical_symbols() for f in known]
     elements = sorted({s for names in symbols for s in names})
-    counts = count_matrix([{e: n.count(e) for e in elements} for n in symbols], elements)
+    counts = composition_matrix([{e: n.count(e) for e in elements} for n in symbols], elements)
     energies = np.array([f.calc.results["energy"] for f in known])
     offsets = fit_offsets(counts, energies, elements)
     energies -= counts @ np.array([offsets[e] for e in elements])

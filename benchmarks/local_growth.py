@@ -19,9 +19,10 @@ import torch
 from ase.data import atomic_numbers
 from mace.calculators import MACECalculator
 from numpy.typing import NDArray
+from seeded_ensemble import SeededCanonicalEnsemble
 
 from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling import LocalCalculator, SeededCanonicalEnsemble
+from hea_flows.alloy.sampling.mchammer import LocalCalculator
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.fast import LatticeMACE
 from hea_flows.potentials.mace.potential import MACEPotential

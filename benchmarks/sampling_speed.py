@@ -15,24 +15,25 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from ase.calculators.calculator import Calculator
 from ase.units import kB
 from numpy.typing import NDArray
+from seeded_ensemble import SeededCanonicalEnsemble
 
 from hea_flows.alloy.lattice import Alloy, neighbour_pairs
 from hea_flows.alloy.sampling import (
-    AseEnergyModel,
-    EnergyModelCalculator,
+    AseEnergies,
+    Mode,
     Sampler,
-    SamplerSettings,
-    SeededCanonicalEnsemble,
+    SamplingSettings,
     autocorrelation_time,
     average_of,
 )
+from hea_flows.alloy.sampling.mchammer import DecorationCalculator
 from hea_flows.potentials.base import family
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.schemas import ModelSpec
@@ -42,7 +43,7 @@ A = 3.241  # mean of the end points' lattice constants (Å)
 V = ALLOY.elements.index("V")
 
 
-def plain_calculator(spec: ModelSpec) -> Any:  # noqa: ANN401  ASE's, of three packages
+def plain_calculator(spec: ModelSpec) -> Calculator:
     """Return the calculator of the model's own package."""
     chosen: Any = family(spec.family)
     module = chosen.load(spec).module
@@ -55,13 +56,13 @@ def plain_calculator(spec: ModelSpec) -> Any:  # noqa: ANN401  ASE's, of three p
     return MACECalculator(models=[module], device="cpu", default_dtype=spec.dtype)
 
 
-def seconds_per_trial(spec: ModelSpec, size: int, mode: Any, fmax: float, trials: int) -> float:  # noqa: ANN401
+def seconds_per_trial(spec: ModelSpec, size: int, mode: Mode, fmax: float, trials: int) -> float:
     """Return the mean time of a trial of mchammer's ensemble, the first two left out."""
     cell = np.diag([size, size, 1])
-    model = AseEnergyModel(ALLOY, cell, A, plain_calculator(spec), mode=mode, fmax=fmax)
+    model = AseEnergies(ALLOY, cell, A, plain_calculator(spec), mode=mode, fmax=fmax)
     rng = np.random.default_rng(0)
     species = rng.permutation(np.repeat(ALLOY.elements, size**2 // 5)).tolist()
-    calculator = EnergyModelCalculator(model, ALLOY, cell)
+    calculator = DecorationCalculator(model, ALLOY, cell)
     ensemble = SeededCanonicalEnsemble(calculator, species, 1000.0, rng, interval=10**6)
     ensemble.run(1)
     before, clock = calculator.evaluations, time.process_time()
@@ -81,7 +82,7 @@ def swaps_of_expansion(
     sampler: Sampler, level: int, trials: int, seed: int
 ) -> tuple[NDArray[np.float64], int]:
     """Return the V–V CV along swaps of the expansion of a temperature, and trials per sample."""
-    tables, every = sampler.surrogate.tables, 10
+    tables, every = sampler.expansion.tables, 10
     pairs = neighbour_pairs(ALLOY, _cell(sampler))
     codes, rng = sampler.decorations[level, 0], np.random.default_rng(seed)
     beta, found = 1 / (kB * sampler.temperatures[level]), []
@@ -99,21 +100,21 @@ def _cell(sampler: Sampler) -> NDArray[np.int64]:
 def run(
     spec: ModelSpec,
     size: int,
-    options: Any,  # noqa: ANN401
-    settings: SamplerSettings,
+    options: argparse.Namespace,
+    settings: SamplingSettings,
 ) -> tuple[Sampler, float, float]:
     """Return a finished sampler, the seconds of its burn-in, and seconds per step and chain."""
     cell = np.diag([size, size, 1])
     model = decoration_energies(spec, ALLOY, cell, A, mode=options.mode, fmax=options.fmax)
     counts = dict.fromkeys(ALLOY.elements, size**2 // 5)
-    sampler = Sampler(model, ALLOY, cell, counts, settings, seed=options.seed)
+    sampler = Sampler(model, ALLOY, cell, counts, settings, seed=options.seed, training=100)
     clock = time.process_time()
     while not sampler.finished:
         sampler.advance()
         if sampler.step == settings.burn_in:
             burnt = time.process_time() - clock
     spent = time.process_time() - clock - burnt
-    return sampler, burnt, spent / settings.steps / len(settings.temperatures) / settings.runs
+    return sampler, burnt, spent / settings.steps / len(sampler.temperatures) / settings.runs
 
 
 def main() -> None:
@@ -133,13 +134,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     spec = ModelSpec(family=options.family, path=options.path, sha256=options.sha256)
-    settings = SamplerSettings(
-        (400.0, 1000.0),
-        options.runs,
+    settings = SamplingSettings(
+        temperatures=[400.0, 1000.0],
+        runs=options.runs,
         steps=options.steps,
         burn_in=options.burn_in,
         exchange=False,
-        training=100,
     )
     print(f"{options.family}, {options.mode}, 10 × 10, one core")
     plain = seconds_per_trial(spec, 10, options.mode, options.fmax, options.trials)
@@ -151,15 +151,15 @@ def main() -> None:
     once = (time.process_time() - clock) / 2
     print(
         f"nested: burn-in {burnt:.1f} s (all chains, not counted below); {step:.4f} s per step, "
-        f"of which the model {once:.4f} s; expansion rmse {1e3 * sampler.surrogate.rmse:.2f} "
+        f"of which the model {once:.4f} s; expansion rmse {1e3 * sampler.expansion.rmse:.2f} "
         "meV/unit"
     )
     for level, temperature in enumerate(sampler.temperatures):
         chains = [c for c in sampler.chains() if c.temperature == temperature]
         series = [like_bonds(c.counts[1]) for c in chains]
         tau = float(np.mean([autocorrelation_time(s) for s in series]))
-        surrogate, every = swaps_of_expansion(sampler, level, 200_000, options.seed)
-        trials = every * autocorrelation_time(surrogate)
+        expansion, every = swaps_of_expansion(sampler, level, 200_000, options.seed)
+        trials = every * autocorrelation_time(expansion)
         ours, theirs = 1 / (tau * step), 1 / (trials * plain)
         print(
             f"{temperature:g} K: baseline τ {trials:.0f} trials, {theirs:.5f} samples/s; nested "
@@ -173,14 +173,16 @@ def main() -> None:
         _check(spec, options, settings)
 
 
-def _check(spec: ModelSpec, options: Any, settings: SamplerSettings) -> None:  # noqa: ANN401
+def _check(spec: ModelSpec, options: argparse.Namespace, settings: SamplingSettings) -> None:
     """Compare swaps of the model, swaps of the expansion and nested steps on a 5 × 5 cell."""
     nested, _, _ = run(spec, 5, options, settings)
     swaps, _, _ = run(
         spec,
         5,
         options,
-        replace(settings, method="swaps", steps=options.check, burn_in=500, runs=1),
+        settings.model_copy(
+            update={"method": "swaps", "steps": options.check, "burn_in": 500, "runs": 1}
+        ),
     )
     for level, temperature in enumerate(nested.temperatures):
         rows = {}
@@ -190,10 +192,10 @@ def _check(spec: ModelSpec, options: Any, settings: SamplerSettings) -> None:  #
             energy = average_of([1e3 * c.energies for c in chains])
             rows[name] = (cv, energy, chains)
         tau = autocorrelation_time(like_bonds(rows["swaps"][2][0].counts[1]))
-        surrogate, every = swaps_of_expansion(nested, level, 200_000, options.seed)
+        expansion, every = swaps_of_expansion(nested, level, 200_000, options.seed)
         print(
             f"5 × 5, {temperature:g} K: τ of V-V {tau:.0f} trials of the model, "
-            f"{every * autocorrelation_time(surrogate):.0f} of the expansion; "
+            f"{every * autocorrelation_time(expansion):.0f} of the expansion; "
             + "; ".join(
                 f"{name} CV {cv.mean:.4f} ± {cv.error:.4f}, E {e.mean:.2f} ± {e.error:.2f} meV/unit"
                 for name, (cv, e, _) in rows.items()

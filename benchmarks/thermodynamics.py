@@ -129,7 +129,7 @@ def print_paper() -> None:
         found = decomposition_temperature_interval(
             METALS, table(METALS, PAPER, 36.0), 1e-3 * sigma, rng, 100_000
         )
-        first = ", ".join(f"{100 * p:.0f} % {n}" for n, p in list(found.below.items())[:2])
+        first = ", ".join(f"{100 * p:.0f} % {n}" for p, n in found.below[:2])
         print(
             f"  error {sigma:g} meV/unit: 95 % interval {found.low:.0f} to {found.high:.0f} K, "
             f"median {found.median:.0f} K; first on cooling: {first}"

@@ -32,7 +32,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from hea_flows.alloy.thermodynamics import count_matrix, fit_offsets
+from hea_flows.alloy.thermodynamics import composition_matrix, fit_offsets
 from hea_flows.potentials import checkpoints
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.family import MACEFamily
@@ -86,7 +86,7 @@ def _frames(number: int) -> list[Atoms]:
     known = [f for frames in trajectories.values() for f in frames]
     symbols = [f.get_chemical_symbols() for f in known]
     elements = sorted({s for names in symbols for s in names})
-    counts = count_matrix([{e: n.count(e) for e in elements} for n in symbols], elements)
+    counts = composition_matrix([{e: n.count(e) for e in elements} for n in symbols], elements)
     fitted = fit_offsets(counts, [f.calc.results["energy"] for f in known], elements)
     rng = np.random.default_rng(0)
     made = []

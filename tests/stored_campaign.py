@@ -12,9 +12,15 @@ import numpy as np
 from jobflow import JobStore
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy.lattice.order_parameters import count_matrix, neighbour_pairs
+from hea_flows.alloy.lattice.bonds import bond_counts, neighbour_pairs
 from hea_flows.alloy.lattice.ordering import Ordering
-from hea_flows.alloy.thermodynamics.decomposition import (
+from hea_flows.alloy.sampling import (
+    ChainSummary,
+    SamplingSettings,
+    Separation,
+    TemperatureSummary,
+)
+from hea_flows.alloy.thermodynamics import (
     decomposition_temperature,
     decompositions,
     deed,
@@ -26,7 +32,6 @@ from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     CampaignDoc,
-    ChainRecord,
     ChainSeries,
     DatasetDoc,
     Document,
@@ -34,22 +39,18 @@ from hea_flows.schemas import (
     ErrorSummary,
     LabelDoc,
     ModelSpec,
+    ModelUncertainty,
     MonteCarloDoc,
     ParityPoint,
-    PhaseSet,
     ReferencePhases,
-    SamplingSettings,
-    SeparationRecord,
     StoredFile,
     StructureEntry,
     StructuresDoc,
-    TemperatureRecord,
     TestSetDoc,
     ThermodynamicsDoc,
     TrainingDoc,
     TrainingSettings,
     Trajectory,
-    TransitionInterval,
 )
 
 ELEMENTS = ("Mo", "Ta", "Nb", "W", "V")
@@ -213,7 +214,7 @@ def sampled_series() -> ChainSeries:
     energies, counts = [], []
     for i in range(2 * len(TEMPERATURES)):
         energies.append(-20 - 0.1 * i + 1e-3 * np.arange(STEPS + 1))
-        drawn = [count_matrix(rng.permutation(codes), pairs, 5) for _ in range(STEPS + 1)]
+        drawn = [bond_counts(rng.permutation(codes), pairs, 5) for _ in range(STEPS + 1)]
         counts.append({1: np.array(drawn)})
     return ChainSeries.collect(energies, counts)
 
@@ -227,7 +228,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
         for run in (0, 1):
             species = decoration(t, run)
             chains.append(
-                ChainRecord(
+                ChainSummary(
                     temperature=t,
                     run=run,
                     acceptance=0.1 + t / 5000,
@@ -245,7 +246,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
                 )
             )
         averages.append(
-            TemperatureRecord(
+            TemperatureSummary(
                 temperature=t,
                 n_runs=2,
                 trials=2 * BLOCK * STEPS,
@@ -280,7 +281,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
         random_error_mev=0.4,
         chains=chains,
         averages=averages,
-        separation=SeparationRecord(
+        separation=Separation(
             level=0.02,
             passed={"V-V": 640.0},
             pair="V-V",
@@ -318,14 +319,7 @@ def thermodynamics(**common: Any) -> ThermodynamicsDoc:
         elements=list(ELEMENTS),
         sqs_mixing_mev={"-".join(k): 1000 * v for k, v in table.items()},
         sqs_objective={"-".join(k): -1.5 for k in table},
-        decompositions=[
-            PhaseSet(
-                phases=["-".join(p) for p in d.phases],
-                enthalpy_mev=1000 * d.enthalpy,
-                entropy_mev_per_k=1000 * d.entropy,
-            )
-            for d in pool
-        ],
+        decompositions=pool,
         transitions=[(t, d.name) for t, d in transition_temperatures(pool)],
         decomposition_temperature=decomposition_temperature(pool),
         random_mixing_mev=values.tolist(),
@@ -345,7 +339,7 @@ def with_reference(doc: ThermodynamicsDoc) -> ThermodynamicsDoc:
 
     One phase has no label.
     """
-    interval = TransitionInterval(
+    interval = ModelUncertainty(
         sigma_mev=2.5,
         sigma_from="RMSE of 15 held-out structures, relaxed",
         level=0.95,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from hea_flows.alloy.sampling import ExchangeLadder
 from hea_flows.config import MonteCarloSpec, load_campaign, text_sha256
 from hea_flows.schemas import (
     AlloySpec,
     AllWeights,
-    ExchangeLadder,
     Frozen,
     LoRA,
     Replay,

@@ -17,11 +17,12 @@ import typer
 from ase import Atoms
 
 from hea_flows.alloy.errors import split_frames
-from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, fit_offsets
+from hea_flows.alloy.lattice import max_force
+from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, fit_offsets
 from hea_flows.potentials import checkpoints
 from hea_flows.potentials.mace.family import MACEFamily
 from hea_flows.potentials.training.labels import with_energies
-from hea_flows.runtime.frames import max_force, read_frames
+from hea_flows.runtime.frames import read_frames
 from hea_flows.schemas import Epoch, LossWeights, ModelSpec, TrainingSettings
 
 
@@ -93,7 +94,7 @@ def occurrences(frames: list[Atoms]) -> Counter[str]:
 
 def composition(frames: list[Atoms], elements: list[str]) -> np.ndarray:
     """Return atoms per frame and element."""
-    return count_matrix([Counter(f.get_chemical_symbols()) for f in frames], elements)
+    return composition_matrix([Counter(f.get_chemical_symbols()) for f in frames], elements)
 
 
 def energies(frames: list[Atoms]) -> np.ndarray:

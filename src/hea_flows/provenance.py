@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -47,3 +49,13 @@ def provenance(*packages: str, **sources: Document | Sequence[Document] | None) 
         "versions": versions(*packages),
         "sources": links,
     }
+
+
+def settings_id(rule: Mapping[str, object]) -> str:
+    """Return the id of a settings rule: the hash of its canonical JSON, 12 hex digits.
+
+    Labels may share a dataset exactly if their ids are equal. The *rule* is hashed (mesh density,
+    spin rule), never what it gave for one cell.
+    """
+    text = json.dumps(dict(rule), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

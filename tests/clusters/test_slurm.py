@@ -19,7 +19,7 @@ from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 from vasp_standin import client, environment
 
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.config import LabelSpec
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.jobs.routing import route

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.cli.campaign import _find_config
 from hea_flows.cli.errors import describe
 from hea_flows.config import Campaign, CampaignPlan, SetPlan, load_campaign, plan_campaign

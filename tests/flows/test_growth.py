@@ -11,7 +11,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import plugins
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command import cli
 
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.potentials.base import family
 from hea_flows.results.store import documents

@@ -15,7 +15,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import CampaignMaker, plugins
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.alloy.thermodynamics.mixing import mixing_energies
 from hea_flows.config import Campaign, LabelSpec
 from hea_flows.jobs import report

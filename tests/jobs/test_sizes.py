@@ -10,10 +10,10 @@ import bson
 import pytest
 
 from hea_flows import plugins
+from hea_flows.alloy.lattice import frames_checksum
 from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.results.store import documents
-from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import DatasetDoc, LabelDoc, Trajectory
 from hea_flows.services.connection import BLOBS, Connection
 from hea_flows.services.workers import worker_loop
@@ -103,7 +103,7 @@ def test_a_long_relaxation_of_a_large_cell_stays_small_and_whole(
     made = engine.made_up(ideal, 100, engine.seed_of(label.structure.structure_id))
     assert len(made[0]) == 108
     assert label.trajectory == Trajectory.from_frames(made)
-    assert label.trajectory_sha256 == checksum(made)
+    assert label.trajectory_sha256 == frames_checksum(made)
     assert label.trajectory.magmoms is not None
     assert label.task is not None
     assert len(label.task.read()) == engine.TASK

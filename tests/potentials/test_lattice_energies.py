@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("chgnet")
 
 from hea_flows.alloy.lattice.prototypes import Alloy
-from hea_flows.alloy.sampling.energy_models import AseEnergyModel
+from hea_flows.alloy.sampling.energies import AseEnergies
 from hea_flows.potentials.base import family
 from hea_flows.potentials.lattice_energies import (
     LatticeDecorations,
@@ -21,9 +21,9 @@ SPEC = ModelSpec(family="chgnet", name="0.3.0", dtype="float64")
 CODES = np.random.default_rng(0).integers(3, size=(3, 6))
 
 
-def reference(spec: ModelSpec, mode: str, **settings) -> AseEnergyModel:
+def reference(spec: ModelSpec, mode: str, **settings) -> AseEnergies:
     calculator = family("chgnet").calculator(spec)
-    return AseEnergyModel(ALLOY, CELL, 3.22, calculator, mode=mode, **settings)
+    return AseEnergies(ALLOY, CELL, 3.22, calculator, mode=mode, **settings)
 
 
 def test_chgnet_on_a_lattice_gives_the_calculators_energies() -> None:

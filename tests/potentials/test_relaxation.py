@@ -15,7 +15,7 @@ from ase.calculators.emt import EMT
 from hea_flows import plugins
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.lattice.relaxation import cell_filter, relax
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.potentials import evaluator, family, relax_many
 from hea_flows.potentials.base import Family, Prediction
 from hea_flows.schemas import ModelSpec

@@ -10,10 +10,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
+from hea_flows.provenance import settings_id
 from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
 from hea_flows.results.export import write_archive
-from hea_flows.runtime.frames import settings_id
 from hea_flows.schemas import (
     AlloySpec,
     LabelDoc,

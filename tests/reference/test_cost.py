@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hea_flows.alloy.lattice.prototypes import Alloy
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.reference.cost import irreducible_points
 from hea_flows.reference.gpaw.settings import GPAWSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hea_flows.alloy.lattice.pair_term import PairTerm
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.potentials.base import family
 from hea_flows.reference.synthetic import SyntheticMaker
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry

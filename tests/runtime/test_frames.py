@@ -11,7 +11,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from hea_flows.runtime.frames import checksum, max_force, read_frames, settings_id, write_frames
+from hea_flows.alloy.lattice.frames import frames_checksum, max_force
+from hea_flows.provenance import settings_id
+from hea_flows.runtime.frames import read_frames, write_frames
 
 Keys = Literal["ase", "mace"]
 
@@ -49,7 +51,7 @@ def test_a_file_read_again_is_identical(
 
 def assert_same(again: list[Atoms], frames: list[Atoms]) -> None:
     assert len(again) == len(frames)
-    assert checksum(again) == checksum(frames)
+    assert frames_checksum(again) == frames_checksum(frames)
     for old, new in zip(frames, again, strict=True):
         assert new.info == old.info
         assert {k: type(v) is str for k, v in new.info.items()} == {

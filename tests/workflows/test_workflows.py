@@ -27,7 +27,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import SecretStr
 
 from hea_flows.alloy.lattice.prototypes import Alloy
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.potentials.base import family
 from hea_flows.reference import Outcome, label_document
 from hea_flows.results.export import write_archive

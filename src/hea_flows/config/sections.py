@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from hea_flows.alloy.lattice import Alloy, IntMatrix
+from hea_flows.alloy.sampling import ExchangeLadder, Mode, SamplingSettings
 from hea_flows.alloy.sets import composition_counts, supercell_matrix
-from hea_flows.schemas import ExchangeLadder, ModelSpec, Record, SamplingSettings
+from hea_flows.schemas import ModelSpec, Record
 
-Mode = Literal["fixed lattice", "relaxed"]
 _MODEL = "Name of the model that is used: of several seeds the first. Default: the first model."
 
 
@@ -152,7 +152,7 @@ class BenchmarkSpec(Record):
     max_steps: int = Field(100, ge=1)
 
 
-class MonteCarloSpec(SamplingSettings):
+class MonteCarloSpec(SamplingSettings, Record):
     """Canonical Monte Carlo at several temperatures, with repeats.
 
     ``temperatures: {from: 200, to: 1600, n: 8}`` is a geometric ladder, ``{from: 200, to: 1600,

@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike, NDArray
 
 from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling import AseEnergyModel, DecorationEnergies
+from hea_flows.alloy.sampling import AseEnergies, DecorationEnergies
 from hea_flows.plugins import FAMILIES
 from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
 
@@ -136,7 +136,7 @@ class Family(ABC):
             Where the model runs.
         """
         calculator = self.calculator(spec, device)
-        return AseEnergyModel(alloy, supercell, a, calculator, mode="fixed lattice")
+        return AseEnergies(alloy, supercell, a, calculator, mode="fixed lattice")
 
     def train(
         self,

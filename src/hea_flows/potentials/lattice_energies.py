@@ -8,8 +8,8 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.alloy.sampling import DecorationEnergies, Mode, integer_rows
+from hea_flows.alloy.lattice import Alloy, Ordering, int_matrix
+from hea_flows.alloy.sampling import DecorationEnergies, Mode
 from hea_flows.potentials.base import Evaluate, family
 from hea_flows.potentials.relaxation import relax_many
 from hea_flows.schemas import ModelSpec
@@ -62,7 +62,7 @@ class DecoratedLattice:
     """
 
     def __init__(self, alloy: Alloy, supercell: ArrayLike, a: float) -> None:
-        rows = integer_rows(supercell)
+        rows = int_matrix(supercell)
         n = abs(round(np.linalg.det(np.array(rows))))
         self.a = a
         self.reference = Ordering(alloy, rows, (alloy.elements[0],) * n).to_atoms(a)

@@ -17,10 +17,10 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.plugins import ENGINES
+from hea_flows.provenance import settings_id
 from hea_flows.reference.cost import LabelCost
 from hea_flows.reference.document import Calculation, Outcome, label_document
 from hea_flows.runtime.continuation import continue_later
-from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
 from hea_flows.settings import get_settings

@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 
-from hea_flows.alloy.lattice import Ordering, phase_flags
-from hea_flows.provenance import provenance
-from hea_flows.runtime.frames import checksum, max_force, settings_id
+from hea_flows.alloy.lattice import Ordering, frames_checksum, max_force, phase_flags
+from hea_flows.provenance import provenance, settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StoredFile, StructureEntry, Trajectory
 
@@ -145,7 +144,7 @@ def label_document(
         magnetization=None if moments is None else float(sum(moments)),
         flags=flags,
         trajectory=Trajectory.from_frames(frames),
-        trajectory_sha256=checksum(frames),
+        trajectory_sha256=frames_checksum(frames),
     )
 
 

@@ -1,15 +1,14 @@
-"""Labelled frames (`ase.Atoms` with results) and their exact exchange format."""
+"""Reading and writing labelled frames (`ase.Atoms` with results) as exact extended XYZ."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import lzma
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import ase.io
 import numpy as np
@@ -19,6 +18,8 @@ from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
 from hea_flows.runtime.atomic_files import atomic_write
 
+#: Values of `Atoms.info` that are written.
+Plain = str | int | float | bool
 #: What MACE's default names begin with.
 _PREFIX = "REF_"
 _TOTALS = ("energy", "free_energy", "magmom")
@@ -28,16 +29,6 @@ _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": partial(gzip.compress, mtime=0),
     ".xz": lzma.compress,
 }
-
-
-def settings_id(rule: dict[str, Any]) -> str:
-    """Return the id of a settings rule: the hash of its canonical JSON, 12 hex digits.
-
-    Labels may share a dataset exactly if their ids are equal. The *rule* is hashed (mesh density,
-    spin rule), never what it gave for one cell.
-    """
-    text = json.dumps(rule, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def write_frames(
@@ -110,12 +101,13 @@ def _block(frame: Atoms, prefix: str) -> str:
             values = np.asarray(results[key], dtype=float).reshape(len(frame), -1)
             columns.append(values)
             properties += f":{prefix}{key}:R:{values.shape[1]}"
-    header: dict[str, Any] = {
+    header: dict[str, Plain] = {
         "Lattice": " ".join(repr(float(x)) for x in frame.cell.array.ravel()),
         "Properties": properties,
     }
-    plain = str | int | float | bool | np.bool_ | np.integer
-    header |= {k: _info(v) for k, v in frame.info.items() if isinstance(v, plain)}
+    header |= {
+        k: _info(v) for k, v in frame.info.items() if isinstance(v, Plain | np.bool_ | np.integer)
+    }
     header |= {prefix + k: float(results[k]) for k in _TOTALS if k in results}
     if "stress" in results:
         xx, yy, zz, yz, xz, xy = (float(x) for x in results["stress"])
@@ -133,27 +125,9 @@ def _block(frame: Atoms, prefix: str) -> str:
     return f"{len(frame)}\n{key_val_dict_to_str(header)}\n" + "\n".join(rows) + "\n"
 
 
-def _info(value: Any) -> Any:  # noqa: ANN401
-    """Return what ASE reads as the same value: the text 12345e67 as text, for instance."""
+def _info(value: Plain | np.generic) -> Plain:
+    """Return a value in the form that ASE reads back unchanged, for example "12345e67" as text."""
     if isinstance(value, str):
         read = key_val_str_to_dict(key_val_dict_to_str({"x": value}))["x"]
         return value if isinstance(read, str) and read == value else f"_JSON {json.dumps(value)}"
     return value.item() if isinstance(value, np.generic) else value
-
-
-def max_force(frame: Atoms) -> float:
-    """Return the largest force on an atom (eV/Å)."""
-    return float(np.linalg.norm(frame.calc.results["forces"], axis=1).max())
-
-
-def checksum(frames: Sequence[Atoms]) -> str:
-    """Return the sha256 of frames' cells, positions, elements and labels."""
-    digest = hashlib.sha256()
-    for frame in frames:
-        digest.update(",".join(frame.get_chemical_symbols()).encode())
-        results = frame.calc.results
-        free = results.get("free_energy", results["energy"])
-        labels = (results["energy"], free, results["forces"], results["stress"])
-        for part in (frame.cell.array, frame.positions, *labels):
-            digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
-    return digest.hexdigest()

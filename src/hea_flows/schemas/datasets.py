@@ -87,6 +87,11 @@ class DatasetDoc(Document):
     checksum: str = Field(description="sha256 of all trajectories.")
 
     @property
+    def end_point_cells(self) -> dict[str, list[list[float]]]:
+        """Element to the relaxed cell of its end point (Å)."""
+        return {e: self.trajectories[key].cells[-1] for e, key in self.end_points.items()}
+
+    @property
     def frames(self) -> list[FrameRef]:
         """Every frame that is split: all of one structure, then the next one's.
 

@@ -6,30 +6,22 @@ from typing import Literal
 
 from pydantic import Field
 
+from hea_flows.alloy.thermodynamics import Decomposition, TransitionInterval
 from hea_flows.schemas.documents import Document, describe_model
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.records import ModelSpec
 
 
-class TransitionInterval(Record):
-    """Decomposition temperature within the error of the model; see `alloy.transition_interval`."""
+class ModelUncertainty(TransitionInterval):
+    """Decomposition temperature within the error of the model."""
 
     sigma_mev: float = Field(description="Standard deviation of mixing energies (meV/unit).")
-    sigma_from: str = Field(description="What it was found on.")
-    level: float
-    low: float = Field(description="K")
-    median: float = Field(description="K")
-    high: float = Field(description="K")
-    share_none: float = Field(description="Share of draws in which nothing decomposes.")
-    below: list[tuple[float, str]] = Field(
-        description="Share of draws in which a decomposition is what forms first on cooling."
-    )
-    n_draws: int
+    sigma_from: str = Field(description="Where it was measured.")
     seed: int
 
 
 class ReferencePhases(Record):
-    """SQS of the same cells from the reference engine, relaxed, and what follows from them."""
+    """SQS of the same cells, relaxed by the reference engine, and their decompositions."""
 
     engine: str
     settings_id: str
@@ -68,14 +60,6 @@ class Vibrations(Record):
     mesh_length: float = Field(description="Mesh points times cell length (Å).")
 
 
-class PhaseSet(Record):
-    """One decomposition: phases (elements joined by -) and its enthalpy and entropy per unit."""
-
-    phases: list[str]
-    enthalpy_mev: float
-    entropy_mev_per_k: float
-
-
 class ThermodynamicsDoc(Document):
     """Decomposition free energies, the random-structure distribution and DEED."""
 
@@ -85,7 +69,7 @@ class ThermodynamicsDoc(Document):
     elements: list[str]
     sqs_mixing_mev: dict[str, float] = Field(description="Phase to SQS mixing energy (meV/unit).")
     sqs_objective: dict[str, float]
-    decompositions: list[PhaseSet]
+    decompositions: list[Decomposition]
     transitions: list[tuple[float, str]] = Field(
         description="Temperature (K) above which a decomposition is stable, lowest first."
     )
@@ -99,7 +83,7 @@ class ThermodynamicsDoc(Document):
     h_hull_mev: float
     deed_per_unit: float | None = Field(description="(eV/unit)⁻¹")
     deed_per_atom: float | None = Field(description="(eV/atom)⁻¹")
-    uncertainty: TransitionInterval | None = Field(
+    uncertainty: ModelUncertainty | None = Field(
         None, description="None where nothing tells the error of the model."
     )
     reference: ReferencePhases | None = Field(None, description="None where SQS were not labelled.")

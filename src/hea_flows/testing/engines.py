@@ -18,8 +18,8 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.provenance import settings_id
 from hea_flows.reference import Outcome, ReferenceMaker
-from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 from hea_flows.testing.makers import check_maker

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.alloy.sampling import AseEnergyModel
+from hea_flows.alloy.sampling import AseEnergies
 from hea_flows.potentials import Family, Prediction
 from hea_flows.potentials.training import with_energies
 from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
@@ -219,7 +219,7 @@ def check_lattice(family: Family, model: ModelSpec, alloy: Alloy = ALLOY) -> Non
     cell = [[2, 1, 0], [0, 2, 0], [0, 0, 1]]
     codes = np.random.default_rng(0).integers(len(alloy.elements), size=(5, 4))
     quick = family.lattice_energies(model, alloy, cell, a)
-    plain = AseEnergyModel(alloy, cell, a, family.calculator(model), mode="fixed lattice")
+    plain = AseEnergies(alloy, cell, a, family.calculator(model), mode="fixed lattice")
     words = "energies on a lattice differ from the calculator's"
     _close(quick.energies(codes), plain.energies(codes), words)
     assert quick.name == plain.name

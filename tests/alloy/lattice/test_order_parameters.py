@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
 
-from hea_flows.alloy.lattice.order_parameters import (
-    correlation_values,
+from hea_flows.alloy.lattice.bonds import (
+    bond_counts,
     neighbour_pairs,
-    pair_counts,
+    pair_labels,
     shell_vectors,
-    warren_cowley,
+    species_codes,
 )
+from hea_flows.alloy.lattice.order_parameters import correlation_matrix, warren_cowley_matrix
 from hea_flows.alloy.lattice.ordering import Ordering, lattice_points
 from hea_flows.alloy.lattice.prototypes import Alloy
 
@@ -32,6 +33,25 @@ COORDINATION = {
     "bcc": [8, 6, 12, 24, 8, 6, 24],
     "rocksalt": [12, 6, 24, 12, 24],
 }
+
+
+def by_label(matrix: np.ndarray, elements) -> dict[str, float]:
+    upper = matrix[np.triu_indices(len(elements))]
+    return dict(zip(pair_labels(elements), upper.tolist(), strict=True))
+
+
+def counts_of(species, pairs: np.ndarray, elements) -> np.ndarray:
+    return bond_counts(species_codes(species, elements), pairs, len(elements))
+
+
+def correlation_values(species, pairs: np.ndarray, elements) -> dict[str, float]:
+    return by_label(correlation_matrix(counts_of(species, pairs, elements)), elements)
+
+
+def warren_cowley(species, pairs: np.ndarray) -> dict[str, float]:
+    elements = sorted(set(species))
+    shares = [list(species).count(e) / len(species) for e in elements]
+    return by_label(warren_cowley_matrix(counts_of(species, pairs, elements), shares), elements)
 
 
 def cell(nx: int, ny: int, nz: int = 1) -> np.ndarray:
@@ -79,7 +99,11 @@ def test_smallest_cells_count_bonds_with_multiplicity() -> None:
     assert neighbour_pairs(LAYER, cell(1, 1)).tolist() == [[0, 0]] * 3
     # Rows of alternating elements: one like bond along the row, two across, per site.
     pairs = neighbour_pairs(LAYER, cell(2, 1))
-    assert pair_counts(("Mo", "V"), pairs) == {"Mo-Mo": 1, "Mo-V": 4, "V-V": 1}
+    assert by_label(counts_of(("Mo", "V"), pairs, ("Mo", "V")), ("Mo", "V")) == {
+        "Mo-Mo": 1,
+        "Mo-V": 4,
+        "V-V": 1,
+    }
     values = correlation_values(("Mo", "V"), pairs, ("Mo", "V"))
     assert values == pytest.approx({"Mo-Mo": 1 / 6 - 1 / 4, "Mo-V": -2 / 6, "V-V": 1 / 6 - 1 / 4})
 
@@ -112,7 +136,7 @@ def test_one_element_only_and_its_absent_partner() -> None:
 def test_counts_agree_with_a_plain_loop_and_labels_follow_the_elements() -> None:
     species = np.random.default_rng(3).choice(METALS, size=30).tolist()
     pairs = neighbour_pairs(LAYER, [[5, 2, 0], [0, 6, 0], [0, 0, 1]], 2)
-    counts = pair_counts(species, pairs, METALS)
+    counts = by_label(counts_of(species, pairs, METALS), METALS)
     loop = {f"{a}-{b}": 0 for a, b in combinations_with_replacement(METALS, 2)}
     for i, j in pairs:
         a, b = sorted((species[i], species[j]), key=METALS.index)

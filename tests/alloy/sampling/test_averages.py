@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.signal import lfilter
 
 from hea_flows.alloy.sampling.averages import average_of
-from hea_flows.alloy.sampling.statistics import blocking_error, effective_samples, r_hat
+from hea_flows.alloy.sampling.statistics import blocked_mean, effective_samples, r_hat
 
 
 def ar1(phi: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -79,14 +79,14 @@ def test_unequal_lengths_weigh_by_their_samples() -> None:
 def test_larger_error_of_agreeing_means_is_that_of_the_blocks() -> None:
     x = np.random.default_rng(4).standard_normal((2, 1000))
     x -= x.mean(axis=1, keepdims=True)
-    expected = math.hypot(blocking_error(x[0]), blocking_error(x[1])) / 2
+    expected = math.hypot(blocked_mean(x[0]).error, blocked_mean(x[1]).error) / 2
     assert average_of(x).error == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_chain_and_short_chains() -> None:
     x = ar1(0.5, (1, 5000), np.random.default_rng(5))
     result = average_of(x)
-    assert result.error == blocking_error(x[0])
+    assert result.error == blocked_mean(x[0]).error
     assert result.converged
     assert not average_of([x[0, :100]]).converged  # about 33 effective samples
 

@@ -8,14 +8,12 @@ from ase.units import kB
 from scipy.stats import chi2
 from sympy.utilities.iterables import multiset_permutations
 
-from hea_flows.alloy.lattice.order_parameters import (
-    correlation_matrix,
-    count_matrix,
-    neighbour_pairs,
-)
+from hea_flows.alloy.lattice.bonds import bond_counts, neighbour_pairs
+from hea_flows.alloy.lattice.order_parameters import correlation_matrix
 from hea_flows.alloy.lattice.prototypes import Alloy
-from hea_flows.alloy.sampling.chains import Chain, SamplerSettings
+from hea_flows.alloy.sampling.chains import Chain
 from hea_flows.alloy.sampling.sampler import Sampler
+from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
 from hea_flows.alloy.sampling.statistics import blocked_mean
 
 ALLOY = Alloy(("Mo", "W", "V"))
@@ -56,8 +54,10 @@ def rough() -> np.ndarray:
 
 
 def run(energies: np.ndarray, seed: int = 1, **settings) -> Sampler:
-    settings = {"temperatures": TEMPERATURES, "cutoffs": (1.1,), "training": 20} | settings
-    sampler = Sampler(Listed(energies), ALLOY, CELL, COUNTS, SamplerSettings(**settings), seed)
+    chosen = SamplingSettings(**{"temperatures": TEMPERATURES} | settings)
+    sampler = Sampler(
+        Listed(energies), ALLOY, CELL, COUNTS, chosen, seed, training=20, cutoffs=(1.1,)
+    )
     while not sampler.finished:
         sampler.advance()
     return sampler
@@ -90,7 +90,7 @@ def test_averages_equal_full_enumeration(method, hamiltonian, exchange) -> None:
         burn_in=200,
         exchange=exchange,
     )
-    cvs = correlation_matrix([count_matrix(s, PAIRS, 3) for s in STATES])
+    cvs = correlation_matrix([bond_counts(s, PAIRS, 3) for s in STATES])
     upper = np.triu_indices(3)
     limit = 4.2  # 3 temperatures x 7 averages x 8 cases: 1 in 200 that any is beyond by chance
     for temperature in temperatures:
@@ -115,8 +115,11 @@ def test_states_are_visited_as_often_as_detailed_balance_asks(method: str) -> No
     model = Listed(rough())
     values = np.random.default_rng(1).normal(0.0, 0.05, size=len(two))
     model.table[two @ PLACES] = values
-    settings = SamplerSettings((900.0,), 1, method, 20000, 100, cutoffs=(1.1,), training=10)
-    sampler = Sampler(model, ALLOY, CELL, {"Mo": 6, "W": 3}, settings, seed=5)
+    settings = SamplingSettings(
+        temperatures=[900.0], runs=1, method=method, steps=20000, burn_in=100
+    )
+    counts = {"Mo": 6, "W": 3}
+    sampler = Sampler(model, ALLOY, CELL, counts, settings, seed=5, training=10, cutoffs=(1.1,))
     index = {int(key): i for i, key in enumerate(two @ PLACES)}
     visits = []
     while not sampler.finished:
@@ -154,17 +157,18 @@ def test_block_lengths_and_expansions_are_frozen_after_the_burn_in() -> None:
         ALLOY,
         CELL,
         COUNTS,
-        SamplerSettings(TEMPERATURES, steps=30, burn_in=40, cutoffs=(1.1,)),
+        SamplingSettings(temperatures=TEMPERATURES, steps=30, burn_in=40),
         seed=0,
+        cutoffs=(1.1,),
     )
     while sampler.step < 40:
         sampler.advance()
-    blocks, parameters = sampler.blocks, sampler.surrogate.parameters.copy()
+    blocks, parameters = sampler.blocks, sampler.expansion.parameters.copy()
     assert parameters.any()
     while not sampler.finished:
         sampler.advance()
     assert (sampler.blocks == blocks).all()
-    assert (sampler.surrogate.parameters == parameters).all()
+    assert (sampler.expansion.parameters == parameters).all()
 
 
 def same(a: list[Chain], b: list[Chain]) -> bool:
@@ -182,12 +186,14 @@ def same(a: list[Chain], b: list[Chain]) -> bool:
 @pytest.mark.parametrize("method", ["nested", "swaps"])
 @pytest.mark.parametrize("at", [0, 1, 7, 20, 33])
 def test_a_restored_sampler_goes_the_same_way(method: str, at: int, tmp_path) -> None:
-    settings = SamplerSettings(
-        TEMPERATURES, 2, method, steps=20, burn_in=20, shells=(1, 2), cutoffs=(1.1,), training=8
+    settings = SamplingSettings(
+        temperatures=TEMPERATURES, runs=2, method=method, steps=20, burn_in=20, shells=[1, 2]
     )
 
     def fresh() -> Sampler:
-        return Sampler(Listed(smooth()), ALLOY, CELL, COUNTS, settings, seed=3)
+        return Sampler(
+            Listed(smooth()), ALLOY, CELL, COUNTS, settings, seed=3, training=8, cutoffs=(1.1,)
+        )
 
     whole, first, second = fresh(), fresh(), fresh()
     while not whole.finished:
@@ -201,7 +207,7 @@ def test_a_restored_sampler_goes_the_same_way(method: str, at: int, tmp_path) ->
         second.advance()
     assert same(whole.chains(), second.chains())
     assert second.evaluations == whole.evaluations
-    other = SamplerSettings(TEMPERATURES, 3, method)
+    other = SamplingSettings(temperatures=TEMPERATURES, runs=3, method=method)
     with pytest.raises(ValueError, match=r"holds chains of shape \(3, 2, 9\)"):
         Sampler(Listed(smooth()), ALLOY, CELL, COUNTS, other, seed=3).restore(first.state())
 
@@ -226,7 +232,7 @@ def test_energies_counts_and_decorations_belong_together() -> None:
             codes = np.array([ALLOY.elements.index(s) for s in species])
             assert sorted(codes) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
             assert chain.energies[row] == Listed(energies).table[codes @ PLACES] / 9
-            assert (chain.counts[1][row] == count_matrix(codes, PAIRS, 3)).all()
+            assert (chain.counts[1][row] == bond_counts(codes, PAIRS, 3)).all()
     assert [c.temperature for c in sampler.chains()] == [200, 200, 600, 600, 2000, 2000]
     assert sampler.chains()[-1].exchange_acceptance is None
 
@@ -234,19 +240,19 @@ def test_energies_counts_and_decorations_belong_together() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"temperatures": (300.0, -1.0)}, "above 0 K"),
-        ({"temperatures": (300.0, 300.0)}, "every temperature once"),
-        ({"method": "fast"}, "'nested' or 'swaps', got 'fast'"),
-        ({"steps": 1}, "steps >= 2"),
+        ({"temperatures": (300.0, -1.0)}, "greater than 0"),
+        ({"temperatures": (300.0, 300.0)}, "temperatures: every one once"),
+        ({"method": "fast"}, "'nested' or 'swaps'"),
+        ({"steps": 1}, "greater than or equal to 8"),
     ],
 )
 def test_settings_out_of_range(changes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SamplerSettings(**{"temperatures": TEMPERATURES, **changes})
+        SamplingSettings(**{"temperatures": TEMPERATURES, **changes})
 
 
 def test_what_cannot_be_sampled_is_said() -> None:
-    settings = SamplerSettings(TEMPERATURES, cutoffs=(1.1,))
+    settings = SamplingSettings(temperatures=TEMPERATURES)
     model = Listed(smooth())
     for counts, message in (
         ({"Mo": 9}, "nothing to swap"),
@@ -255,6 +261,9 @@ def test_what_cannot_be_sampled_is_said() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             Sampler(model, ALLOY, CELL, counts, settings, seed=0)
+    asked = ExchangeLadder(lowest=300, highest=900, acceptance=0.3)
+    with pytest.raises(TypeError, match="are not chosen yet"):
+        Sampler(model, ALLOY, CELL, COUNTS, SamplingSettings(temperatures=asked), seed=0)
     for value, message in ((np.nan, "is nan eV"), (np.inf, "20 random ones in a row")):
         model.table[:] = value
         sampler = Sampler(model, ALLOY, CELL, COUNTS, settings, seed=0)

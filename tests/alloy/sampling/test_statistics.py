@@ -9,7 +9,6 @@ from scipy.signal import lfilter
 from hea_flows.alloy.sampling.statistics import (
     autocorrelation_time,
     blocked_mean,
-    blocking_error,
     r_hat,
 )
 
@@ -30,7 +29,7 @@ def test_errors_and_times_of_an_ar1_process(phi: float) -> None:
     tau = (1 + phi) / (1 - phi)
     exact = math.sqrt(tau / n)
     runs = [ar1(phi, n, rng) for _ in range(repeats)]
-    errors = np.array([blocking_error(x) for x in runs])
+    errors = np.array([blocked_mean(x).error for x in runs])
     times = np.array([autocorrelation_time(x) for x in runs])
     # Blocks stop somewhat early by construction of the criterion; 10 % covers it.
     assert errors.mean() == pytest.approx(exact, rel=0.10)

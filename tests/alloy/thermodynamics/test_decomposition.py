@@ -11,11 +11,8 @@ from hea_flows.alloy.thermodynamics.decomposition import (
     Decomposition,
     decomposition_temperature,
     decompositions,
-    deed,
     hull_depth,
-    ideal_entropy,
     set_partitions,
-    stable_at,
     transition_temperatures,
 )
 
@@ -50,13 +47,6 @@ def test_partitions_are_counted_by_bell_numbers(n: int, bell: int) -> None:
     assert all(sorted(e for phase in p for e in phase) == sorted(elements) for p in partitions)
     assert partitions[0] == (elements,)
     assert partitions[-1] == tuple((e,) for e in elements)
-
-
-def test_ideal_entropy_of_the_quinary() -> None:
-    assert ideal_entropy(5) == pytest.approx(8.617333e-5 * 1.6094379, rel=1e-6)
-    assert ideal_entropy(1) == 0
-    with pytest.raises(ValueError, match="at least one"):
-        ideal_entropy(0)
 
 
 def test_enthalpy_and_entropy_of_the_papers_decomposition() -> None:
@@ -106,7 +96,7 @@ def test_envelope_agrees_with_brute_force(seed: int) -> None:
     assert decomposition_temperature(pool) == starts[-1]
     for t in (100.0, 450.0, 2000.0):
         at = sequence[np.searchsorted(starts, t, "right") - 1][1]
-        assert stable_at(pool, t) == at
+        assert min(pool, key=lambda d, t=t: float(d.gibbs(t))) == at
 
 
 def test_binary_transition_in_closed_form() -> None:
@@ -157,7 +147,7 @@ def test_the_papers_decomposition_near_400_kelvin() -> None:
     assert gap == pytest.approx(0.495, abs=0.005)
     with_mean = decompositions(METALS, hand_made(METALS, given | {"Mo-Ta-Nb-W-V": 29.2}, 36.0))
     assert decomposition_temperature(with_mean) is not None
-    assert stable_at(with_mean, 500).is_solid_solution
+    assert min(with_mean, key=lambda d: float(d.gibbs(500))).is_solid_solution
 
 
 def test_regular_solution_that_sheds_one_element() -> None:
@@ -170,11 +160,15 @@ def test_regular_solution_that_sheds_one_element() -> None:
     assert hull_depth(pool) == 0
 
 
+def line(phases, enthalpy: float, entropy: float) -> Decomposition:
+    return Decomposition(phases=phases, enthalpy=enthalpy, entropy=entropy)
+
+
 def test_three_lines_through_one_point_make_one_transition() -> None:
     pool = [
-        Decomposition((("Mo",), ("W",), ("V",)), 0.0, 0.0),
-        Decomposition((("Mo", "W"), ("V",)), 0.03, 1e-4),
-        Decomposition((("Mo", "W", "V"),), 0.06, 2e-4),
+        line((("Mo",), ("W",), ("V",)), 0.0, 0.0),
+        line((("Mo", "W"), ("V",)), 0.03, 1e-4),
+        line((("Mo", "W", "V"),), 0.06, 2e-4),
     ]
     sequence = transition_temperatures(pool)
     assert [t for t, _ in sequence] == pytest.approx([0, 300])
@@ -193,7 +187,7 @@ def test_rounding_never_turns_the_sequence_back() -> None:
     ]
     for t in np.linspace(37, 2900, 2000):
         lines = zip(phases, (2.3e-4, 1.7e-4, 1.1e-4, 0.3e-4, 0.0), strict=True)
-        sequence = transition_temperatures([Decomposition(p, t * s, s) for p, s in lines])
+        sequence = transition_temperatures([line(p, t * s, s) for p, s in lines])
         starts = [start for start, _ in sequence]
         assert starts == sorted(set(starts))
         assert starts[1:] == pytest.approx([t] * (len(starts) - 1))
@@ -209,33 +203,6 @@ def test_decomposition_temperature_limits() -> None:
     assert decomposition_temperature(ideal[1:]) is None
     with pytest.raises(ValueError, match="no decompositions"):
         transition_temperatures([])
-
-
-def test_deed_of_the_paper() -> None:
-    # sqrt(1 / (0.0041 · 0.0361)) = sqrt(6756.30); three atoms per unit.
-    assert deed(0.0041, 0.0292, 0.0069) == pytest.approx(82.197, abs=5e-4)
-    assert deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3) == pytest.approx(246.590, abs=5e-4)
-    assert round(deed(0.0041, 0.0292, 0.0069)) == 82
-    assert round(deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3)) == 247
-    # The same value from energies per atom.
-    assert deed(0.0041 / 3, 0.0292 / 3, 0.0069 / 3) == pytest.approx(
-        deed(0.0041, 0.0292, 0.0069, atoms_per_unit=3)
-    )
-
-
-@pytest.mark.parametrize(
-    ("sigma", "mean", "depth"),
-    [
-        (0.0, 0.03, 0.01),
-        (-0.1, 0.03, 0.01),
-        (0.004, -0.02, 0.01),
-        (0.004, -0.01, 0.01),
-        (float("nan"), 0.03, 0.01),
-    ],
-)
-def test_deed_is_undefined_below_the_hull(sigma: float, mean: float, depth: float) -> None:
-    with pytest.raises(ValueError, match="DEED needs"):
-        deed(sigma, mean, depth)
 
 
 def test_incomplete_or_contradictory_tables() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from hea_flows.alloy.thermodynamics.mixing import (
     apply_offsets,
-    count_matrix,
+    composition_matrix,
     fit_offsets,
     mixing_energies,
     mixing_energy,
@@ -75,12 +75,12 @@ def test_errors(
         mixing_energy(energies, counts, pure)
 
 
-def test_count_matrix() -> None:
-    found = count_matrix([{"Mo": 2}, {"W": 1, "Mo": 1}], ("Mo", "Ta", "W"))
+def test_composition_matrix() -> None:
+    found = composition_matrix([{"Mo": 2}, {"W": 1, "Mo": 1}], ("Mo", "Ta", "W"))
     assert found.tolist() == [[2, 0, 0], [1, 0, 1]]
-    assert count_matrix([], ("Mo",)).shape == (0, 1)
+    assert composition_matrix([], ("Mo",)).shape == (0, 1)
     with pytest.raises(ValueError, match=r"no column for elements \['V'\]"):
-        count_matrix([{"V": 1}], ("Mo",))
+        composition_matrix([{"V": 1}], ("Mo",))
 
 
 def test_offsets_never_change_mixing_energies() -> None:

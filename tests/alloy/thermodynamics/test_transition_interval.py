@@ -36,7 +36,7 @@ def test_a_binary_has_a_gaussian_interval() -> None:
     assert found.low == pytest.approx(h / (kB * log(2)) - 1.959964 * width, abs=tail)
     assert found.high == pytest.approx(h / (kB * log(2)) + 1.959964 * width, abs=tail)
     assert found.share_none == 0
-    assert found.below == {"Nb + V": 1.0}
+    assert found.below == [(1.0, "Nb + V")]
 
 
 def test_the_share_that_never_decomposes_is_a_gaussian_tail() -> None:
@@ -47,7 +47,7 @@ def test_the_share_that_never_decomposes_is_a_gaussian_tail() -> None:
     tail = (1 - erf(h / sigma / sqrt(2))) / 2
     assert found.share_none == pytest.approx(tail, abs=5 * sqrt(tail * (1 - tail) / n))
     assert found.low == 0
-    assert found.below["Nb + V"] == pytest.approx(1 - found.share_none, abs=1e-12)
+    assert found.below == [(pytest.approx(1 - found.share_none, abs=1e-12), "Nb + V")]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -59,7 +59,7 @@ def test_without_error_it_is_the_decomposition_temperature(seed: int) -> None:
     assert temperature is not None
     assert temperature > 0
     assert (found.low, found.median, found.high) == pytest.approx([temperature] * 3, rel=1e-12)
-    assert found.below == {transition_temperatures(pool)[-2][1].name: 1.0}
+    assert found.below == [(1.0, transition_temperatures(pool)[-2][1].name)]
 
 
 def test_equals_drawing_enthalpies_one_by_one() -> None:
@@ -85,7 +85,7 @@ def test_equals_drawing_enthalpies_one_by_one() -> None:
     assert np.mean(np.array(temperatures) == 0) == pytest.approx(
         many.share_none, abs=5 * sqrt(0.25 / 2000)
     )
-    assert sum(many.below.values()) + many.share_none == pytest.approx(1)
+    assert sum(share for share, _ in many.below) + many.share_none == pytest.approx(1)
 
 
 def test_same_generator_same_interval() -> None:

@@ -49,7 +49,7 @@ def test_a_linear_free_energy_is_an_entropy() -> None:
         ends = sum(entropy[(e,)] for e in METALS) / 4
         return sum(len(p) / 4 * entropy[p] for p in d.phases) - ends
 
-    shifted = [Decomposition(d.phases, d.enthalpy, d.entropy + extra(d)) for d in decomps]
+    shifted = [d.model_copy(update={"entropy": d.entropy + extra(d)}) for d in decomps]
     exact = [(t, d) for t, d in transition_temperatures(shifted) if t <= GRID[-1]]
     assert [d.name for _, d in found] == [d.name for _, d in exact]
     assert [t for t, _ in found] == pytest.approx([t for t, _ in exact], abs=1e-6)

@@ -12,10 +12,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from hea_flows.alloy.lattice import Ordering
+from hea_flows.alloy.lattice import Ordering, frames_checksum
 from hea_flows.potentials.base import Family, Prediction, TrainingResult
 from hea_flows.reference import Outcome, ReferenceMaker
-from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import ModelSpec
 
 PURE = {"Mo": -22.0, "W": -22.5, "Nb": -21.5}
@@ -102,6 +101,6 @@ class KnownFamily(Family):
         error = ERRORS[max(len(set(metals(f))) for f in frames)] * (1 + settings.seed / 10)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "model.pt"
-        path.write_text(f"{error} {checksum(frames)}")
+        path.write_text(f"{error} {frames_checksum(frames)}")
         model = ModelSpec(family="known", path=str(path), sha256="70" * 32)
         return TrainingResult(model, settings, 1, [], {}, 0.0)

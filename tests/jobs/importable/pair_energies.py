@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hea_flows.alloy.lattice.order_parameters import neighbour_pairs
+from hea_flows.alloy.lattice.bonds import neighbour_pairs
 
 
 class PairEnergies:

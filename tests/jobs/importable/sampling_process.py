@@ -11,7 +11,7 @@ from pair_energies import PairEnergies
 
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.sampling import run as sampling_run
-from hea_flows.jobs.sampling.montecarlo import sampled
+from hea_flows.jobs.sampling.montecarlo import run_chains
 from hea_flows.schemas import AlloySpec
 
 ALLOY = AlloySpec(elements=("Mo", "Ta", "V"))
@@ -32,7 +32,7 @@ def sample(folder: Path, pause: float = 0.0, **changes: Any) -> dict[str, Any] |
     host = ALLOY.to_alloy()
     energies = PairEnergies(host, spec.cell(host)[0], pause=pause)
     with patch.object(sampling_run, "EVERY", 0.0), patch.object(sampling_run, "RATIO", 0.0):
-        return sampled(energies, ALLOY, spec, 3, folder, "key")
+        return run_chains(energies, ALLOY, spec, 3, folder, "key")
 
 
 if __name__ == "__main__":

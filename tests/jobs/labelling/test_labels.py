@@ -10,7 +10,7 @@ from jobflow import Flow, JobStore, run_locally
 from jobflow.managers.fireworks import flow_to_workflow
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.sets.named import parse
 from hea_flows.config import LabelSpec
 from hea_flows.jobs.labelling import labels as module
 from hea_flows.jobs.labelling.labels import LabelsMaker, fan_out

@@ -14,16 +14,16 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from hea_flows import plugins
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.lattice import frames_checksum
+from hea_flows.alloy.lattice.prototypes import mean_lattice_constant
+from hea_flows.alloy.sets.named import parse
 from hea_flows.config import BenchmarkSpec, DatasetSpec
 from hea_flows.jobs.labelling.collect import collect
 from hea_flows.jobs.learning.benchmark import BenchmarkMaker
 from hea_flows.jobs.learning.dataset import DatasetMaker, split_atoms
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.test_set import TestSetMaker
-from hea_flows.jobs.sampling.montecarlo import mean_lattice_constant
 from hea_flows.potentials.base import Family, Prediction
-from hea_flows.runtime.frames import checksum
 from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,
@@ -126,7 +126,7 @@ def labels(expression: str, n_frames: int = 4, **changes: Any) -> list[LabelDoc]
             "state": "converged",
             "n_frames": n_frames,
             "trajectory": Trajectory.from_frames(frames),
-            "trajectory_sha256": checksum(frames),
+            "trajectory_sha256": frames_checksum(frames),
         }
         made.append(LabelDoc(**fields | changes))
     return made
@@ -298,7 +298,9 @@ def test_a_test_set_that_is_not_relaxed_has_no_relaxed_table() -> None:
 
 
 def test_lattice_constant_is_that_of_the_relaxed_end_points() -> None:
-    assert mean_lattice_constant(dataset(labels("1(1)"))) == pytest.approx(3.2)
+    doc = dataset(labels("1(1)"))
+    a = mean_lattice_constant(SPEC.to_alloy(), doc.end_point_cells)
+    assert a == pytest.approx(3.2)
 
 
 def test_new_frames_are_those_of_structures_that_were_not_trained_on() -> None:

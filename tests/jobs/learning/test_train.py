@@ -113,7 +113,7 @@ def dataset(energy: float = -20.0) -> DatasetDoc:
 
 
 def registry_orderings() -> Any:
-    from hea_flows.alloy.sets.sets import parse
+    from hea_flows.alloy.sets.named import parse
 
     return parse("1(1)").build(SPEC.to_alloy(), 0)
 

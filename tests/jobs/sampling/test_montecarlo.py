@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -15,26 +14,17 @@ from typing import Any
 import bson
 import numpy as np
 import pytest
-from ase.units import kB
 from jobflow import Flow, JobStore, job, run_locally
 from jobflow.managers.fireworks import flow_to_workflow
 from maggma.stores import MemoryStore
 
-from hea_flows.alloy.lattice.order_parameters import count_matrix, neighbour_pairs, species_codes
 from hea_flows.alloy.lattice.ordering import Ordering
-from hea_flows.alloy.sampling.chains import Chain
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.routing import route
 from hea_flows.jobs.sampling import montecarlo
 from hea_flows.jobs.sampling import run as sampling_run
-from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker, reference_codes
+from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
 from hea_flows.jobs.sampling.run import STATE_FILE, read_state, write_state
-from hea_flows.jobs.sampling.summary import (
-    AveragedChain,
-    chain_record,
-    separation_record,
-    temperature_records,
-)
 from hea_flows.provenance import provenance
 from hea_flows.results.store import documents
 from hea_flows.runtime.walltime import OutOfTimeError
@@ -403,87 +393,6 @@ def test_a_long_run_is_several_jobs_with_the_same_chains(
     assert found.averages == whole.averages
     assert found.evaluations == whole.evaluations
     assert found.campaign == "x"
-
-
-def chain(temperature: float, run: int, energies: Any, species: list[list[str]]) -> Chain:
-    """Return a chain through given decorations of a 3×3 cell."""
-    pairs = neighbour_pairs(SPEC.to_alloy(), ((3, 0, 0), (0, 3, 0), (0, 0, 1)))
-    codes = [species_codes(s, SPEC.elements) for s in species]
-    counts = np.array([count_matrix(c, pairs, 3) for c in codes])
-    return Chain(
-        temperature,
-        run,
-        np.asarray(energies, dtype=float),
-        {1: counts},
-        tuple(species[0]),
-        tuple(species[-1]),
-        acceptance=0.5,
-        exchange_acceptance=None,
-        block=3,
-        trials=3 * (len(species) - 1),
-    )
-
-
-def test_averages_errors_and_heat_capacity_of_known_chains() -> None:
-    """Two runs that alternate between two states: every number by hand."""
-    rows = ["Mo"] * 3 + ["Ta"] * 3 + ["V"] * 3  # stripes: each site has two like neighbours
-    mixed = ["Mo", "Ta", "V"] * 3
-    n, low, high = 4000, -1.0, -0.9
-    rng = np.random.default_rng(0)
-    draws = rng.random((2, n)) < 0.25
-    chains = [
-        chain(500, r, np.where(draws[r], high, low), [mixed if d else rows for d in draws[r]])
-        for r in (0, 1)
-    ]
-    kept = [AveragedChain.of(c, SPEC.elements, 99, shift=0.96) for c in chains]
-    [record] = temperature_records(kept, np.array([0.05, 0.07]))
-    share = draws[:, 100:].mean()
-    assert record.energy_mev == pytest.approx(1e3 * (low + 0.96 + 0.1 * share), rel=1e-12)
-    by_run = draws[:, 100:].mean(axis=1)
-    scatter = abs(by_run[0] - by_run[1]) / 2
-    expected = 100 * np.sqrt(share * (1 - share) / (2 * (n - 100)))  # independent samples
-    assert record.energy_error_mev == pytest.approx(max(expected, 100 * scatter), rel=0.1)
-    assert record.effective_samples == pytest.approx(2 * (n - 100), rel=0.1)
-    assert record.r_hat < 1.01
-    assert record.converged
-    [short] = temperature_records([replace(k, start=n - 20) for k in kept], np.array([0.05, 0.07]))
-    assert not short.converged  # 40 samples
-    variance = np.mean([0.01 * s * (1 - s) for s in by_run])
-    assert record.heat_capacity == pytest.approx(9 * variance / (kB * 500) ** 2, rel=1e-9)
-    # All of like bonds: stripes of one element have 3 of 27 bonds each; columns the same here.
-    assert record.order_parameters["1"]["V-V"] == pytest.approx(3 / 27 - 1 / 9, abs=1e-12)
-    assert record.order_parameters["1"].keys() == record.order_errors["1"].keys()
-    assert record.warren_cowley["1"]["V-V"] == pytest.approx(1 - 2 * 3 / 27 / 2 * 9, abs=1e-12)
-    first = chain_record(kept[0])
-    assert (first.averaged_from, first.trials, first.block) == (100, 3 * (n - 1), 3)
-    assert first.energy_mev == pytest.approx(1e3 * (low + 0.96 + 0.1 * by_run[0]), rel=1e-12)
-    assert separation_record([record], SPEC.elements, rng).reason == (
-        "five temperatures are needed, there are 1"
-    )
-
-
-def test_free_energy_of_a_flat_energy_is_ideal() -> None:
-    """Where the energy is the same everywhere, F = E − T k_B ln(9!/(3!)³)/9 at any temperature."""
-    species = [["Mo"] * 3 + ["Ta"] * 3 + ["V"] * 3] * 20
-    kept = [
-        AveragedChain.of(chain(t, 0, [-1.0] * 20, species), SPEC.elements, None, 1.02)
-        for t in (200, 800)
-    ]
-    cold, hot = temperature_records(kept, np.full(5, 0.02))
-    entropy = kB * np.log(1680) / 9
-    for record, t in ((cold, 200), (hot, 800)):
-        assert record.free_energy_mev == pytest.approx(20 - 1e3 * t * entropy, rel=1e-9)
-        assert record.ideal_free_energy_mev == pytest.approx(record.free_energy_mev, rel=1e-9)
-        assert record.free_energy_error_mev == 0
-
-
-def test_references_are_pure_then_random_of_the_composition() -> None:
-    codes = reference_codes({"Mo": 4, "Ta": 2}, 50, 3)
-    assert codes.shape == (52, 6)
-    assert codes[:2].tolist() == [[0] * 6, [1] * 6]
-    assert set(codes[2:].sum(axis=1)) == {2}
-    assert len({tuple(c) for c in codes[2:].tolist()}) > 10
-    np.testing.assert_array_equal(codes, reference_codes({"Mo": 4, "Ta": 2}, 50, 3))
 
 
 @pytest.mark.slow

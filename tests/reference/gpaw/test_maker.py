@@ -14,11 +14,11 @@ from jobflow import run_locally
 
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.provenance import settings_id
 from hea_flows.reference.gpaw import maker, settings, steps
 from hea_flows.reference.gpaw.maker import GPAWMaker, label
 from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
-from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 from hea_flows.testing import check_reference_engine

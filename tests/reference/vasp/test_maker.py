@@ -33,10 +33,10 @@ from vasp_standin import potential
 
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.provenance import settings_id
 from hea_flows.reference.vasp.maker import VaspMaker
 from hea_flows.reference.vasp.parse import VaspRun, read_runs
 from hea_flows.reference.vasp.validation import output_objections
-from hea_flows.runtime.frames import settings_id
 from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 from hea_flows.testing import check_reference_engine

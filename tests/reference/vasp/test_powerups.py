@@ -29,8 +29,8 @@ from hea_flows.config import LabelSpec, load_campaign
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.jobs.labelling.labels import LabelsMaker
+from hea_flows.provenance import settings_id
 from hea_flows.reference.vasp.maker import VaspMaker
-from hea_flows.runtime.frames import settings_id
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

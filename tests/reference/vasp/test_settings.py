@@ -16,6 +16,7 @@ from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.config import load_campaign
 from hea_flows.flows.campaign import CampaignMaker
+from hea_flows.provenance import settings_id
 from hea_flows.reference.vasp.maker import VaspMaker
 from hea_flows.reference.vasp.settings import (
     DEPARTURES,
@@ -26,7 +27,6 @@ from hea_flows.reference.vasp.settings import (
     potcar_symbols,
 )
 from hea_flows.reference.vasp.validation import input_objections
-from hea_flows.runtime.frames import settings_id
 from hea_flows.schemas import AlloySpec
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pymatgen's, on every choice

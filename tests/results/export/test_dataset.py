@@ -21,16 +21,18 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from stored_campaign import toy_trajectory
 
-from hea_flows.alloy.sets.sets import parse
+from hea_flows.alloy.lattice import frames_checksum
+from hea_flows.alloy.sets.named import parse
 from hea_flows.config import DatasetSpec, load_campaign
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.jobs.learning.dataset import DatasetMaker
+from hea_flows.provenance import settings_id
 from hea_flows.reference import Outcome, label_document
 from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
 from hea_flows.results.export.archive import card_of, write_archive
 from hea_flows.results.export.dataset import dataset_frames, export_dataset
 from hea_flows.results.store import CampaignDocuments
-from hea_flows.runtime.frames import checksum, read_frames, settings_id, write_frames
+from hea_flows.runtime.frames import read_frames, write_frames
 from hea_flows.schemas import (
     AlloySpec,
     DatasetDoc,
@@ -230,7 +232,7 @@ def test_the_command_exports_what_came_from_the_shipped_file(
         assert (card.title, card.notes, card.n_structures) == ("Six structures", ["a note"], 6)
         assert len(trajectories) == 6
         for key, frames in trajectories.items():
-            assert checksum(frames) == checksum(shipped[key])
+            assert frames_checksum(frames) == frames_checksum(shipped[key])
             assert Trajectory.from_frames(frames) == Trajectory.from_frames(shipped[key])
             assert frames[0].info["converged"] == shipped[key][0].info["converged"]
 

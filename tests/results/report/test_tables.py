@@ -7,6 +7,7 @@ from math import nan, sqrt
 import pytest
 from rich.console import Console
 
+from hea_flows.alloy.sampling import ExchangeLadder, PilotLadder, Separation
 from hea_flows.results.figures import separation_words
 from hea_flows.results.report.montecarlo_tables import montecarlo_tables
 from hea_flows.results.report.summary import headline_geometry, problems, summary
@@ -16,9 +17,6 @@ from hea_flows.results.report.thermodynamics_tables import thermodynamics_tables
 from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import (
     Document,
-    ExchangeLadder,
-    LadderRecord,
-    SeparationRecord,
     Vibrations,
 )
 
@@ -135,7 +133,7 @@ def test_a_ladder_that_was_chosen_is_described(inputs: CampaignDocuments) -> Non
     [doc] = inputs.montecarlo
     asked = ExchangeLadder(lowest=200, highest=1000, acceptance=0.3)
     rungs = [r.temperature for r in doc.averages]
-    ladder = LadderRecord(temperatures=rungs, evaluations=188, spread_mev=1.1)
+    ladder = PilotLadder(temperatures=rungs, evaluations=188, spread_mev=1.1)
     settings = doc.settings.model_copy(update={"temperatures": asked})
     rows = doc.model_copy(update={"settings": settings, "ladder": ladder}).described()
     assert (rows["temperatures"], rows["exchanges asked for"]) == ("5", "0.3")
@@ -149,7 +147,7 @@ def test_an_error_that_is_not_known_stays_unknown() -> None:
 
 def test_no_temperature_of_separation_says_why(inputs: CampaignDocuments) -> None:
     [doc] = inputs.montecarlo
-    none = SeparationRecord(reason="five temperatures are needed, there are 2")
+    none = Separation(reason="five temperatures are needed, there are 2")
     words = separation_words(doc.model_copy(update={"separation": none}))
     assert words == "No temperature of separation: five temperatures are needed, there are 2."
 

@@ -1,18 +1,18 @@
-"""Cluster spaces, the compiled tables that make swaps quick, and fitted cluster expansions."""
+"""Cluster spaces, fitted cluster expansions, and the compiled tables that make swaps fast."""
 
 from __future__ import annotations
 
+from hea_flows.alloy.clusters.expansion import Expansion, fit_expansion, zero_expansion
 from hea_flows.alloy.clusters.space import cluster_space, cluster_vectors, neighbour_distance
-from hea_flows.alloy.clusters.surrogate import Surrogate, fit, flat
 from hea_flows.alloy.clusters.tables import Clusters, Tables
 
 __all__ = [
     "Clusters",
-    "Surrogate",
+    "Expansion",
     "Tables",
     "cluster_space",
     "cluster_vectors",
-    "fit",
-    "flat",
+    "fit_expansion",
     "neighbour_distance",
+    "zero_expansion",
 ]

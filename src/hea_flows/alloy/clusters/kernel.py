@@ -1,6 +1,7 @@
 """Energies of clusters and Metropolis swaps, in compiled code (numba).
 
-Signatures are without types, as numba wants them; `Tables` in `alloy.clusters.tables` has them.
+Arguments carry no types, as numba requires; `t` is an `Arrays` of `alloy.clusters.tables`, whose
+`Tables` is the typed interface.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202
@@ -8,27 +9,8 @@ Signatures are without types, as numba wants them; `Tables` in `alloy.clusters.t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numba import njit
-
-
-class Arrays(NamedTuple):
-    """Clusters of a supercell (C clusters of order up to K, n species, O orbits).
-
-    ``values`` (O, n**K) are energies (eV) by orbit and species; ``sites`` (C, K) are filled with −1
-    beyond each cluster's ``order`` (C,); the clusters that hold site i are
-    ``of_site[starts[i]:starts[i + 1]]``.
-    """
-
-    values: Any
-    n_species: int
-    sites: Any
-    order: Any
-    orbit: Any
-    of_site: Any
-    starts: Any
 
 
 @njit(cache=True)
@@ -73,7 +55,7 @@ def exchange(codes, first, second, t):
 
 @njit(cache=True)
 def run(codes, trials, beta, rng, t):
-    """Make swap trials on a decoration; return the change (eV per cell) and what was accepted."""
+    """Make swap trials; return the change of energy (eV per cell) and the number accepted."""
     energy, accepted, number = 0.0, 0, len(codes)
     for _ in range(trials):
         first = int(rng.random() * number)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from icet import ClusterSpace
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Alloy, Ordering, check_elements
+
+if TYPE_CHECKING:
+    from icet import ClusterSpace
 
 
 def neighbour_distance(alloy: Alloy) -> float:
@@ -39,6 +42,8 @@ def cluster_space(
     ValueError
         For fewer than two elements, or a cutoff that reaches the next image of a layer.
     """
+    from icet import ClusterSpace
+
     chosen = check_elements(alloy, alloy.elements if elements is None else elements)
     if len(chosen) < 2:
         msg = f"a cluster space needs two elements or more, got {list(chosen)}"

@@ -1,4 +1,4 @@
-"""A cluster expansion on one supercell as tables of the energies of its clusters."""
+"""The clusters of one supercell, and cluster expansions on it as tables of cluster energies."""
 
 from __future__ import annotations
 
@@ -6,16 +6,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from ase.data import atomic_numbers
-from icet import ClusterExpansion, ClusterSpace
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.clusters import kernel
-from hea_flows.alloy.clusters.kernel import Arrays
 from hea_flows.alloy.lattice import Alloy, coset_index, hermite_normal_form, lattice_points
+
+if TYPE_CHECKING:
+    from icet import ClusterSpace
+
+
+class Arrays(NamedTuple):
+    """Clusters of a supercell as the compiled code takes them (O orbits, n species).
+
+    ``values`` (O, n**K) are energies (eV) by orbit and species; ``sites`` (C, K) are filled with −1
+    beyond each cluster's ``order`` (C,); the clusters that hold site i are
+    ``of_site[starts[i]:starts[i + 1]]``.
+    """
+
+    values: NDArray[np.float64]
+    n_species: int
+    sites: NDArray[np.int64]
+    order: NDArray[np.int64]
+    orbit: NDArray[np.int64]
+    of_site: NDArray[np.int64]
+    starts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,8 @@ class Clusters:
         orbits = _orbits(space)
         width = max((o.order for o in orbits), default=1)
         sites, orbit = [], []
-        for number, found in enumerate(orbits):
-            for cluster in found.clusters:
+        for number, members in enumerate(orbits):
+            for cluster in members.clusters:
                 columns = np.full((len(points), width), -1, dtype=np.int64)
                 for place, site in enumerate(cluster.lattice_sites):
                     shift = np.array(site.unitcell_offset, dtype=np.int64)
@@ -64,8 +81,8 @@ class Clusters:
                 orbit.append(np.full(len(points), number, dtype=np.int64))
         table = np.concatenate(sites)
         holders: list[list[int]] = [[] for _ in points]
-        for row, members in enumerate(table.tolist()):
-            for site in set(members) - {-1}:
+        for row, cluster_sites in enumerate(table.tolist()):
+            for site in set(cluster_sites) - {-1}:
                 holders[site].append(row)
         return cls(
             space=space,
@@ -92,7 +109,7 @@ class Clusters:
                 for f in range(n - 1)
             ]
         )
-        found = []
+        functions = []
         for number, orbit in enumerate(_orbits(self.space)):
             for element in orbit.cluster_vector_elements:
                 chosen = element["multicomponent_vector"]
@@ -103,8 +120,8 @@ class Clusters:
                         prod(basis[chosen[i], species[p]] for p, i in enumerate(permutation))
                         for permutation in permutations
                     ) / len(permutations)
-                found.append((number, table))
-        return found
+                functions.append((number, table))
+        return functions
 
     @cached_property
     def sizes(self) -> NDArray[np.float64]:
@@ -114,11 +131,11 @@ class Clusters:
 
     def _internal_codes(self) -> list[int]:
         """Return icet's code of each of the alloy's elements."""
-        known = self.space.species_maps[0]
-        return [known[atomic_numbers[e]] for e in self.alloy.elements]
+        codes = self.space.species_maps[0]
+        return [codes[atomic_numbers[e]] for e in self.alloy.elements]
 
     def vectors(self, codes: ArrayLike) -> NDArray[np.float64]:
-        """Return the cluster vectors (B, P) of decorations (B, n): those of icet."""
+        """Return the cluster vectors (B, P) of decorations (B, n), equal to those of icet."""
         decorations = np.ascontiguousarray(np.atleast_2d(codes), dtype=np.int64)
         n = len(self.alloy.elements)
         shares = [
@@ -146,10 +163,6 @@ class Clusters:
         )
         return Tables(float(weights[0]) * self.n_sites, arrays)
 
-    def expansion(self, parameters: ArrayLike) -> ClusterExpansion:
-        """Return icet's cluster expansion with the same parameters (eV per unit)."""
-        return ClusterExpansion(self.space, np.asarray(parameters, dtype=float))
-
 
 @dataclass(frozen=True)
 class Tables:
@@ -158,7 +171,7 @@ class Tables:
     Parameters
     ----------
     constant
-        What no decoration changes (eV per cell).
+        Part that is the same for all decorations (eV per cell).
     arrays
         Clusters and their energies.
     """
@@ -168,10 +181,14 @@ class Tables:
 
     def energy(self, codes: NDArray[np.int64]) -> float:
         """Return the energy (eV per cell) of one decoration, codes (n,)."""
+        from hea_flows.alloy.clusters import kernel  # loads numba
+
         return self.constant + float(kernel.total(codes, self.arrays))
 
     def swap_change(self, codes: NDArray[np.int64], first: int, second: int) -> float:
-        """Return what exchanging two sites changes (eV per cell); `codes` stays as it is."""
+        """Return the change of energy (eV per cell) when two sites swap; `codes` stays as it is."""
+        from hea_flows.alloy.clusters import kernel
+
         return float(kernel.exchange(codes.copy(), first, second, self.arrays))
 
     def run(
@@ -195,6 +212,8 @@ class Tables:
         change, accepted
             Change of the energy (eV per cell), and number of accepted trials.
         """
+        from hea_flows.alloy.clusters import kernel
+
         change, accepted = kernel.run(codes, trials, beta, rng, self.arrays)
         return float(change), int(accepted)
 

@@ -47,7 +47,7 @@ class Scale:
 
 
 def scale_factor(
-    found: Committee,
+    committee: Committee,
     rng: np.random.Generator,
     *,
     level: float = 0.95,
@@ -64,7 +64,7 @@ def scale_factor(
 
     Parameters
     ----------
-    found
+    committee
         A committee.
     rng
         Source of the resamples.
@@ -84,8 +84,8 @@ def scale_factor(
     .. [2] G. Imbalzano et al., J. Chem. Phys. 154, 074102 (2021), arXiv:2011.08828.
     """
     quantiles = interval_quantiles(level)
-    square = _ratios(found) ** 2
-    degrees = (found.members - 1).astype(np.float64)
+    square = _ratios(committee) ** 2
+    degrees = (committee.members - 1).astype(np.float64)
     n = len(square)
     [value] = _likely_scales(square, degrees, np.ones((1, n)))
     weights = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
@@ -96,12 +96,15 @@ def scale_factor(
     return Scale(float(value), float(low), float(high), moment, n)
 
 
-def _ratios(found: Committee) -> Floats:
+def _ratios(committee: Committee) -> Floats:
     """Return error/spread of each structure."""
-    if flat := int((found.spread == 0).sum()):
-        msg = f"members agree exactly on {flat} of {len(found.spread)} structures, so their spread "
-        raise ValueError(msg + "says nothing of the error; give members of different seeds")
-    return found.error / found.spread
+    if flat := int((committee.spread == 0).sum()):
+        msg = (
+            f"members agree exactly on {flat} of {len(committee.spread)} structures, so their "
+            "spread says nothing of the error; give members of different seeds"
+        )
+        raise ValueError(msg)
+    return committee.error / committee.spread
 
 
 def _likely_scales(square: Floats, degrees: Floats, weights: ArrayLike) -> Floats:
@@ -113,19 +116,19 @@ def _likely_scales(square: Floats, degrees: Floats, weights: ArrayLike) -> Float
     w = np.asarray(weights, dtype=np.float64)
     n, positive = len(square), square > 0
     # As s → 0 each term of the condition tends to ν + 1 or, where z = 0, stays 0.
-    found = (w[:, positive] * (degrees[positive] + 1)).sum(axis=1) > n
+    bounded = (w[:, positive] * (degrees[positive] + 1)).sum(axis=1) > n
     scales = np.zeros(len(w))
-    if not found.any():
+    if not bounded.any():
         return scales
     # Those terms are integers, so their sum exceeds n by 1 at least: above n at this lower end.
-    low = np.full(found.sum(), np.log(square[positive].min() / (2 * n * degrees.max())))
-    high = np.full(found.sum(), np.log(square.max()))
+    low = np.full(bounded.sum(), np.log(square[positive].min() / (2 * n * degrees.max())))
+    high = np.full(bounded.sum(), np.log(square.max()))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         terms = (degrees + 1) * square / (degrees * np.exp(middle)[:, None] + square)
-        above = (w[found] * terms).sum(axis=1) > n
+        above = (w[bounded] * terms).sum(axis=1) > n
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    scales[found] = np.exp((low + high) / 4)
+    scales[bounded] = np.exp((low + high) / 4)
     return scales
 
 
@@ -157,7 +160,9 @@ class Reliability:
     n: int
 
 
-def reliability(found: Committee, levels: ArrayLike = LEVELS, *, scale: float = 1.0) -> Reliability:
+def reliability(
+    committee: Committee, levels: ArrayLike = LEVELS, *, scale: float = 1.0
+) -> Reliability:
     """Return how often the error lies within intervals of Student's t around the mean.
 
     The interval of the coverage p is ± `scale` · spread · t((1 + p)/2; M − 1) [1]_. Area and
@@ -165,7 +170,7 @@ def reliability(found: Committee, levels: ArrayLike = LEVELS, *, scale: float = 
 
     Parameters
     ----------
-    found
+    committee
         A committee.
     levels
         Nominal coverages, between 0 and 1.
@@ -191,7 +196,7 @@ def reliability(found: Committee, levels: ArrayLike = LEVELS, *, scale: float = 
     if not scale > 0:
         msg = f"scale must be positive, got {scale}"
         raise ValueError(msg)
-    needed = _needed_coverage(_ratios(found) / scale, found.members)
+    needed = _needed_coverage(_ratios(committee) / scale, committee.members)
     n = len(needed)
     inside = (needed[None] <= p[:, None]).sum(axis=1)
     # Clopper and Pearson: nothing to bound below 0 or above n structures inside.

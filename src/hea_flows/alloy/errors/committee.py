@@ -141,7 +141,7 @@ class Correlation:
 
 
 def spread_and_error(
-    found: Committee,
+    committee: Committee,
     rng: np.random.Generator,
     *,
     level: float = 0.95,
@@ -151,7 +151,7 @@ def spread_and_error(
 
     Parameters
     ----------
-    found
+    committee
         A committee on at least three structures.
     rng
         Source of the resamples.
@@ -166,7 +166,7 @@ def spread_and_error(
         For fewer than three structures, or when all have the same spread or the same error.
     """
     quantiles = interval_quantiles(level)
-    x, y = found.spread, np.abs(found.error)
+    x, y = committee.spread, np.abs(committee.error)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         msg = (
             f"a correlation needs three structures with different spreads and errors; got {len(x)}"

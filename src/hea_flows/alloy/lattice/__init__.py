@@ -1,17 +1,18 @@
-"""The host lattice: prototypes, decorations, neighbours, order parameters, integrity, meshes."""
+"""The host lattice: prototypes, orderings, neighbours, order parameters, integrity, meshes."""
 
 from __future__ import annotations
 
+from hea_flows.alloy.lattice.bonds import (
+    bond_counts,
+    neighbour_pairs,
+    pair_labels,
+    species_codes,
+)
+from hea_flows.alloy.lattice.frames import frames_checksum, max_force
 from hea_flows.alloy.lattice.integrity import phase_flags
 from hea_flows.alloy.lattice.kmesh import KMesh, folded_mesh
 from hea_flows.alloy.lattice.neighbours import Neighbours
-from hea_flows.alloy.lattice.order_parameters import (
-    correlation_matrix,
-    count_matrix,
-    neighbour_pairs,
-    pair_labels,
-    warren_cowley_matrix,
-)
+from hea_flows.alloy.lattice.order_parameters import correlation_matrix, warren_cowley_matrix
 from hea_flows.alloy.lattice.ordering import (
     IntMatrix,
     Ordering,
@@ -19,11 +20,12 @@ from hea_flows.alloy.lattice.ordering import (
     compact_supercell,
     coset_index,
     hermite_normal_form,
+    int_matrix,
     lattice_points,
     multinomial,
 )
 from hea_flows.alloy.lattice.pair_term import PairTerm
-from hea_flows.alloy.lattice.prototypes import PROTOTYPES, Alloy
+from hea_flows.alloy.lattice.prototypes import PROTOTYPES, Alloy, mean_lattice_constant
 from hea_flows.alloy.lattice.relaxation import cell_filter, relax
 
 __all__ = [
@@ -34,19 +36,24 @@ __all__ = [
     "Neighbours",
     "Ordering",
     "PairTerm",
+    "bond_counts",
     "cell_filter",
     "check_elements",
     "compact_supercell",
     "correlation_matrix",
     "coset_index",
-    "count_matrix",
     "folded_mesh",
+    "frames_checksum",
     "hermite_normal_form",
+    "int_matrix",
     "lattice_points",
+    "max_force",
+    "mean_lattice_constant",
     "multinomial",
     "neighbour_pairs",
     "pair_labels",
     "phase_flags",
     "relax",
+    "species_codes",
     "warren_cowley_matrix",
 ]

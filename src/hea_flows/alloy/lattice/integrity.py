@@ -15,6 +15,7 @@ from hea_flows.alloy.lattice.ordering import (
     Ordering,
     coset_index,
     hermite_normal_form,
+    int_matrix,
     lattice_points,
 )
 
@@ -111,8 +112,7 @@ def _in_cell_of(atoms: Atoms, ordering: Ordering) -> Ordering:
     matrix = np.eye(3, dtype=np.int64)
     matrix[:n, :n] = np.rint(atoms.cell.array[:n, :n] @ np.linalg.inv(ratio ** (1 / n) * prim))
     if abs(round(np.linalg.det(matrix))) == len(species) and Counter(species) == ordering.counts:
-        rows = tuple(tuple(int(x) for x in row) for row in matrix)
-        other = Ordering(ordering.alloy, rows, species)  # type: ignore[arg-type]
+        other = Ordering(ordering.alloy, int_matrix(matrix), species)
         if other.id == ordering.id and not (fits and _cell_flags(other, atoms)):
             return other
     return ordering
@@ -248,11 +248,11 @@ def _layer_flags(ordering: Ordering, ideal: Atoms, atoms: Atoms, sites: _Sites) 
         flags.append(f"{loose} of {n * (per - 1)} {anion} atoms desorbed, bonded to no metal")
 
     rows = _in_rows(ordering, sites) if sites.whole else np.zeros(n, dtype=bool)
-    found = [_PHASE.get(p, "neither prismatic nor octahedral") for p in polyhedra]
+    phases = [_PHASE.get(p, "neither prismatic nor octahedral") for p in polyhedra]
     for i in np.flatnonzero(rows):
         if polyhedra[i] == "octahedral":
-            found[i] = "distorted octahedral (1T')"
-    whole = [p for p, b in zip(found, bonds, strict=True) if b == wanted[0]]
+            phases[i] = "distorted octahedral (1T')"
+    whole = [p for p, b in zip(phases, bonds, strict=True) if b == wanted[0]]
     before = _PHASE.get(expected[0], expected[0])
     return flags + [
         f"{whole.count(phase)} of {n} units {phase} instead of {before}"
@@ -314,5 +314,5 @@ def _in_rows(ordering: Ordering, sites: _Sites) -> NDArray[np.bool_]:
             other = coset_index(points + np.array([x, y, 0]), hnf)
             distances.append(np.linalg.norm((x, y) @ prim + shift[other] - shift, axis=1))
     second = np.sort(distances, axis=0)[1]
-    found: NDArray[np.bool_] = second[sites.index] < ROW_RATIO * a
-    return found
+    near: NDArray[np.bool_] = second[sites.index] < ROW_RATIO * a
+    return near

@@ -13,11 +13,16 @@ from math import factorial, prod
 import numpy as np
 from ase import Atoms
 from ase.geometry import minkowski_reduce
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hea_flows.alloy.lattice.prototypes import Alloy
 
 IntMatrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+
+
+def int_matrix(rows: ArrayLike) -> IntMatrix:
+    """Return a (3, 3) matrix of whole numbers as tuples of its rows."""
+    return tuple(tuple(int(x) for x in row) for row in np.asarray(rows))  # type: ignore[return-value]
 
 
 def hermite_normal_form(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -73,7 +78,7 @@ def compact_supercell(alloy: Alloy, supercell: NDArray[np.int64]) -> IntMatrix:
     reduced = np.rint(op).astype(np.int64) @ hermite_normal_form(supercell)
     if np.linalg.det(reduced) < 0:
         reduced[0] *= -1
-    return tuple(tuple(int(x) for x in row) for row in reduced)  # type: ignore[return-value]
+    return int_matrix(reduced)
 
 
 @dataclass(frozen=True)
@@ -208,8 +213,8 @@ class Ordering:
         if "" in species:
             msg = f"{atoms.get_chemical_formula()}: two atoms share one site of the lattice"
             raise ValueError(msg)
-        cell = compact_supercell(alloy, matrix) if compact else matrix.tolist()
-        return cls(alloy, tuple(tuple(int(x) for x in r) for r in cell), tuple(species))  # type: ignore[arg-type]
+        cell = compact_supercell(alloy, matrix) if compact else int_matrix(matrix)
+        return cls(alloy, cell, tuple(species))
 
 
 def check_elements(alloy: Alloy, elements: Sequence[str]) -> tuple[str, ...]:

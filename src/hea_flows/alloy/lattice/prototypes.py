@@ -10,7 +10,7 @@ import numpy as np
 import spglib
 from ase import Atoms
 from ase.data import atomic_numbers, reference_states
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _SQRT3_2 = 0.8660254037844386
 
@@ -198,3 +198,25 @@ class Alloy:
         assert dataset is not None
         unique = {tuple(map(tuple, w)) for w in dataset["rotations"].tolist()}
         return np.array(sorted(unique), dtype=np.int64)
+
+
+def mean_lattice_constant(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> float:
+    """Return the mean lattice constant of relaxed end points (Å).
+
+    Derived from the area per unit of a layer and from the volume of a bulk host, relative to the
+    tabulated lattice constants, so that it does not depend on the choice of cell vectors.
+
+    Parameters
+    ----------
+    alloy
+        The host.
+    cells
+        Element to the relaxed cell of its end point (Å), shape (3, 3), one unit each.
+    """
+    size = 2 if alloy.host.layer else 3
+    values = []
+    for element, cell in cells.items():
+        ideal = alloy.primitive(element).cell.array[:size, :size]
+        strain = np.linalg.det(np.asarray(cell)[:size, :size]) / np.linalg.det(ideal)
+        values.append(alloy.lattice_constant(element) * float(strain) ** (1 / size))
+    return float(np.mean(values))

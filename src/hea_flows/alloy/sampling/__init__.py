@@ -1,49 +1,55 @@
-"""Monte Carlo on a lattice: energy models, sampler, temperature ladders, statistics."""
+"""Monte Carlo on a lattice: energies, sampler, temperature ladders, averages, free energy.
+
+`hea_flows.alloy.sampling.mchammer` has the calculators for mchammer, which takes a second to load.
+"""
 
 from __future__ import annotations
 
 from hea_flows.alloy.sampling.averages import Average, average_of
-from hea_flows.alloy.sampling.calculators import LocalCalculator
-from hea_flows.alloy.sampling.chains import Chain, SamplerSettings
-from hea_flows.alloy.sampling.energy_models import (
-    AseEnergyModel,
+from hea_flows.alloy.sampling.chains import Chain, reference_codes
+from hea_flows.alloy.sampling.energies import (
+    AseEnergies,
     DecorationEnergies,
+    HeldDecoration,
+    LocalDecorationEnergies,
     Mode,
-    integer_rows,
 )
-from hea_flows.alloy.sampling.equilibration import equilibrated_from_all
-from hea_flows.alloy.sampling.integration import configurational_entropy, free_energy, ideal_mixing
-from hea_flows.alloy.sampling.mchammer import EnergyModelCalculator, SeededCanonicalEnsemble
-from hea_flows.alloy.sampling.pilot import run_pilot
+from hea_flows.alloy.sampling.pilot import PilotLadder, run_pilot
 from hea_flows.alloy.sampling.sampler import Sampler
-from hea_flows.alloy.sampling.separation import first_to_separate, separation_temperature
-from hea_flows.alloy.sampling.statistics import (
-    autocorrelation_time,
-    effective_samples,
-    heat_capacity,
+from hea_flows.alloy.sampling.separation import Separation
+from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
+from hea_flows.alloy.sampling.statistics import autocorrelation_time, effective_samples
+from hea_flows.alloy.sampling.summary import (
+    AveragedChain,
+    ByShell,
+    ChainSummary,
+    TemperatureSummary,
+    separation_of,
+    summarise_temperatures,
 )
 
 __all__ = [
-    "AseEnergyModel",
+    "AseEnergies",
     "Average",
+    "AveragedChain",
+    "ByShell",
     "Chain",
+    "ChainSummary",
     "DecorationEnergies",
-    "EnergyModelCalculator",
-    "LocalCalculator",
+    "ExchangeLadder",
+    "HeldDecoration",
+    "LocalDecorationEnergies",
     "Mode",
+    "PilotLadder",
     "Sampler",
-    "SamplerSettings",
-    "SeededCanonicalEnsemble",
+    "SamplingSettings",
+    "Separation",
+    "TemperatureSummary",
     "autocorrelation_time",
     "average_of",
-    "configurational_entropy",
     "effective_samples",
-    "equilibrated_from_all",
-    "first_to_separate",
-    "free_energy",
-    "heat_capacity",
-    "ideal_mixing",
-    "integer_rows",
+    "reference_codes",
     "run_pilot",
-    "separation_temperature",
+    "separation_of",
+    "summarise_temperatures",
 ]

@@ -29,7 +29,7 @@ class Average:
         Split R-hat of the chains; nan if all are the same constant, inf if they are constant at
         different values.
     effective_samples
-        Independent samples that the chains are worth together, each by its own τ.
+        Independent samples in all chains together, each chain by its own τ.
     converged
         True if the blocks of every chain are long against its correlation time, R-hat is below
         `R_HAT_LIMIT` and there are `LEAST_SAMPLES` effective samples; otherwise `error` is a
@@ -46,11 +46,11 @@ class Average:
 def average_of(chains: Sequence[ArrayLike]) -> Average:
     """Return the average over repeats of one observable at one temperature.
 
-    A chain of n_i samples has the weight w_i = n_i/Σn. The error is the larger of two: of the
-    chains' blocking errors σ_i, sqrt(Σ w_i² σ_i²), and of the scatter of their means μ_i about
-    the average μ, sqrt(Σ w_i (μ_i − μ)²/(m − 1)), which sees chains that are caught in different
-    places. One chain has the first alone. The larger of two estimates is a cautious one: for m
-    good chains ±error holds the true mean in 73 (m = 2), 73 (4) or 72 % (8), not in 68 %.
+    A chain of n_i samples has the weight w_i = n_i/Σn. The error is the larger of two estimates:
+    from the chains' blocking errors σ_i, sqrt(Σ w_i² σ_i²), and from the scatter of their means μ_i
+    about the average μ, sqrt(Σ w_i (μ_i − μ)²/(m − 1)), which reveals chains stuck in different
+    places; a single chain has only the first. Taking the larger is cautious: ±error of m good
+    chains covers the true mean in 73 % (m = 2 or 4) or 72 % (8) of cases instead of 68 %.
 
     Parameters
     ----------

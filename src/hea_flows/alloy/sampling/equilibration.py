@@ -9,16 +9,16 @@ from numpy.typing import ArrayLike
 
 from hea_flows.alloy.sampling.statistics import effective_samples
 
-#: Starts that are tried: at most 1/STARTS of a series is given away.
+#: Starts that are tried, so that at most 1/STARTS of a series is discarded needlessly.
 STARTS = 40
 
 
 def equilibrated_from(series: ArrayLike) -> int:
     """Return the index from which a series is in equilibrium.
 
-    The start t0 that leaves the largest number of effective samples (n − t0)/τ(t0) [1]_: as long
-    as the start of the chain is seen in what is kept, it makes τ long. The start is one of
-    `STARTS` evenly spaced ones, the first of equals.
+    The start t0 that leaves the largest number of effective samples (n − t0)/τ(t0) [1]_: samples
+    kept from before equilibrium make τ long. The start is one of `STARTS` evenly spaced ones, the
+    first of equals.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def equilibrated_from(series: ArrayLike) -> int:
     Returns
     -------
     start
-        Keep ``series[start:]``. A series that drifts to its end has a start too, but few
-        effective samples behind it: read `effective_samples` of what is kept. A stretch that
-        stands still counts as one sample, so a chain that froze is kept from its start.
+        Keep ``series[start:]``. A series that drifts to its end has a start too, but few effective
+        samples after it: check `effective_samples` of what is kept. A constant stretch counts as
+        one sample, so a frozen chain is kept from its start.
 
     Raises
     ------

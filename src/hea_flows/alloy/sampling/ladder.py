@@ -51,9 +51,9 @@ def ladder(
     """Return temperatures between which replicas are exchanged at about one rate.
 
     Between the temperatures measured, the mean is a monotone cubic in β whose slope is the
-    variance, de/dβ = −N v, and ln v is a monotone cubic in β. From `lowest` upwards each next
-    temperature is where `exchange_probability` has fallen to `acceptance`; then one value, a
-    little higher, is found that all neighbours share and with which the ladder ends at `highest`.
+    variance, de/dβ = −N v, and ln v is a monotone cubic in β. From `lowest` upwards, each
+    temperature is where `exchange_probability` has fallen to `acceptance`; the acceptance is then
+    raised a little, to the value with which the last temperature is `highest`.
 
     Parameters
     ----------
@@ -106,13 +106,13 @@ def ladder(
 
     def climb(rate: float, steps: float) -> list[float]:
         """Inverse temperatures from the first, each exchanged with the one before at `rate`."""
-        found = [first]
-        while len(found) <= steps and exchange_probability(at(found[-1]), at(last)) < rate:
-            cold = at(found[-1])
-            found.append(
-                brentq(lambda b, c=cold: exchange_probability(c, at(b)) - rate, last, found[-1])
+        rungs = [first]
+        while len(rungs) <= steps and exchange_probability(at(rungs[-1]), at(last)) < rate:
+            cold = at(rungs[-1])
+            rungs.append(
+                brentq(lambda b, c=cold: exchange_probability(c, at(b)) - rate, last, rungs[-1])
             )
-        return found
+        return rungs
 
     steps = len(climb(acceptance, np.inf)) - 1
     if steps == 0:

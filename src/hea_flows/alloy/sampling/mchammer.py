@@ -1,59 +1,50 @@
-"""mchammer's calculator and canonical ensemble for any energy of a decoration."""
+"""Energies of decorations behind mchammer's calculator interface.
+
+Importing this module loads mchammer and pandas, which the rest of the room does without.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, MutableMapping, Sequence
-from math import isfinite
+from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from icet.core.sublattices import Sublattices
 from mchammer.calculators.base_calculator import BaseCalculator
-from mchammer.ensembles import CanonicalEnsemble
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.alloy.sampling.energy_models import EnergyModel, integer_rows
+from hea_flows.alloy.lattice import Alloy, Ordering, int_matrix, species_codes
+from hea_flows.alloy.sampling.energies import (
+    DecorationEnergies,
+    LocalDecorationEnergies,
+    checked_energies,
+)
 
 
-class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
-    """An energy model behind mchammer's calculator interface, each decoration evaluated once.
+class DecorationCalculator(BaseCalculator):  # type: ignore[misc]
+    """Energies of decorations behind mchammer's calculator interface, each computed once.
 
     Occupations are atomic numbers of all atoms in the order of `Ordering.to_atoms`. The held
-    decoration moves only through `set_occupations` and `accept_change`.
+    decoration changes only through `set_occupations` and `accept_change`.
 
     Parameters
     ----------
     model
-        The energy of a decoration.
+        Energies of decorations.
     alloy, supercell
         The host and its supercell, shape (3, 3).
-    known
-        Energies (eV per cell) by decoration, the symbols in site order in one string. Read before
-        the model is asked, and added to: pass one mapping to share energies between chains of
-        the same model and supercell, or one that was saved to replay an interrupted chain.
-    name
-        Name of the calculator.
     """
 
-    def __init__(
-        self,
-        model: EnergyModel,
-        alloy: Alloy,
-        supercell: ArrayLike,
-        *,
-        known: MutableMapping[str, float] | None = None,
-        name: str = "energy model",
-    ) -> None:
-        super().__init__(name=name)
-        self.model, self.alloy, self.supercell = model, alloy, integer_rows(supercell)
-        self.known: MutableMapping[str, float] = {} if known is None else known
-        #: Number of times the model itself was asked.
+    def __init__(self, model: DecorationEnergies, alloy: Alloy, supercell: ArrayLike) -> None:
+        super().__init__(name=model.name)
+        self.model, self.alloy, self.supercell = model, alloy, int_matrix(supercell)
+        #: Energies that the model was asked for.
         self.evaluations = 0
+        self._energies: dict[bytes, float] = {}
         n = abs(round(np.linalg.det(np.array(self.supercell))))
         self._alloyed = np.arange(n) * alloy.atoms_per_unit
+        self._codes = np.zeros(n, dtype=np.int64)
         primitive = alloy.primitive()
         primitive.pbc = True
         anions = [[s] for s in primitive.get_chemical_symbols()[1:]]
@@ -63,7 +54,6 @@ class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
             structure=self.structure([alloy.elements[0]] * n),
             fractional_position_tolerance=1e-4,
         )
-        self._species = [alloy.elements[0]] * n
 
     @property
     def sublattices(self) -> Sublattices:
@@ -73,33 +63,30 @@ class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
     @property
     def species(self) -> tuple[str, ...]:
         """The held decoration, in `lattice_points` order."""
-        return tuple(self._species)
+        return tuple(self.alloy.elements[c] for c in self._codes)
 
     def structure(self, species: Sequence[str], a: float | None = None) -> Atoms:
         """Return the ideal structure of a decoration, as mchammer's ensembles take it."""
         return Ordering(self.alloy, self.supercell, tuple(species)).to_atoms(a)
 
-    def energy(self, species: Sequence[str]) -> float:
-        """Return the energy of a decoration (eV per cell), from memory if it was met before.
+    def energy(self, codes: NDArray[np.int64]) -> float:
+        """Return the energy (eV per cell) of a decoration, codes (n_sites,).
 
         Raises
         ------
         ArithmeticError
-            If the model returns a value that is not finite.
+            If it is not a number, or minus infinity.
         """
-        key = "".join(species)
-        if key not in self.known:
-            value = float(self.model.energy(tuple(species)))
+        key = codes.tobytes()
+        if key not in self._energies:
             self.evaluations += 1
-            if not isfinite(value):
-                msg = f"energy model {self.name!r} returned {value} eV for decoration {key}"
-                raise ArithmeticError(msg)
-            self.known[key] = value
-        return self.known[key]
+            [energy] = checked_energies(self.model, codes[None], self.alloy.elements)
+            self._energies[key] = float(energy)
+        return self._energies[key]
 
     def calculate_total(self, *, occupations: Sequence[int]) -> float:
         """Return the energy (eV per cell) of all occupations (atomic numbers)."""
-        return self.energy([chemical_symbols[z] for z in np.asarray(occupations)[self._alloyed]])
+        return self.energy(self._read(occupations))
 
     def calculate_change(
         self,
@@ -119,106 +106,95 @@ class EnergyModelCalculator(BaseCalculator):  # type: ignore[misc]
         new_site_occupations
             Their new atomic numbers.
         """
-        return self.energy(self._changed(sites, new_site_occupations)) - self.energy(self._species)
+        places, codes = self._changes(sites, new_site_occupations)
+        changed = self._codes.copy()
+        changed[places] = codes
+        return self.energy(changed) - self.energy(self._codes)
 
     def accept_change(
         self, *, sites: Sequence[int] | None = None, species: Sequence[int] | None = None
     ) -> None:
-        """Advance the held decoration by an accepted change (atoms, atomic numbers)."""
+        """Change the held decoration by an accepted change (atoms, atomic numbers)."""
         if sites is None or species is None:
             msg = "accept_change needs the sites and species of the accepted change"
             raise TypeError(msg)
-        self._species = self._changed(sites, species)
+        places, codes = self._changes(sites, species)
+        self._codes[places] = codes
 
     def set_occupations(self, occupations: Sequence[int]) -> None:
         """Hold the decoration of all occupations (atomic numbers)."""
-        self._species = [chemical_symbols[z] for z in np.asarray(occupations)[self._alloyed]]
+        self._codes = self._read(occupations)
 
-    def _changed(self, sites: Sequence[int], numbers: Sequence[int]) -> list[str]:
-        species = list(self._species)
-        for site, number in zip(sites, numbers, strict=True):
-            index, rest = divmod(int(site), self.alloy.atoms_per_unit)
-            symbol = chemical_symbols[number]
-            if rest or symbol not in self.alloy.elements:
+    def _read(self, occupations: Sequence[int]) -> NDArray[np.int64]:
+        """Return the codes of the alloyed sites."""
+        symbols = [chemical_symbols[z] for z in np.asarray(occupations)[self._alloyed]]
+        return species_codes(symbols, self.alloy.elements)
+
+    def _changes(
+        self, sites: Sequence[int], numbers: Sequence[int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the alloyed sites that change and their new codes; anything else is refused."""
+        symbols = [chemical_symbols[z] for z in numbers]
+        for site, symbol in zip(sites, symbols, strict=True):
+            if site % self.alloy.atoms_per_unit or symbol not in self.alloy.elements:
                 msg = (
                     f"atom {site} cannot become {symbol}: only alloyed sites change, "
                     f"among {list(self.alloy.elements)}"
                 )
                 raise ValueError(msg)
-            species[index] = symbol
-        return species
+        places = np.array(sites, dtype=np.int64) // self.alloy.atoms_per_unit
+        return places, species_codes(symbols, self.alloy.elements)
 
 
-class SeededCanonicalEnsemble(CanonicalEnsemble):  # type: ignore[misc]
-    """mchammer's canonical ensemble with a random generator of its own.
+class LocalCalculator(DecorationCalculator):
+    """Changes of energy from the atoms that they reach, behind mchammer's calculator interface.
 
-    mchammer seeds and draws from Python's global generator, so that whatever else draws from it,
-    an energy model or a callback, changes the chain. Here the swap (any alloyed site with any
-    site of another element, mchammer's own proposal) and the Metropolis draw come from
-    `rng`, and the global generators are left as they were.
+    The cost of a trial does not grow with the supercell, and totals are not computed again.
 
     Parameters
     ----------
-    calculator
-        Calculator of the energy.
-    species
-        Initial decoration, in `lattice_points` order.
-    temperature
-        Temperature (K).
-    rng
-        Generator of this chain.
-    interval
-        Trials between two samples.
-    on_sample
-        Called with the trial and the energy (eV per cell) at each sample, the initial one
-        included.
+    model
+        Energies of decorations, and of local changes.
+    alloy, supercell
+        The host and its supercell, shape (3, 3).
     """
 
-    def __init__(
+    def __init__(self, model: LocalDecorationEnergies, alloy: Alloy, supercell: ArrayLike) -> None:
+        super().__init__(model, alloy, supercell)
+        self._held = model.local()
+        self._stale = True
+
+    def calculate_total(self, *, occupations: Sequence[int]) -> float:
+        """Return the energy (eV per cell) of all occupations, at once for the held decoration."""
+        codes = self._read(occupations)
+        if not self._stale and np.array_equal(codes, self._codes):
+            return self._held.energy
+        return self.energy(codes)
+
+    def calculate_change(
         self,
-        calculator: EnergyModelCalculator,
-        species: Sequence[str],
-        temperature: float,
-        rng: np.random.Generator,
         *,
-        interval: int = 1,
-        on_sample: Callable[[int, float], None] | None = None,
+        sites: Sequence[int],
+        current_occupations: Sequence[int] | None = None,  # noqa: ARG002
+        new_site_occupations: Sequence[int],
+    ) -> float:
+        """Return the change of energy (eV per cell) of the held decoration, which stays."""
+        places, codes = self._changes(sites, new_site_occupations)
+        if self._stale:
+            self._held.hold(self._codes.copy())
+            self.evaluations += 1
+            self._stale = False
+        return self._held.change(places, codes)
+
+    def accept_change(
+        self, *, sites: Sequence[int] | None = None, species: Sequence[int] | None = None
     ) -> None:
-        self._rng, self._on_sample = rng, on_sample
-        #: Accepted trials since the start.
-        self.accepted = 0
-        state = random.getstate()
-        try:
-            super().__init__(
-                structure=calculator.structure(species),
-                calculator=calculator,
-                temperature=temperature,
-                random_seed=0,
-                ensemble_data_write_interval=interval,
-                trajectory_write_interval=np.inf,
-            )
-        finally:
-            random.setstate(state)
-        (sublattice,) = self.sublattices.active_sublattices
-        self._sites = np.array(sublattice.indices)
+        """Change the held decoration by an accepted change (atoms, atomic numbers)."""
+        super().accept_change(sites=sites, species=species)
+        if sites is not None and species is not None and not self._stale:
+            self._held.accept(*self._changes(sites, species))
 
-    def _next_random_number(self) -> float:
-        return float(self._rng.random())
-
-    def _do_trial_step(self) -> int:
-        occupations = self.configuration.occupations
-        first = self._sites[self._rng.integers(len(self._sites))]
-        others = self._sites[occupations[self._sites] != occupations[first]]
-        second = others[self._rng.integers(len(others))]
-        sites, species = [first, second], [occupations[second], occupations[first]]
-        accept = self._acceptance_condition(self._get_property_change(sites, species))
-        if accept:
-            self.update_occupations(sites, species)
-            self.accepted += 1
-        return int(accept)
-
-    def _get_ensemble_data(self) -> dict[str, float]:
-        data: dict[str, float] = super()._get_ensemble_data()
-        if self._on_sample is not None:
-            self._on_sample(self.step, data["potential"])
-        return data
+    def set_occupations(self, occupations: Sequence[int]) -> None:
+        """Hold the decoration of all occupations (atomic numbers)."""
+        super().set_occupations(occupations)
+        self._stale = True

@@ -1,19 +1,22 @@
-"""A ladder of temperatures for a model and a cell, from a pilot run of a cluster expansion."""
+"""Temperatures for replica exchange of a model in a cell, chosen by a pilot run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase.units import kB
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, Field
 
-from hea_flows.alloy.clusters import Clusters, Surrogate, Tables, cluster_space, fit
+from hea_flows.alloy.clusters import Clusters, Expansion, Tables, cluster_space, fit_expansion
 from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling.chains import SamplerSettings, filling
-from hea_flows.alloy.sampling.energy_models import DecorationEnergies, checked_energies
+from hea_flows.alloy.sampling.chains import filling
+from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
 from hea_flows.alloy.sampling.ladder import ladder
+from hea_flows.alloy.sampling.sampler import CUTOFFS, TRAINING
+from hea_flows.alloy.sampling.settings import ExchangeLadder
 
 #: A ladder of more temperatures is an error.
 LONGEST_LADDER = 64
@@ -27,25 +30,34 @@ _DRAWN, _AVERAGED, _LEFT_OUT = 100, 2000, 0.2
 _ROUNDING = 1e-7
 
 
+class PilotLadder(BaseModel, extra="forbid"):
+    """Temperatures that a pilot run chose for an `ExchangeLadder`."""
+
+    temperatures: list[float] = Field(description="Chosen, from the coldest to the hottest (K).")
+    evaluations: int = Field(description="Decorations that the model was asked for.")
+    forbidden: int = Field(0, description="How many of them did not relax.")
+    spread_mev: float = Field(
+        description="Standard deviation of the model about the pilot's cluster expansion at one "
+        "temperature (meV/unit)."
+    )
+
+
 @dataclass(frozen=True)
-class Pilot:
-    """A ladder, and what it was chosen from.
+class PilotEnergies:
+    """Energies of a model against temperature, from a pilot run.
 
     Parameters
     ----------
-    temperatures
-        The ladder, rising (K).
-    energies
+    moments
         Mean (eV/unit) and variance (eV²/unit²) of the energy by pilot temperature (K).
     spread
         Standard deviation of the model about the expansion at one temperature (eV/unit), part of
         these variances.
     evaluations, forbidden
-        Energies that the model was asked for, and how many of them were infinite.
+        Distinct decorations that the model was asked for, and those without a finite energy.
     """
 
-    temperatures: tuple[float, ...]
-    energies: dict[float, tuple[float, float]]
+    moments: dict[float, tuple[float, float]]
     spread: float
     evaluations: int
     forbidden: int
@@ -56,22 +68,13 @@ def run_pilot(
     alloy: Alloy,
     supercell: ArrayLike,
     counts: Mapping[str, int],
-    lowest: float,
-    highest: float,
-    acceptance: float,
+    asked: ExchangeLadder,
     rng: np.random.Generator,
     *,
-    training: int = SamplerSettings.training,
-    cutoffs: tuple[float, ...] = SamplerSettings.cutoffs,
-) -> Pilot:
+    training: int = TRAINING,
+    cutoffs: Sequence[float] = CUTOFFS,
+) -> PilotLadder:
     """Choose temperatures between which replicas of a model are exchanged at about one rate.
-
-    A cluster expansion is fitted to random decorations, then refitted to decorations of its own at
-    the pilot temperatures, which the model evaluates. Long anneals of it give the mean e and the
-    variance v of the energy. What it leaves out is taken as independent of it and Gaussian, of
-    variance s² for the energy per unit at one temperature: v + s² and e − β N s², for N units (the
-    random-energy model; B. Derrida, Phys. Rev. B 24, 2613 (1981)). s² is measured on the
-    decorations of the last refit, before it. `ladder` does the rest.
 
     Parameters
     ----------
@@ -79,14 +82,12 @@ def run_pilot(
         Energies of decorations; infinite ones are left out.
     alloy, supercell, counts
         The host, its supercell, shape (3, 3), and the sites per element.
-    lowest, highest
-        Ends of the ladder (K).
-    acceptance
-        Least acceptance wanted between neighbours, between 0 and 1.
+    asked
+        Ends of the ladder and least acceptance between neighbours.
     rng
         Decides everything that is random.
     training, cutoffs
-        Random decorations, and clusters of the expansion, as of `SamplerSettings`.
+        Random decorations and clusters of the first expansion, as of `Sampler`.
 
     Raises
     ------
@@ -95,14 +96,61 @@ def run_pilot(
     ArithmeticError
         If the model returns an energy that is not a number.
     """
+    ends = (asked.lowest, asked.highest)
+    pilot = pilot_energies(
+        model, alloy, supercell, counts, *ends, rng, training=training, cutoffs=cutoffs
+    )
+    n = sum(counts.values())
+    rungs = [round(t, 3) for t in ladder(pilot.moments, n, *ends, asked.acceptance)]
+    if len(rungs) > LONGEST_LADDER:
+        msg = (
+            f"to exchange at a rate of {asked.acceptance:g} between {ends[0]:g} and {ends[1]:g} K, "
+            f"this cell of {n} units needs {len(rungs)} temperatures, more than {LONGEST_LADDER}: "
+            "lower the acceptance, start from a higher temperature, take a smaller supercell, or "
+            "give the number of temperatures, {from: …, to: …, n: …}"
+        )
+        raise ValueError(msg)
+    return PilotLadder(
+        temperatures=[ends[0], *rungs[1:-1], ends[1]],
+        evaluations=pilot.evaluations,
+        forbidden=pilot.forbidden,
+        spread_mev=1e3 * pilot.spread,
+    )
+
+
+def pilot_energies(
+    model: DecorationEnergies,
+    alloy: Alloy,
+    supercell: ArrayLike,
+    counts: Mapping[str, int],
+    lowest: float,
+    highest: float,
+    rng: np.random.Generator,
+    *,
+    training: int = TRAINING,
+    cutoffs: Sequence[float] = CUTOFFS,
+) -> PilotEnergies:
+    """Return the mean and the variance of a model's energy at `PILOTS` temperatures.
+
+    A cluster expansion is fitted to random decorations, then refitted to decorations drawn from it
+    at the pilot temperatures, which the model evaluates. Long anneals of the expansion give mean e
+    and variance v of the energy. What it does not describe is taken as independent Gaussian noise
+    of variance s² of the energy per unit: v + s² and e − β N s², for N units (the random-energy
+    model; B. Derrida, Phys. Rev. B 24, 2613 (1981)). s² is measured on the decorations of the last
+    refit, before it.
+
+    Parameters
+    ----------
+    model, alloy, supercell, counts, rng, training, cutoffs
+        As for `run_pilot`.
+    lowest, highest
+        Range of the temperatures (K).
+    """
     a = alloy.lattice_constant(alloy.elements[0])
     space = cluster_space(alloy, [c * a for c in cutoffs])
     clusters = Clusters.of(space, alloy, supercell)
     n = clusters.n_sites
     start = filling(alloy, counts, n)
-    if not 0 < lowest < highest < np.inf:
-        msg = f"a ladder rises from above 0 K, got {lowest} to {highest} K"
-        raise ValueError(msg)
     temperatures = np.geomspace(lowest, highest, PILOTS)
     temperatures[[0, -1]] = lowest, highest
     betas = 1 / (kB * temperatures)
@@ -113,31 +161,28 @@ def run_pilot(
     for _ in range(REFITS):
         _, drawn = anneal(expansion.tables, start, betas, _DRAWN, rng)
         more = drawn.reshape(-1, n)
-        found = checked_energies(model, more, alloy.elements) / n
-        residuals = found - clusters.vectors(more) @ expansion.parameters
+        values = checked_energies(model, more, alloy.elements) / n
+        residuals = values - clusters.vectors(more) @ expansion.parameters
         spread = _spread(residuals.reshape(PILOTS, REPEATS))
-        codes, energies = np.concatenate([codes, more]), np.concatenate([energies, found])
+        codes, energies = np.concatenate([codes, more]), np.concatenate([energies, values])
         expansion = _refitted(clusters, codes, energies)
 
     series, _ = anneal(expansion.tables, start, betas, _AVERAGED, rng)
     kept = series[:, :, round(_LEFT_OUT * _AVERAGED) :].reshape(PILOTS, -1) / n
     means = kept.mean(axis=1) - betas * n * spread**2
     variances = _never_frozen(kept.var(axis=1) + spread**2, kept.shape[1])
-    measured = {
-        float(t): (float(e), float(v))
-        for t, e, v in zip(temperatures, means, variances, strict=True)
-    }
-    rungs = [round(t, 3) for t in ladder(measured, n, lowest, highest, acceptance)]
-    if len(rungs) > LONGEST_LADDER:
-        msg = (
-            f"to exchange at a rate of {acceptance:g} between {lowest:g} and {highest:g} K, this "
-            f"cell of {n} units needs {len(rungs)} temperatures, more than {LONGEST_LADDER}: lower "
-            "the acceptance, start from a higher temperature, take a smaller supercell, or give "
-            "the number of temperatures, {from: …, to: …, n: …}"
-        )
-        raise ValueError(msg)
-    forbidden = int(np.isinf(energies).sum())
-    return Pilot((lowest, *rungs[1:-1], highest), measured, spread, len(energies), forbidden)
+    return PilotEnergies(
+        moments=dict(
+            zip(
+                temperatures.tolist(),
+                zip(means.tolist(), variances.tolist(), strict=True),
+                strict=True,
+            )
+        ),
+        spread=spread,
+        evaluations=len(np.unique(codes, axis=0)),
+        forbidden=len(np.unique(codes[np.isinf(energies)], axis=0)),
+    )
 
 
 def anneal(
@@ -171,9 +216,9 @@ def anneal(
 
 def _refitted(
     clusters: Clusters, codes: NDArray[np.int64], energies: NDArray[np.float64]
-) -> Surrogate:
-    known = np.isfinite(energies)
-    return fit(clusters, clusters.vectors(codes[known]), energies[known])
+) -> Expansion:
+    finite = np.isfinite(energies)
+    return fit_expansion(clusters, clusters.vectors(codes[finite]), energies[finite])
 
 
 def _spread(residuals: NDArray[np.float64]) -> float:
@@ -190,7 +235,7 @@ def _never_frozen(variances: NDArray[np.float64], samples: int) -> NDArray[np.fl
     Where no excited state was seen in so many samples, their share is below 1/samples of what it
     is at the next temperature, and so is the variance.
     """
-    found = np.maximum(variances, _ROUNDING**2)
-    for level in reversed(range(len(found) - 1)):
-        found[level] = max(found[level], found[level + 1] / samples)
-    return found
+    raised = np.maximum(variances, _ROUNDING**2)
+    for level in reversed(range(len(raised) - 1)):
+        raised[level] = max(raised[level], raised[level + 1] / samples)
+    return raised

@@ -1,11 +1,11 @@
 """Canonical sampling of many chains with an expensive model, exact for that model.
 
-*Nested*: a cluster expansion makes a block of swap trials of its own, and the model accepts or
-refuses the block on what the two energies differ by. The block is a chain of Metropolis steps that
-are reversible for the expansion's distribution, and so is their sequence; accepting it with
-probability min(1, exp(−β[ΔE_model − ΔE_CE])) samples the model's distribution whatever the
-expansion is worth (L. D. Gelb, J. Chem. Phys. 118, 7747 (2003); R. Iftimie et al., J. Chem. Phys.
-113, 4852 (2000)). *Swaps*: one swap per step, the usual Metropolis algorithm.
+*Nested*: a block of swap trials is made with a cluster expansion, and the model accepts or rejects
+the whole block by the difference of the two energy changes. The block is a sequence of Metropolis
+steps and so is reversible for the expansion's distribution; accepting it with probability
+min(1, exp(−β[ΔE_model − ΔE_CE])) samples the model's distribution, however poor the expansion
+(L. D. Gelb, J. Chem. Phys. 118, 7747 (2003); R. Iftimie et al., J. Chem. Phys. 113, 4852 (2000)).
+*Swaps*: one swap per step, the usual Metropolis algorithm.
 
 All temperatures and repeats take a step together, so that the model sees one batch; then
 neighbouring temperatures of a repeat may exchange their decorations.
@@ -14,29 +14,39 @@ neighbouring temperatures of a repeat may exchange their decorations.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ase.units import kB
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.clusters import Clusters, Surrogate, cluster_space, fit, flat
-from hea_flows.alloy.lattice import Alloy, count_matrix, neighbour_pairs
-from hea_flows.alloy.sampling.chains import Chain, SamplerSettings, filling
-from hea_flows.alloy.sampling.energy_models import DecorationEnergies, checked_energies
+from hea_flows.alloy.clusters import (
+    Clusters,
+    Expansion,
+    cluster_space,
+    fit_expansion,
+    zero_expansion,
+)
+from hea_flows.alloy.lattice import Alloy, bond_counts, neighbour_pairs
+from hea_flows.alloy.sampling.chains import Chain, filling
+from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
+from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
 
 #: Acceptance that block lengths are adapted to. A block diffuses, so its best acceptance is near
 #: that of a random walk (A. Gelman et al., Bayesian Statistics 5, 599 (1996)).
 TARGET = 0.3
-#: Longest block, in trials per site: by then the expansion has forgotten where it came from.
+#: Longest block, in trials per site: enough for the expansion to forget where it began.
 LONGEST = 20.0
+#: Random decorations that the first expansion is fitted to, and its largest diameters of pairs and
+#: triplets in lattice constants.
+TRAINING, CUTOFFS = 60, (3.1, 2.1)
 #: Most random decorations that are tried for the start of a chain.
 _ATTEMPTS = 20
 
 
 class Sampler:
-    """Chains of several temperatures and repeats that are stepped together.
+    """Chains of several temperatures and repeats that take their steps together.
 
     Parameters
     ----------
@@ -47,14 +57,20 @@ class Sampler:
     counts
         Sites per element; two elements or more.
     settings
-        What is sampled.
+        Temperatures, repeats, method and length of the chains; temperatures that a pilot run has
+        yet to choose are refused.
     seed
         Every chain and the exchanges have generators of their own, spawned from it.
+    training, cutoffs
+        Random decorations that the first expansion is fitted to, and the largest diameters of its
+        pairs, triplets, … in lattice constants.
 
     Raises
     ------
     ValueError
         If `counts` do not fill the supercell, or name an element that the alloy does not have.
+    TypeError
+        If the temperatures are an `ExchangeLadder`.
     ArithmeticError
         If the model returns an energy that is not a number, or finds no decoration to start from.
     """
@@ -65,23 +81,29 @@ class Sampler:
         alloy: Alloy,
         supercell: ArrayLike,
         counts: Mapping[str, int],
-        settings: SamplerSettings,
+        settings: SamplingSettings,
         seed: int,
+        *,
+        training: int = TRAINING,
+        cutoffs: Sequence[float] = CUTOFFS,
     ) -> None:
+        if isinstance(settings.temperatures, ExchangeLadder):
+            msg = f"the temperatures of {settings.temperatures} are not chosen yet"
+            raise TypeError(msg)
         self.model, self.alloy, self.settings = model, alloy, settings
+        self.training = training
         a = alloy.lattice_constant(alloy.elements[0])
-        space = cluster_space(alloy, [c * a for c in settings.cutoffs])
+        space = cluster_space(alloy, [c * a for c in cutoffs])
         self.clusters = Clusters.of(space, alloy, supercell)
         self._filling = filling(alloy, counts, self.clusters.n_sites)
         self._pairs = {s: neighbour_pairs(alloy, supercell, s) for s in settings.shells}
-        order = np.argsort(settings.temperatures)
-        self.temperatures = np.array(settings.temperatures, dtype=float)[order]
+        self.temperatures = np.sort(np.array(settings.temperatures, dtype=float))
         self._beta = 1.0 / (kB * self.temperatures)
         shape: tuple[int, int] = (len(self.temperatures), settings.runs)
         *chains, self._exchanges, self._random = _generators(seed, shape[0] * shape[1] + 2)
         self._rngs = dict(zip(np.ndindex(*shape), chains, strict=True))
         #: The cluster expansion that proposes, one for all temperatures.
-        self.surrogate = flat(self.clusters)
+        self.expansion = zero_expansion(self.clusters)
         self._log_block = np.zeros(shape[0])
         self._codes = np.zeros((*shape, self.clusters.n_sites), dtype=np.int64)
         self._initial = self._codes.copy()
@@ -92,8 +114,8 @@ class Sampler:
         self.evaluations = 0
         #: How many of them were infinite: decorations that no chain may have.
         self.forbidden = 0
-        self._seen: list[NDArray[np.int64]] = []
-        self._known: list[NDArray[np.float64]] = []
+        self._fitted_codes: list[NDArray[np.int64]] = []
+        self._fitted_energies: list[NDArray[np.float64]] = []
         self._accepted = np.zeros(shape, dtype=np.int64)
         self._exchanged = np.zeros((2, *shape), dtype=np.int64)
         size = len(alloy.elements)
@@ -160,7 +182,7 @@ class Sampler:
             raise ArithmeticError(msg)
         self._initial = self._codes.copy()
         if self._adaptive:
-            extra = range(self.settings.training)
+            extra = range(self.training)
             drawn = np.array([self._random.permutation(self._filling) for _ in extra])
             self._remember(drawn, self._evaluate(drawn))
             self._refit()
@@ -181,16 +203,16 @@ class Sampler:
     def _remember(self, codes: NDArray[np.int64], energies: NDArray[np.float64]) -> None:
         """Keep energies for the next fit."""
         if self._adaptive:
-            known = np.isfinite(energies)
-            self._seen.append(codes[known])
-            self._known.append(energies[known] / self.n_units)
+            finite = np.isfinite(energies)
+            self._fitted_codes.append(codes[finite])
+            self._fitted_energies.append(energies[finite] / self.n_units)
 
     def _propose_and_decide(self) -> None:
         shape, blocks = self._energies.shape, self.blocks
         proposed = self._codes.copy()
         expected = np.zeros(shape)
         for t, r in np.ndindex(shape):
-            expected[t, r], _ = self.surrogate.tables.run(
+            expected[t, r], _ = self.expansion.tables.run(
                 proposed[t, r], int(blocks[t]), float(self._beta[t]), self._rngs[t, r]
             )
         moved = (proposed != self._codes).any(axis=2)
@@ -221,11 +243,11 @@ class Sampler:
         ):
             self._refit()
         if self.step == self.settings.burn_in:
-            self._seen, self._known = [], []
+            self._fitted_codes, self._fitted_energies = [], []
 
     def _refit(self) -> None:
-        codes, energies = np.concatenate(self._seen), np.concatenate(self._known)
-        self.surrogate = fit(self.clusters, self.clusters.vectors(codes), energies)
+        codes, energies = np.concatenate(self._fitted_codes), np.concatenate(self._fitted_energies)
+        self.expansion = fit_expansion(self.clusters, self.clusters.vectors(codes), energies)
 
     def _exchange(self) -> None:
         counted = self.step > self.settings.burn_in
@@ -233,13 +255,13 @@ class Sampler:
             slope = self._beta[low] - self._beta[low + 1]
             for run in range(self.settings.runs):
                 exponent = slope * (self._energies[low, run] - self._energies[low + 1, run])
-                made = self._exchanges.random() < np.exp(min(exponent, 0.0))
-                if made:
+                accepted = self._exchanges.random() < np.exp(min(exponent, 0.0))
+                if accepted:
                     pair = [low, low + 1]
                     self._codes[pair, run] = self._codes[pair[::-1], run]
                     self._energies[pair, run] = self._energies[pair[::-1], run]
                 if counted:
-                    self._exchanged[:, low, run] += (1, made)
+                    self._exchanged[:, low, run] += (1, accepted)
 
     def _record(self) -> None:
         row = self.step - self.settings.burn_in
@@ -251,17 +273,17 @@ class Sampler:
         size = len(self.alloy.elements)
         for shell, pairs in self._pairs.items():
             for place in np.ndindex(self._energies.shape):
-                self._bonds[shell][(row, *place)] = count_matrix(self._codes[place], pairs, size)
+                self._bonds[shell][(row, *place)] = bond_counts(self._codes[place], pairs, size)
 
     def chains(self) -> list[Chain]:
         """Return what was sampled after the burn-in, lowest temperature first."""
         rows = max(self.step - self.settings.burn_in + 1, 0)
         elements = np.array(self.alloy.elements)
-        blocks, found = self.blocks, []
+        blocks, chains = self.blocks, []
         for t, run in np.ndindex(self._energies.shape):
-            tried, made = self._exchanged[:, t, run]
+            tried, accepted = self._exchanged[:, t, run]
             steps = max(rows - 1, 0)
-            found.append(
+            chains.append(
                 Chain(
                     temperature=float(self.temperatures[t]),
                     run=run,
@@ -270,12 +292,12 @@ class Sampler:
                     initial=tuple(elements[self._initial[t, run]].tolist()),
                     final=tuple(elements[self._codes[t, run]].tolist()),
                     acceptance=float(self._accepted[t, run] / steps) if steps else float("nan"),
-                    exchange_acceptance=float(made / tried) if tried else None,
+                    exchange_acceptance=float(accepted / tried) if tried else None,
                     block=int(blocks[t]),
                     trials=int(blocks[t]) * steps,
                 )
             )
-        return found
+        return chains
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything that `restore` needs, as arrays."""
@@ -286,15 +308,17 @@ class Sampler:
             "initial": self._initial,
             "energies": self._energies,
             "log_block": self._log_block,
-            "parameters": self.surrogate.parameters,
-            "rmse": np.array(self.surrogate.rmse),
+            "parameters": self.expansion.parameters,
+            "rmse": np.array(self.expansion.rmse),
             "accepted": self._accepted,
             "exchanged": self._exchanged,
             "numbers": np.array([self.step, self.evaluations, self.forbidden, int(self._started)]),
             "generators": np.array([json.dumps(g.bit_generator.state) for g in generators]),
             "series": self._series[:rows],
-            "seen": np.concatenate([np.empty((0, self.n_units), dtype=np.int64), *self._seen]),
-            "known": np.concatenate([np.empty(0), *self._known]),
+            "fitted codes": np.concatenate(
+                [np.empty((0, self.n_units), dtype=np.int64), *self._fitted_codes]
+            ),
+            "fitted energies": np.concatenate([np.empty(0), *self._fitted_energies]),
         }
         state |= {f"bonds {s}": b[:rows] for s, b in self._bonds.items()}
         return {name: array.copy() for name, array in state.items()}
@@ -316,7 +340,7 @@ class Sampler:
         self._codes, self._initial = state["codes"].copy(), state["initial"].copy()
         self._energies, self._log_block = state["energies"].copy(), state["log_block"].copy()
         parameters = state["parameters"].copy()
-        self.surrogate = Surrogate(
+        self.expansion = Expansion(
             parameters, self.clusters.tables(parameters), float(state["rmse"])
         )
         self._accepted, self._exchanged = state["accepted"].copy(), state["exchanged"].copy()
@@ -330,7 +354,8 @@ class Sampler:
         self._series[:rows] = state["series"]
         for shell, bonds in self._bonds.items():
             bonds[:rows] = state[f"bonds {shell}"]
-        self._seen, self._known = [state["seen"].copy()], [state["known"].copy()]
+        self._fitted_codes = [state["fitted codes"].copy()]
+        self._fitted_energies = [state["fitted energies"].copy()]
 
 
 def _generators(seed: int, number: int) -> list[np.random.Generator]:

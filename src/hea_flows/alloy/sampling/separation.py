@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, Field
 from scipy.special import expit
 
 Array = NDArray[np.float64]
 
 #: A rise is real if noise about a constant fits a step as well in at most this share of cases.
 SIGNIFICANCE = 0.01
-#: Share of probability within (`low`, `high`).
+#: Share of probability within the interval of a temperature.
 LEVEL = 0.68
 #: Grid of centres and widths, how much finer it is where the step lies, and draws of noise.
 _CENTRES, _WIDTHS, _FINER, _TRIALS = 61, 16, 5, 1000
@@ -21,43 +22,31 @@ _CENTRES, _WIDTHS, _FINER, _TRIALS = 61, 16, 5, 1000
 _DRAWS = 20_000
 
 
-@dataclass(frozen=True)
-class Separation:
-    """Where an order parameter rises most steeply with falling temperature.
+class Separation(BaseModel, extra="forbid"):
+    """Which like pair rises first on cooling, and at what temperature."""
 
-    Parameters
-    ----------
-    temperature
-        Median of the probability over the temperature of the steepest rise (K), or None.
-    low, high
-        Limits that hold `LEVEL` of it, half of the rest on either side (K), or None.
-    reason
-        Why there is no temperature; empty if there is one.
-    """
-
-    temperature: float | None
-    low: float | None
-    high: float | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class FirstToSeparate:
-    """Which order parameter passes a level first on cooling.
-
-    Parameters
-    ----------
-    label
-        The one that is first with a probability of 0.95 or more; None if there is none.
-    probabilities
-        By label, that it is the first: they sum to 1, less where no one passes the level.
-    passed
-        By label, the median temperature at which it passes (K); None where it rather does not.
-    """
-
-    label: str | None
-    probabilities: dict[str, float]
-    passed: dict[str, float | None]
+    level: float | None = Field(
+        None,
+        description="CV that counts as risen: half of the random share of like bonds, 1/(2n²).",
+    )
+    pair: str | None = Field(
+        None, description="The first with a probability of 0.95 or more, else None."
+    )
+    probabilities: dict[str, float] = Field(
+        default_factory=dict,
+        description="Pair to the probability that it is the first; less than 1 in all where none "
+        "may pass.",
+    )
+    passed: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="Pair to the median temperature at which it passes the level (K), None where "
+        "it rather does not.",
+    )
+    temperature: float | None = Field(
+        None, description="Median of the steepest rise of the most probable pair (K)."
+    )
+    interval: tuple[float, float] | None = Field(None, description="68 %, K.")
+    reason: str = Field("", description="Why there is no temperature.")
 
 
 @dataclass(frozen=True)
@@ -155,15 +144,15 @@ def _sorted_points(
 
 def _separation(t: Array, posterior: _Posterior | None) -> Separation:
     if posterior is None:
-        return Separation(None, None, None, "no rise on cooling that exceeds the errors")
+        return Separation(reason="no rise on cooling that exceeds the errors")
     low, middle, high = posterior.quantile(np.array([(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]))
     if middle < t[0]:
         reason = f"it still rises at the lowest temperature, {t[0]:g} K: sample lower ones"
-        return Separation(None, None, None, reason)
+        return Separation(reason=reason)
     if middle > t[-1]:
         reason = f"it has risen at the highest temperature, {t[-1]:g} K: sample higher ones"
-        return Separation(None, None, None, reason)
-    return Separation(float(middle), float(low), float(high))
+        return Separation(reason=reason)
+    return Separation(temperature=float(middle), interval=(float(low), float(high)))
 
 
 def separation_temperature(
@@ -171,14 +160,13 @@ def separation_temperature(
 ) -> Separation:
     """Return the temperature of the steepest rise of an order parameter on cooling.
 
-    It is the centre T_s of the step a + b/(1 + exp((T − T_s)/w)), b ≥ 0, through all points; a
-    step needs no derivative of noisy values and no grid of temperatures finer than its width.
-    Its probability is the likelihood, greatest over a and b and summed over ln w (from a
-    thousandth of the spacing to half the span), all T_s within half a span of the temperatures
-    being equally likely before. A step that is narrow against the spacing so gets most of the gap
-    as its interval; the interval holds T_s at its level over steps of all widths, not for each
-    width by itself. Where no step fits within the errors, they all count as larger, so that χ²
-    per degree of freedom is 1.
+    It is the centre T_s of the step a + b/(1 + exp((T − T_s)/w)), b ≥ 0, fitted to all points,
+    which needs neither derivatives of noisy values nor temperatures closer than the step is wide.
+    The posterior of T_s is the likelihood, maximised over a and b and summed over ln w (from a
+    thousandth of the spacing to half the span); the prior is flat up to half a span beyond the
+    temperatures. A step much narrower than the spacing therefore has most of a gap as its interval.
+    The interval has its nominal coverage on average over widths, not for each width. Where no step
+    fits within the errors, all errors are scaled up until χ² per degree of freedom is 1.
 
     Parameters
     ----------
@@ -213,12 +201,11 @@ def first_to_separate(
     rng: np.random.Generator,
     *,
     level: float,
-) -> FirstToSeparate:
+) -> Separation:
     """Return which of several order parameters passes a level first on cooling, and how surely.
 
-    Values are drawn within their errors, independently, and joined by straight lines; an order
-    parameter passes where it first reaches the level from above in temperature, at the highest
-    temperature if it lies above it there.
+    Values are drawn within their errors, independently, and joined by straight lines. An order
+    parameter passes at the highest temperature where it reaches the level.
 
     Parameters
     ----------
@@ -251,11 +238,59 @@ def first_to_separate(
     probabilities = dict(zip(values, shares.tolist(), strict=True))
     medians = np.median(table, axis=1)
     best = max(probabilities, key=lambda k: probabilities[k])
-    return FirstToSeparate(
-        best if probabilities[best] >= 0.95 else None,
-        probabilities,
-        {k: float(m) if np.isfinite(m) else None for k, m in zip(values, medians, strict=True)},
+    return Separation(
+        level=level,
+        pair=best if probabilities[best] >= 0.95 else None,
+        probabilities=probabilities,
+        passed={
+            k: float(m) if np.isfinite(m) else None for k, m in zip(values, medians, strict=True)
+        },
     )
+
+
+def separation_of_like_pairs(
+    temperatures: ArrayLike,
+    values: Mapping[str, ArrayLike],
+    errors: Mapping[str, ArrayLike],
+    rng: np.random.Generator,
+) -> Separation:
+    """Return which CV of a like pair rises first on cooling, and its steepest rise.
+
+    Parameters
+    ----------
+    temperatures
+        Distinct, in any order (K), shape (n,).
+    values, errors
+        CV of the like pair of each element and its standard error, each (n,).
+    rng
+        Draws values and noise.
+
+    Returns
+    -------
+    separation
+        With a reason in place of a temperature for fewer than five temperatures, or where no pair
+        rises. Pairs that never change take no part.
+    """
+    if np.size(temperatures) < 5:
+        return Separation(reason=f"five temperatures are needed, there are {np.size(temperatures)}")
+    moving = [p for p in values if np.any(errors[p])]
+    if not moving:
+        return Separation(reason="no order parameter ever changed")
+    level = 0.5 / len(values) ** 2
+    first = first_to_separate(
+        temperatures,
+        {p: values[p] for p in moving},
+        {p: errors[p] for p in moving},
+        rng,
+        level=level,
+    )
+    likely = max(first.probabilities, key=lambda p: first.probabilities[p])
+    if first.probabilities[likely] == 0:
+        return Separation(
+            level=level, reason=f"no CV of a like pair passes {level:g}, half of the random share"
+        )
+    rise = separation_temperature(temperatures, values[likely], errors[likely], rng)
+    return first.model_copy(update=rise.model_dump(include={"temperature", "interval", "reason"}))
 
 
 def _passing(falling: Array, drawn: Array, level: float) -> Array:

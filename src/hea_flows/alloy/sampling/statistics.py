@@ -83,11 +83,6 @@ def blocked_mean(samples: ArrayLike) -> BlockedMean:
     return BlockedMean(mean, worst.error, worst.error_of_error, worst.block_size, converged=False)
 
 
-def blocking_error(samples: ArrayLike) -> float:
-    """Return the standard error of the mean of a correlated series; see `blocked_mean`."""
-    return blocked_mean(samples).error
-
-
 def autocorrelation_time(samples: ArrayLike, window: float = 5.0) -> float:
     """Return the integrated autocorrelation time τ = 1 + 2 Σ ρ(t) in samples.
 

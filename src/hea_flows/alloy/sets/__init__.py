@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from hea_flows.alloy.sets.named import (
+    load_named_sets,
+    named_sets_path,
+    parse,
+    set_name,
+    set_summary,
+)
 from hea_flows.alloy.sets.random_structures import (
     composition_counts,
     random_orderings,
     supercell_matrix,
 )
-from hea_flows.alloy.sets.sets import load_named_sets, named_sets_path, parse, set_name, set_summary
 from hea_flows.alloy.sets.sqs import sqs_objective
 
 __all__ = [

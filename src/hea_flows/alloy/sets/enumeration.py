@@ -58,7 +58,7 @@ def enumerate_orderings(
         raise ValueError(msg)
     # Concentrations refer to all atoms of the cell, anions included.
     share = 1 / (k * alloy.atoms_per_unit)
-    found = enumerate_structures(
+    structures = enumerate_structures(
         alloy.primitive(),
         [size],
         [list(chosen), *([alloy.anion] for _ in alloy.host.anion_sites)],
@@ -68,6 +68,6 @@ def enumerate_orderings(
     )
     return [
         Ordering.from_atoms(alloy, atoms)
-        for atoms in found
+        for atoms in structures
         if set(atoms.get_chemical_symbols()).issuperset(chosen)
     ]

@@ -102,8 +102,8 @@ class Parser:
 
     def take(self, kind: str, expected: str) -> str:
         """Consume a token of a kind, or (kind ``sign``) exactly `expected`."""
-        found, value, _ = self.tokens[self.index]
-        if found != kind or (kind == "sign" and value != expected):
+        actual, value, _ = self.tokens[self.index]
+        if actual != kind or (kind == "sign" and value != expected):
             self.fail(f"expected {expected}, found {value}")
         self.index += 1
         return value
@@ -295,13 +295,13 @@ class Parser:
 
     def sizes(self, least: int) -> tuple[int, ...]:
         """Read sizes and ranges of sizes, none below `least`; return them sorted."""
-        found: set[int] = set()
+        sizes: set[int] = set()
         while True:
             start = self.tokens[self.index][2]
             low = self.positive("a size")
             if low < least:
                 self.fail(f"{low} cells cannot hold {least} components", start)
-            found.update(range(low, self.upper(low) + 1))
+            sizes.update(range(low, self.upper(low) + 1))
             if not (self.peek(",") and self.tokens[self.index + 1][0] == "int"):
-                return tuple(sorted(found))
+                return tuple(sorted(sizes))
             self.take("sign", ",")

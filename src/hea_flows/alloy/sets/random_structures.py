@@ -218,21 +218,21 @@ def random_orderings(
     if composition is not None:
         fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)
     seen = set() if exclude is None else exclude
-    found: list[Ordering] = []
+    orderings: list[Ordering] = []
     for _ in range(max(300, 50 * n)):
-        if len(found) == n:
+        if len(orderings) == n:
             break
         counts = fixed or random_counts(chosen, n_sites, rng)
         ordering = random_ordering(alloy, matrix, counts, rng)
         if ordering.id in seen or (exclude_repetitions and is_repetition(ordering)):
             continue
         seen.add(ordering.id)
-        found.append(ordering)
-    if len(found) < n:
+        orderings.append(ordering)
+    if len(orderings) < n:
         placements = "" if fixed is None else f" ({multinomial(list(fixed.values()))} placements)"
         msg = (
-            f"found only {len(found)} new distinct decorations of {n_sites} sites with "
+            f"found only {len(orderings)} new distinct decorations of {n_sites} sites with "
             f"{', '.join(chosen)}{placements}, asked for {n}; take a larger supercell or fewer"
         )
         raise ValueError(msg)
-    return found
+    return orderings

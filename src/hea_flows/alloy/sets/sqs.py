@@ -134,8 +134,8 @@ def special_quasirandom(
         )
     # Atoms keep their order: unit by unit, the alloyed atom first.
     shape = next(s for s, c in zip(shapes, cells, strict=True) if np.allclose(c.cell, best.cell))
-    found = tuple(best.get_chemical_symbols()[:: alloy.atoms_per_unit])
-    ordering = Ordering(alloy, shape, found)
+    species = tuple(best.get_chemical_symbols()[:: alloy.atoms_per_unit])
+    ordering = Ordering(alloy, shape, species)
     return ordering, _objective(space, ordering, target)
 
 

@@ -6,27 +6,35 @@ from hea_flows.alloy.thermodynamics.decomposition import (
     Decomposition,
     decomposition_temperature,
     decompositions,
-    deed,
     hull_depth,
     transition_temperatures,
 )
+from hea_flows.alloy.thermodynamics.disorder import Disorder, deed
 from hea_flows.alloy.thermodynamics.hull import Hull, convex_hull
 from hea_flows.alloy.thermodynamics.mixing import (
     apply_offsets,
-    count_matrix,
+    composition_matrix,
     fit_offsets,
     mixing_energies,
 )
-from hea_flows.alloy.thermodynamics.transition_interval import decomposition_temperature_interval
-from hea_flows.alloy.thermodynamics.vibrational_stability import vibrational_transitions
+from hea_flows.alloy.thermodynamics.transition_interval import (
+    TransitionInterval,
+    decomposition_temperature_interval,
+)
+from hea_flows.alloy.thermodynamics.vibrational_stability import (
+    vibrational_mixing,
+    vibrational_transitions,
+)
 from hea_flows.alloy.thermodynamics.vibrations import harmonic_modes, require_phonopy
 
 __all__ = [
     "Decomposition",
+    "Disorder",
     "Hull",
+    "TransitionInterval",
     "apply_offsets",
+    "composition_matrix",
     "convex_hull",
-    "count_matrix",
     "decomposition_temperature",
     "decomposition_temperature_interval",
     "decompositions",
@@ -37,5 +45,6 @@ __all__ = [
     "mixing_energies",
     "require_phonopy",
     "transition_temperatures",
+    "vibrational_mixing",
     "vibrational_transitions",
 ]

@@ -1,14 +1,14 @@
-"""Decomposition of an equimolar alloy into phases, and the DEED descriptor."""
+"""Decomposition of an equimolar alloy into phases, and the temperatures where it changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite, log, prod, sqrt
+from math import isfinite, log, prod
 
 import numpy as np
 from ase.units import kB
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, Field
 
 Phases = tuple[tuple[str, ...], ...]
 
@@ -48,31 +48,12 @@ def set_partitions(elements: Sequence[str]) -> list[Phases]:
     return sorted(partitions, key=len)
 
 
-def ideal_entropy(n: int) -> float:
-    """Return the ideal entropy k_B ln n of an equimolar phase of n elements (eV/K per site)."""
-    if n < 1:
-        msg = f"a phase holds at least one element, got {n}"
-        raise ValueError(msg)
-    return float(kB * log(n))
+class Decomposition(BaseModel, extra="forbid", frozen=True):
+    """An equimolar alloy divided into equimolar phases, per unit of the whole alloy."""
 
-
-@dataclass(frozen=True)
-class Decomposition:
-    """An equimolar alloy divided into equimolar phases.
-
-    Parameters
-    ----------
-    phases
-        Elements of each phase.
-    enthalpy
-        Mixing enthalpy relative to the end members (eV/unit of the whole alloy).
-    entropy
-        Ideal configurational entropy (eV/K per unit of the whole alloy).
-    """
-
-    phases: Phases
-    enthalpy: float
-    entropy: float
+    phases: Phases = Field(description="Elements of each phase.")
+    enthalpy: float = Field(description="Of mixing, relative to the end members (eV/unit).")
+    entropy: float = Field(description="Ideal configurational entropy (eV/K per unit).")
 
     @property
     def is_solid_solution(self) -> bool:
@@ -144,13 +125,8 @@ def decompositions(
         # One logarithm of an integer: equal entropies are equal numbers, for example of 4+1+1+1+1
         # and 2+2+2+2.
         entropy = kB * log(prod(len(p) ** len(p) for p in partition)) / n
-        result.append(Decomposition(partition, float(enthalpy), float(entropy)))
+        result.append(Decomposition(phases=partition, enthalpy=enthalpy, entropy=entropy))
     return result
-
-
-def stable_at(decomps: Iterable[Decomposition], temperature: float) -> Decomposition:
-    """Return the decomposition of lowest G at a temperature (K); of equals the most mixed one."""
-    return min(decomps, key=lambda d: (float(d.gibbs(temperature)), -d.entropy))
 
 
 def transition_temperatures(decomps: Iterable[Decomposition]) -> list[tuple[float, Decomposition]]:
@@ -207,37 +183,3 @@ def decomposition_temperature(decomps: Iterable[Decomposition]) -> float | None:
 def hull_depth(decomps: Iterable[Decomposition]) -> float:
     """Return ΔH_hull = −min H (eV/unit), how far the hull at T = 0 lies below the end members."""
     return -min(d.enthalpy for d in decomps)
-
-
-def deed(sigma: float, mean: float, depth: float, *, atoms_per_unit: int = 1) -> float:
-    """Return the disordered enthalpy-entropy descriptor sqrt(1/(σ (H_ave + ΔH_hull))).
-
-    Parameters
-    ----------
-    sigma
-        Standard deviation of the mixing enthalpies of random configurations (eV/unit).
-    mean
-        Their mean H_ave (eV/unit).
-    depth
-        ΔH_hull of `hull_depth` (eV/unit): the hull's distance below the end members, so that
-        `mean` + `depth` counts from the hull.
-    atoms_per_unit
-        Atoms per formula unit for a value in (eV/atom)⁻¹; 1 gives (eV/unit)⁻¹.
-
-    Returns
-    -------
-    value
-        DEED in (eV/unit)⁻¹, or (eV/atom)⁻¹ with the true `atoms_per_unit`.
-
-    Raises
-    ------
-    ValueError
-        If σ or H_ave + ΔH_hull is not positive: the descriptor is not defined there.
-    """
-    if not sigma > 0 or not mean + depth > 0:
-        msg = (
-            f"DEED needs sigma > 0 and H_ave + hull depth > 0 (eV/unit), got sigma {sigma}, "
-            f"H_ave + hull depth {mean + depth}"
-        )
-        raise ValueError(msg)
-    return atoms_per_unit * sqrt(1 / (sigma * (mean + depth)))

@@ -190,18 +190,18 @@ def _lowest_mixture(
 ) -> NDArray[np.float64]:
     """Return the amounts, shape (columns,), of the mixture of lowest energy at a composition."""
     scale = float(np.abs(energies).max()) or 1.0
-    found = linprog(
+    solution = linprog(
         energies / scale,
         A_eq=table.T,
         b_eq=x,
         method="highs-ds",
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
-    if found.status != 0:
-        msg = f"the hull at {x.tolist()} was not found: {found.message}"
+    if solution.status != 0:
+        msg = f"the hull at {x.tolist()} was not found: {solution.message}"
         raise RuntimeError(msg)
-    # The solver tells which phases; their amounts follow exactly from the composition.
-    used = np.flatnonzero(found.x > 1e-9)
+    # The solver says which phases; their amounts follow exactly from the composition.
+    used = np.flatnonzero(solution.x > 1e-9)
     amounts = np.zeros(len(energies))
     amounts[used] = np.linalg.lstsq(table[used].T, x, rcond=None)[0]
     return amounts

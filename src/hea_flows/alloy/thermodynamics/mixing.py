@@ -1,4 +1,4 @@
-"""Mixing energies per formula unit, and the per-element offsets they do not feel."""
+"""Mixing energies per formula unit, and energy offsets per element, which cancel in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def count_matrix(counts: Sequence[Mapping[str, int]], elements: Sequence[str]) -> NDArray[np.int64]:
-    """Return counts per structure and element as an array, shape (structures, elements).
+def composition_matrix(
+    counts: Sequence[Mapping[str, int]], elements: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the sites or atoms per structure and element, shape (structures, elements).
 
     Raises
     ------
@@ -87,7 +89,7 @@ def mixing_energies(
         raise ValueError(msg)
     elements = sorted(set(end_points) | {el for row in counts for el in row})
     pure = [end_points.get(el, np.nan) for el in elements]
-    return mixing_energy(energies, count_matrix(counts, elements), pure)
+    return mixing_energy(energies, composition_matrix(counts, elements), pure)
 
 
 def fit_offsets(

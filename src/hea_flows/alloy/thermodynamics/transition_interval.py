@@ -1,41 +1,32 @@
-"""How sure a decomposition temperature is, given the error of the enthalpies it rests on."""
+"""Uncertainty of a decomposition temperature, from the error of the enthalpies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 from hea_flows.alloy.thermodynamics.decomposition import decompositions, set_partitions
 
 
-@dataclass(frozen=True)
-class Interval:
-    """Decomposition temperatures of enthalpies that were drawn within their error.
+class TransitionInterval(BaseModel, extra="forbid"):
+    """Decomposition temperature of enthalpies that were drawn within their error."""
 
-    Parameters
-    ----------
-    low, median, high
-        Quantiles of the temperature (K) above which the solid solution is stable.
-    share_none
-        Share of the draws in which it is stable at every temperature, so that nothing decomposes;
-        these count as 0 K.
-    below
-        Name of a decomposition to the share of all draws in which it is what forms first on
-        cooling, the largest first.
-    level
-        Probability between `low` and `high`.
-    """
-
-    low: float
-    median: float
-    high: float
-    share_none: float
-    below: dict[str, float]
-    level: float
+    level: float = Field(description="Probability between low and high.")
+    low: float = Field(description="K")
+    median: float = Field(description="K")
+    high: float = Field(description="K")
+    share_none: float = Field(
+        description="Share of draws in which nothing decomposes; they count as 0 K."
+    )
+    below: list[tuple[float, str]] = Field(
+        description="Share of draws in which a decomposition is what forms first on cooling, the "
+        "largest first."
+    )
+    n_draws: int
 
 
 def decomposition_temperature_interval(
@@ -46,14 +37,14 @@ def decomposition_temperature_interval(
     n: int = 10_000,
     *,
     level: float = 0.95,
-) -> Interval:
+) -> TransitionInterval:
     """Propagate an error of mixing enthalpies to the decomposition temperature.
 
     The solid solution (H_0, S_0) is stable above T = max over decompositions d of
     (H_0 − H_d)/(S_0 − S_d), or always where that is negative. Each phase's enthalpy gets an
-    independent Gaussian error; end members, which define zero, get none. An error that phases
-    share, for example one of the reference method, is not in it, and neither is what ideal mixing
-    leaves out. With two elements T is Gaussian with standard deviation σ/(k_B ln 2).
+    independent Gaussian error; end members, which define zero, get none. Errors that phases share,
+    for example of the reference method, and deviations from ideal mixing are not included. With two
+    elements T is Gaussian with standard deviation σ/(k_B ln 2).
 
     Parameters
     ----------
@@ -91,17 +82,18 @@ def decomposition_temperature_interval(
     none = temperatures == 0
     counts = np.bincount(first[~none], minlength=len(others))
     low, median, high = np.quantile(temperatures, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    return Interval(
+    return TransitionInterval(
+        level=level,
         low=float(low),
         median=float(median),
         high=float(high),
         share_none=float(none.mean()),
-        below={
-            others[i].name: float(counts[i] / n)
+        below=[
+            (float(counts[i] / n), others[i].name)
             for i in np.argsort(-counts, kind="stable")
             if counts[i]
-        },
-        level=level,
+        ],
+        n_draws=n,
     )
 
 

@@ -73,6 +73,24 @@ def vibrational_transitions(
     return sequence
 
 
+def vibrational_mixing(
+    free_energies: Mapping[tuple[str, ...], NDArray[np.float64]],
+) -> dict[tuple[str, ...], NDArray[np.float64]]:
+    """Return vibrational free energies of phases relative to their end members (eV/unit).
+
+    Parameters
+    ----------
+    free_energies
+        F of phases and end members (eV/unit of each), by their elements. Phases without the free
+        energies of all their end members are left out.
+    """
+    return {
+        phase: free - np.mean([free_energies[(e,)] for e in phase], axis=0)
+        for phase, free in free_energies.items()
+        if len(phase) > 1 and all((e,) in free_energies for e in phase)
+    }
+
+
 def _mixing(
     decomposition: Decomposition, table: Mapping[frozenset[str], NDArray[np.float64]]
 ) -> NDArray[np.float64]:

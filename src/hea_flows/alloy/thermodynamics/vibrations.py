@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.units import _e, _hplanck, kB
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
 
 #: Energy of a quantum of 1 THz (eV).
 THZ = 1e12 * _hplanck / _e
@@ -114,14 +118,14 @@ def harmonic_modes(
     return Modes(np.asarray(crystal.mesh.frequencies, dtype=float), weights / weights.sum())
 
 
-def _forces(cell: Any, pbc: ArrayLike, calculator: BaseCalculator) -> NDArray[np.float64]:  # noqa: ANN401
+def _forces(cell: PhonopyAtoms, pbc: ArrayLike, calculator: BaseCalculator) -> NDArray[np.float64]:
     """Return the forces (eV/Å) on a displaced cell of phonopy, shape (atoms, 3)."""
     atoms = Atoms(cell.symbols, positions=cell.positions, cell=cell.cell, pbc=pbc)
     atoms.calc = calculator
     return np.asarray(atoms.get_forces())
 
 
-def require_phonopy() -> tuple[Any, Any]:
+def require_phonopy() -> tuple[type[Phonopy], type[PhonopyAtoms]]:
     """Return phonopy's classes of a crystal and of a cell.
 
     Raises

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
-from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, mixing_energies
+from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, mixing_energies
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.learning.offsets import offsets_between
 from hea_flows.potentials import Prediction, evaluator, family, relax_many
@@ -142,7 +142,7 @@ class Evaluation:
         elements = sorted(self.offsets)
         atoms = [{e: d.trajectories[k].symbols.count(e) for e in elements} for k in keys]
         total = apply_offsets(
-            [energy(k) for k in keys], count_matrix(atoms, elements), elements, self.offsets
+            [energy(k) for k in keys], composition_matrix(atoms, elements), elements, self.offsets
         )
         return [
             ParityPoint(

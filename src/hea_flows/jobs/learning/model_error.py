@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite, sqrt
 
-from hea_flows.config import Mode
+from hea_flows.alloy.sampling import Mode
 from hea_flows.schemas import BenchmarkDoc
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from hea_flows.alloy.thermodynamics import apply_offsets, count_matrix, fit_offsets
+from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, fit_offsets
 from hea_flows.potentials import family
 from hea_flows.potentials.training.labels import with_energies
 from hea_flows.schemas import ModelSpec, Offsets
@@ -69,7 +69,7 @@ def offsets_between(frames: list[Atoms], predicted: Sequence[float]) -> dict[str
 def _compositions(frames: list[Atoms]) -> tuple[NDArray[np.int64], list[str]]:
     counts = [Counter(frame.get_chemical_symbols()) for frame in frames]
     elements = sorted(set().union(*counts))
-    return count_matrix(counts, elements), elements
+    return composition_matrix(counts, elements), elements
 
 
 def without_offsets(frames: list[Atoms], offsets: dict[str, float]) -> list[Atoms]:

@@ -9,23 +9,27 @@ from typing import Any
 
 import numpy as np
 from jobflow import CURRENT_JOB, Maker, Response
-from numpy.typing import NDArray
 
-from hea_flows.alloy.sampling import DecorationEnergies, Sampler, SamplerSettings, run_pilot
+from hea_flows.alloy.lattice import mean_lattice_constant
+from hea_flows.alloy.sampling import (
+    AveragedChain,
+    ChainSummary,
+    DecorationEnergies,
+    ExchangeLadder,
+    Sampler,
+    reference_codes,
+    run_pilot,
+    separation_of,
+    summarise_temperatures,
+)
 from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.failures import result_job
-from hea_flows.jobs.learning.train import local_model
+from hea_flows.jobs.learning import local_model
 from hea_flows.jobs.resume import identity, load_document, reuse_or
-from hea_flows.jobs.sampling.kept_energies import KEPT_FILE, KeptEnergies
+from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
 from hea_flows.jobs.sampling.run import SamplingRun, stored_ladder
-from hea_flows.jobs.sampling.summary import (
-    AveragedChain,
-    chain_record,
-    separation_record,
-    temperature_records,
-)
-from hea_flows.potentials.lattice_energies import decoration_energies
+from hea_flows.potentials import decoration_energies
 from hea_flows.provenance import provenance
 from hea_flows.runtime.continuation import continue_later
 from hea_flows.runtime.locks import alone
@@ -34,14 +38,14 @@ from hea_flows.schemas import (
     AlloySpec,
     ChainSeries,
     DatasetDoc,
-    ExchangeLadder,
-    LadderRecord,
     MonteCarloDoc,
-    SamplingSettings,
     TrainingDoc,
 )
 from hea_flows.services.progress import say
 from hea_flows.settings import get_settings
+
+#: File of the energies of pilot run and references, in the folder of a run.
+ENERGIES_FILE = "energies.json"
 
 
 @dataclass
@@ -60,8 +64,7 @@ class MonteCarloMaker(Maker):
     seed
         Seed of the initial decorations and of the chains.
     reuse
-        Whether chains that are in the store already are taken: the same model, cell, settings and
-        seed.
+        Whether to take stored chains of the same model, cell, settings and seed.
     """
 
     name: str = "monte carlo"
@@ -84,14 +87,13 @@ class MonteCarloMaker(Maker):
         alloy
             The host.
         """
-        model = load_document(TrainingDoc, training)
-        frames = load_document(DatasetDoc, dataset)
+        model, frames = load_document(TrainingDoc, training), load_document(DatasetDoc, dataset)
         try:
-            found = self._sample(model, frames, alloy)
+            document = self._sample(model, frames, alloy)
         except OutOfTimeError:
-            found = None
-        if found is not None:
-            return found
+            document = None
+        if document is not None:
+            return document
         return continue_later(self, model.uuid, frames.uuid, alloy)
 
     def _sample(
@@ -100,7 +102,7 @@ class MonteCarloMaker(Maker):
         """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
         supercell, _ = spec.cell(host)
-        a = mean_lattice_constant(dataset)
+        a = mean_lattice_constant(host, dataset.end_point_cells)
         chains = identity(
             model=training.model_file.sha256,
             dtype=training.model.dtype,
@@ -127,29 +129,29 @@ class MonteCarloMaker(Maker):
                 max_steps=spec.max_steps,
                 device=get_settings().device,
             )
-            found = sampled(energies, alloy, spec, self.seed, folder, chains)
-            if found is None:
+            fields = run_chains(energies, alloy, spec, self.seed, folder, chains)
+            if fields is None:
                 return None
             return MonteCarloDoc(
                 **provenance("torch", "trainstation", **sources),
-                **found,
+                **fields,
                 identity=key,
                 model=model.model_copy(update={"path": None}),
                 lattice_constant=a,
             )
 
-        with alone(folder):  # what waited finds the other's chains, stored or in the folder
+        with alone(folder):  # who waited finds the chains of the other job, stored or in the folder
             return reuse_or(sample, MonteCarloDoc, key, reuse=self.reuse, sources=sources)
 
     def _folder(self, key: str) -> Path:
-        """Return where the run's state is kept: where nothing is reused, also no finished run."""
+        """Return the folder of the run's state; without reuse, one of this job alone."""
         folder = get_settings().data_dir / "sampling"
         if self.reuse or CURRENT_JOB.job is None:
             return folder / key
         return folder / f"{key}-{CURRENT_JOB.job.uuid}"
 
 
-def sampled(
+def run_chains(
     energies: DecorationEnergies,
     alloy: AlloySpec,
     spec: MonteCarloSpec,
@@ -157,7 +159,7 @@ def sampled(
     folder: Path,
     key: str,
 ) -> dict[str, Any] | None:
-    """Run the chains of an equimolar alloy to their end and return what they decide of a document.
+    """Run the chains of an equimolar alloy to their end and return their part of the document.
 
     Parameters
     ----------
@@ -177,23 +179,31 @@ def sampled(
     ------
     OutOfTimeError
         If the batch job ends before another step would.
+    ArithmeticError
+        If end members or nearly all random decorations did not relax.
     """
     host = alloy.to_alloy()
     supercell, counts = spec.cell(host)
     settings = spec.sampling
-    codes = reference_codes(counts, settings.random, seed)
-    kept = KeptEnergies(energies, folder / KEPT_FILE)
-    begun, found = time.monotonic(), None
-    if isinstance(settings.temperatures, ExchangeLadder):
-        found = stored_ladder(folder, key) or chosen_ladder(kept, alloy, spec, seed)
-    sampler = Sampler(energies, host, supercell, counts, sampler_settings(settings, found), seed)
+    references = reference_codes(counts, settings.random, np.random.default_rng([seed, 1]))
+    cache = EnergyCache(folder / ENERGIES_FILE)
+    cached = CachedEnergies(energies, cache)
+    begun, ladder = time.monotonic(), None
+    if isinstance(asked := settings.temperatures, ExchangeLadder):
+        ladder = stored_ladder(folder, key)
+        if ladder is None:
+            say(f"a pilot run chooses temperatures from {asked.lowest:g} to {asked.highest:g} K")
+            rng = np.random.default_rng([seed, 3])
+            ladder = run_pilot(cached, host, supercell, counts, asked, rng)
+    chosen = settings if ladder is None else settings.at(ladder.temperatures)
+    sampler = Sampler(energies, host, supercell, counts, chosen, seed)
     run = SamplingRun(
         sampler,
         folder,
         key,
-        lambda: kept.energies(codes) / sampler.n_units,
+        lambda: cached.energies(references) / sampler.n_units,
         tell=say,
-        ladder=found,
+        ladder=ladder,
         seconds=time.monotonic() - begun,
     )
     run.resume()
@@ -211,8 +221,7 @@ def sampled(
         raise ArithmeticError(msg)
     chains = sampler.chains()
     averaged = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
-    averages = temperature_records(averaged, random)
-    rng = np.random.default_rng([seed, 2])
+    averages = summarise_temperatures(averaged, random)
     series = ChainSeries.collect([c.energies for c in chains], [c.counts for c in chains])
     return {
         "mode": spec.mode,
@@ -220,89 +229,15 @@ def sampled(
         "supercell": supercell,
         "seed": seed,
         "settings": settings,
-        "ladder": found,
+        "ladder": ladder,
         "end_points": ends,
         "random_mev": 1e3 * float(random.mean()),
         "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
-        "chains": [chain_record(a) for a in averaged],
+        "chains": [ChainSummary.of(a) for a in averaged],
         "averages": averages,
-        "separation": separation_record(averages, host.elements, rng),
+        "separation": separation_of(averages, host.elements, np.random.default_rng([seed, 2])),
         "series": series.to_file(),
-        "evaluations": sampler.evaluations + kept.evaluations,
-        "forbidden": forbidden + (found.forbidden if found else 0),
+        "evaluations": sampler.evaluations + len(cache),
+        "forbidden": forbidden + (ladder.forbidden if ladder else 0),
         "seconds": run.seconds,
     }
-
-
-def chosen_ladder(
-    energies: KeptEnergies, alloy: AlloySpec, spec: MonteCarloSpec, seed: int
-) -> LadderRecord:
-    """Run the pilot that chooses temperatures whose neighbours exchange at the rate asked for."""
-    asked, host = spec.temperatures, alloy.to_alloy()
-    assert isinstance(asked, ExchangeLadder)
-    say(f"a pilot run chooses temperatures from {asked.lowest:g} to {asked.highest:g} K")
-    found = run_pilot(
-        energies,
-        host,
-        *spec.cell(host),
-        asked.lowest,
-        asked.highest,
-        asked.acceptance,
-        np.random.default_rng([seed, 3]),
-    )
-    return LadderRecord(
-        temperatures=list(found.temperatures),
-        evaluations=energies.evaluations,
-        forbidden=found.forbidden,
-        spread_mev=1e3 * found.spread,
-    )
-
-
-def sampler_settings(
-    settings: SamplingSettings, ladder: LadderRecord | None = None
-) -> SamplerSettings:
-    """Return settings as the sampler takes them, with the temperatures of a ladder if asked for."""
-    temperatures = ladder.temperatures if ladder else settings.temperatures
-    if isinstance(temperatures, ExchangeLadder):
-        msg = f"the temperatures of {temperatures} are not chosen yet"
-        raise TypeError(msg)
-    return SamplerSettings(
-        temperatures=tuple(temperatures),
-        runs=settings.runs,
-        method=settings.method,
-        steps=settings.steps,
-        burn_in=settings.burn_in,
-        exchange=settings.exchange,
-        shells=tuple(settings.shells),
-    )
-
-
-def reference_codes(counts: dict[str, int], random: int, seed: int) -> NDArray[np.int64]:
-    """Return the pure decorations, by element, then random ones of a composition.
-
-    Returns
-    -------
-    codes
-        Positions in the elements of `counts`, shape (n + `random`, n_sites) for n elements.
-    """
-    n_sites, rng = sum(counts.values()), np.random.default_rng([seed, 1])
-    pure = np.repeat(np.arange(len(counts))[:, None], n_sites, axis=1)
-    filling = np.repeat(np.arange(len(counts)), list(counts.values()))
-    return np.concatenate([pure, [rng.permutation(filling) for _ in range(random)]])
-
-
-def mean_lattice_constant(dataset: DatasetDoc) -> float:
-    """Return the mean lattice constant of the reference's relaxed end points (Å).
-
-    For a layer from the area per unit, for bulk from the volume, in proportion to the host's
-    tabulated lattice constants; so any cell choice gives the same.
-    """
-    alloy = dataset.alloy.to_alloy()
-    values = []
-    for element, key in dataset.end_points.items():
-        cell = np.array(dataset.trajectories[key].cells[-1])
-        ideal = alloy.primitive(element).cell.array
-        size = 2 if alloy.host.layer else 3
-        strain = np.linalg.det(cell[:size, :size]) / np.linalg.det(ideal[:size, :size])
-        values.append(alloy.lattice_constant(element) * float(strain) ** (1 / size))
-    return float(np.mean(values))

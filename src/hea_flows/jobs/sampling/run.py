@@ -1,4 +1,4 @@
-"""A sampler that survives: its state on disk, its time limits, what it tells while it runs."""
+"""A sampler with its state on disk, time limits and lines of progress."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hea_flows.alloy.sampling import Sampler, effective_samples
+from hea_flows.alloy.sampling import PilotLadder, Sampler, effective_samples
 from hea_flows.runtime.atomic_files import atomic_write, clear_partial
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
-from hea_flows.schemas import LadderRecord
 
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"
 
-_ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 1"
+_ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 2"
 #: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
 EVERY, RATIO = 30.0, 20.0
-#: Steps from which on a number of effective samples means something.
+#: Steps after the burn-in before effective samples are reported.
 _FEW = 8
 
 
@@ -35,8 +34,8 @@ _FEW = 8
 class SamplingRun:
     """A sampler and its state in a folder.
 
-    A run that is killed goes on from the last state on disk, and ends with the chains of one that
-    was not: the state holds the generators too, and steps after it are done again alike.
+    A killed run continues from the last state on disk and ends with the chains of a run that was
+    never killed: the state includes the generators, so repeated steps are the same.
 
     Parameters
     ----------
@@ -47,13 +46,13 @@ class SamplingRun:
     identity
         What the run depends on; the state of another run is refused.
     reference
-        Called once, before the first step: energies that averages are compared with. They are
-        part of the state.
+        Called once, before the first step, for the energies that averages are compared with. They
+        are part of the state.
     tell
         Called with one line about the progress after every write.
     ladder
-        Where the sampler's temperatures come from, if a pilot run chose them. It is part of the
-        state; see `stored_ladder`.
+        The ladder of the sampler's temperatures, if a pilot run chose them; part of the state, see
+        `stored_ladder`.
     """
 
     sampler: Sampler
@@ -63,7 +62,7 @@ class SamplingRun:
     tell: Callable[[str], None] = print
     #: Seconds that all steps so far took, those before an interruption included.
     seconds: float = 0.0
-    ladder: LadderRecord | None = None
+    ladder: PilotLadder | None = None
     #: What `reference` returned.
     references: NDArray[np.float64] | None = None
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=20))
@@ -154,23 +153,23 @@ class SamplingRun:
         sampler = self.sampler
         done = f"step {sampler.step} of {sampler.total}"
         left = (sampler.total - sampler.step) * (statistics.median(self._recent or [0.0]))
-        told = f", {timedelta(seconds=round(left))} left" if left else ""
+        tail = f", {timedelta(seconds=round(left))} left" if left else ""
         if sampler.step < sampler.settings.burn_in + _FEW:
-            return f"{done}, burn-in{told}"
+            return f"{done}, burn-in{tail}"
         chains = sampler.chains()
         by_temperature: dict[float, float] = {}
         for c in chains:
-            known = by_temperature.get(c.temperature, 0.0)
-            by_temperature[c.temperature] = known + effective_samples(c.energies)
+            before = by_temperature.get(c.temperature, 0.0)
+            by_temperature[c.temperature] = before + effective_samples(c.energies)
         trials = sum(c.trials for c in chains)
         acceptance = statistics.fmean(c.acceptance for c in chains)
         return (
             f"{done}, {trials} trials, {100 * acceptance:.0f} % of steps accepted, at least "
-            f"{min(by_temperature.values()):.0f} effective samples per temperature{told}"
+            f"{min(by_temperature.values()):.0f} effective samples per temperature{tail}"
         )
 
 
-def stored_ladder(folder: Path, identity: str) -> LadderRecord | None:
+def stored_ladder(folder: Path, identity: str) -> PilotLadder | None:
     """Return the ladder of a run whose state is on disk; None if there is no state.
 
     Raises
@@ -179,8 +178,8 @@ def stored_ladder(folder: Path, identity: str) -> LadderRecord | None:
         If it is the state of another run.
     """
     path = folder / STATE_FILE
-    found = _about(path, identity).get("ladder") if path.exists() else None
-    return None if found is None else LadderRecord.model_validate(found)
+    ladder = _about(path, identity).get("ladder") if path.exists() else None
+    return None if ladder is None else PilotLadder.model_validate(ladder)
 
 
 def _about(path: Path, identity: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stability of the alloy: SQS enthalpies, decompositions, DEED, vibrations."""
+"""Decompositions, random structures, vibrations and DEED with a trained model."""
 
 from __future__ import annotations
 

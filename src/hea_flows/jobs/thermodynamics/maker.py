@@ -6,44 +6,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jobflow import Maker
+from jobflow import Maker, Response
 
-from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.alloy.lattice import Alloy, Ordering, mean_lattice_constant
 from hea_flows.alloy.sets import parse, random_orderings, sqs_objective
 from hea_flows.alloy.thermodynamics import (
-    Decomposition,
+    Disorder,
     decomposition_temperature,
     decomposition_temperature_interval,
     decompositions,
-    deed,
     hull_depth,
     mixing_energies,
     transition_temperatures,
 )
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.jobs.failures import result_job
-from hea_flows.jobs.learning.model_error import mixing_error
-from hea_flows.jobs.learning.train import local_model
-from hea_flows.jobs.sampling.cell_energies import CellEnergies
-from hea_flows.jobs.sampling.montecarlo import mean_lattice_constant
+from hea_flows.jobs.learning import local_model, mixing_error
+from hea_flows.jobs.resume import load_document
+from hea_flows.jobs.thermodynamics.cell_energies import cell_energies
 from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
 from hea_flows.jobs.thermodynamics.vibrations import phase_vibrations
-from hea_flows.potentials.base import family
+from hea_flows.potentials import family
 from hea_flows.provenance import provenance
+from hea_flows.runtime.continuation import continue_later
+from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,
     DatasetDoc,
-    PhaseSet,
+    ModelUncertainty,
     StructuresDoc,
     TestSetDoc,
     ThermodynamicsDoc,
     TrainingDoc,
-    TransitionInterval,
 )
 from hea_flows.settings import get_settings
 
 Phase = tuple[str, ...]
+_UNIT = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 #: Draws of the enthalpies within their error.
 N_DRAWS = 20_000
 
@@ -69,44 +69,52 @@ class ThermodynamicsMaker(Maker):
     @result_job(output_schema=ThermodynamicsDoc)
     def make(
         self,
-        training: TrainingDoc,
-        dataset: DatasetDoc,
+        training: TrainingDoc | str,
+        dataset: DatasetDoc | str,
         alloy: AlloySpec,
-        benchmark: BenchmarkDoc | None = None,
-        cells: StructuresDoc | None = None,
-        reference: TestSetDoc | None = None,
-    ) -> ThermodynamicsDoc:
-        """Compute everything with the model of a fine-tuning document.
+        benchmark: BenchmarkDoc | str | None = None,
+        cells: StructuresDoc | str | None = None,
+        reference: TestSetDoc | str | None = None,
+    ) -> ThermodynamicsDoc | Response[ThermodynamicsDoc]:
+        """Compute everything with the model of a training document.
+
+        A job that is stopped by a time limit adds itself again. Documents are given, or by the
+        uuid of the job that made them.
 
         Parameters
         ----------
         training, dataset, alloy
             The model, what it was trained on, and the host.
         benchmark
-            Tells the error of the model, from which the interval of the decomposition temperature
-            follows; `thermodynamics.uncertainty_mev` comes before it.
+            Gives the error of the model, and with it the interval of the decomposition temperature,
+            unless `thermodynamics.uncertainty_mev` does.
         cells
             The SQS, of `ThermodynamicsSpec.sqs_set`; default built here, the same ones.
         reference
             Labels of these cells by the reference engine, and of the end members.
         """
+        inputs = _Inputs(
+            load_document(TrainingDoc, training),
+            load_document(DatasetDoc, dataset),
+            None if benchmark is None else load_document(BenchmarkDoc, benchmark),
+            None if cells is None else load_document(StructuresDoc, cells),
+            None if reference is None else load_document(TestSetDoc, reference),
+        )
+        try:
+            return self._document(inputs, alloy)
+        except OutOfTimeError:
+            uuids = [d and d.uuid for d in (inputs.benchmark, inputs.cells, inputs.reference)]
+            return continue_later(self, inputs.training.uuid, inputs.dataset.uuid, alloy, *uuids)
+
+    def _document(self, inputs: _Inputs, alloy: AlloySpec) -> ThermodynamicsDoc:
         spec, host = self.thermodynamics, alloy.to_alloy()
         orderings = (
-            [entry.to_ordering(host) for entry in cells.structures]
-            if cells is not None
+            [entry.to_ordering(host) for entry in inputs.cells.structures]
+            if inputs.cells is not None
             else parse(spec.sqs_set(len(host.elements))).build(host, self.seed)
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
-        model = local_model(training)
-        energies = CellEnergies(
-            model,
-            spec.mode,
-            mean_lattice_constant(dataset) if spec.mode == "fixed lattice" else None,
-            spec.fmax,
-            spec.max_steps,
-        )
-        identity = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-        ends = {e: Ordering(host, identity, (e,)) for e in host.elements}
+        ends = {e: Ordering(host, _UNIT, (e,)) for e in host.elements}
         drawn = random_orderings(
             host,
             spec.random_supercell,
@@ -115,61 +123,70 @@ class ThermodynamicsMaker(Maker):
             np.random.default_rng([self.seed, 0]),
             composition="equimolar",
         )
-        known = energies([*ends.values(), *phases.values(), *drawn])
+        model = local_model(inputs.training)
+        fixed = spec.mode == "fixed lattice"
+        energies = cell_energies(
+            model,
+            [*ends.values(), *phases.values(), *drawn],
+            mode=spec.mode,
+            lattice_constant=mean_lattice_constant(host, inputs.dataset.end_point_cells)
+            if fixed
+            else None,
+            fmax=spec.fmax,
+            max_steps=spec.max_steps,
+        )
         pure, failed = {}, {}
         for element, ordering in ends.items():
-            value = known[ordering.id]
+            value = energies[ordering.id]
             if not isinstance(value, float):
                 msg = f"the end member of {element} has no energy: {value}"
                 raise RuntimeError(msg)  # noqa: TRY004  it is no matter of types
             pure[element] = value
 
         def mixing(name: str, ordering: Ordering) -> float | None:
-            value = known[ordering.id]
+            value = energies[ordering.id]
             if isinstance(value, str):
                 failed[name] = value
                 return None
             return float(mixing_energies([value], [ordering.counts], pure)[0])
 
-        found = {phase: mixing(_name(phase), ordering) for phase, ordering in phases.items()}
-        enthalpies = {phase: value for phase, value in found.items() if value is not None}
-        lost = len(failed)
-        values = [v for o in drawn if (v := mixing(o.id, o)) is not None]
-        if len(values) < 2:
-            msg = f"only {len(values)} of {spec.n_random} random structures relaxed; see fmax"
+        of_phases = {phase: mixing(_name(phase), ordering) for phase, ordering in phases.items()}
+        enthalpies = {phase: value for phase, value in of_phases.items() if value is not None}
+        complete = not failed
+        random = [v for o in drawn if (v := mixing(o.id, o)) is not None]
+        if len(random) < 2:
+            msg = f"only {len(random)} of {spec.n_random} random structures relaxed; see fmax"
             raise RuntimeError(msg)
         pool = decompositions(host.elements, enthalpies, partial=True)
-        mean, sigma = float(np.mean(values)), float(np.std(values, ddof=1))
-        depth = hull_depth(pool)
-        defined = sigma > 0 and mean + depth > 0
+        disorder = Disorder.of(random, hull_depth(pool))
         return ThermodynamicsDoc(
             **provenance(
                 "torch",
-                training=training,
-                dataset=dataset,
-                benchmark=benchmark,
-                structures=cells,
-                reference=reference,
+                training=inputs.training,
+                dataset=inputs.dataset,
+                benchmark=inputs.benchmark,
+                structures=inputs.cells,
+                reference=inputs.reference,
             ),
             model=model.model_copy(update={"path": None}),
             mode=spec.mode,
             elements=list(host.elements),
             sqs_mixing_mev={_name(k): 1e3 * v for k, v in enthalpies.items()},
             sqs_objective={_name(k): sqs_objective(o) for k, o in phases.items()},
-            decompositions=[_phase_set(d) for d in pool],
+            decompositions=pool,
             transitions=[(t, d.name) for t, d in transition_temperatures(pool)],
             decomposition_temperature=decomposition_temperature(pool),
-            random_mixing_mev=[1e3 * v for v in values],
+            random_mixing_mev=[1e3 * v for v in random],
             random_seed=self.seed,
-            h_ave_mev=1e3 * mean,
-            sigma_mev=1e3 * sigma,
-            h_hull_mev=1e3 * depth,
-            deed_per_unit=deed(sigma, mean, depth) if defined else None,
-            deed_per_atom=deed(sigma, mean, depth, atoms_per_unit=host.atoms_per_unit)
-            if defined
-            else None,
-            uncertainty=None if lost else self._interval(host, enthalpies, benchmark),
-            reference=None if reference is None else reference_phases(host, phases, reference),
+            h_ave_mev=1e3 * disorder.mean,
+            sigma_mev=1e3 * disorder.sigma,
+            h_hull_mev=1e3 * disorder.depth,
+            deed_per_unit=disorder.deed(),
+            deed_per_atom=disorder.deed(atoms_per_unit=host.atoms_per_unit),
+            uncertainty=self._uncertainty(host, enthalpies, inputs.benchmark) if complete else None,
+            reference=None
+            if inputs.reference is None
+            else reference_phases(host, phases, inputs.reference),
             vibrations=None
             if spec.vibrations is None
             else phase_vibrations(
@@ -182,41 +199,35 @@ class ThermodynamicsMaker(Maker):
             failed=failed,
         )
 
-    def _interval(
+    def _uncertainty(
         self, host: Alloy, enthalpies: Mapping[Phase, float], benchmark: BenchmarkDoc | None
-    ) -> TransitionInterval | None:
-        """Return the decomposition temperature within the error of the model, if that is known."""
-        known = mixing_error(benchmark, self.thermodynamics.mode)
+    ) -> ModelUncertainty | None:
+        """Return the decomposition temperature within the error of the model, if it has one."""
+        error = mixing_error(benchmark, self.thermodynamics.mode)
         if (given := self.thermodynamics.uncertainty_mev) is not None:
-            known = given, "given by the campaign"
-        if known is None:
+            error = given, "given by the campaign"
+        if error is None:
             return None
-        sigma, source = known
+        sigma, source = error
         rng = np.random.default_rng([self.seed, 1])
-        found = decomposition_temperature_interval(
+        interval = decomposition_temperature_interval(
             host.elements, enthalpies, 1e-3 * sigma, rng, N_DRAWS
         )
-        return TransitionInterval(
-            sigma_mev=sigma,
-            sigma_from=source,
-            level=found.level,
-            low=found.low,
-            median=found.median,
-            high=found.high,
-            share_none=found.share_none,
-            below=[(share, name) for name, share in found.below.items()],
-            n_draws=N_DRAWS,
-            seed=self.seed,
+        return ModelUncertainty(
+            **interval.model_dump(), sigma_mev=sigma, sigma_from=source, seed=self.seed
         )
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Documents that the job was given."""
+
+    training: TrainingDoc
+    dataset: DatasetDoc
+    benchmark: BenchmarkDoc | None
+    cells: StructuresDoc | None
+    reference: TestSetDoc | None
 
 
 def _name(phase: Phase) -> str:
     return "-".join(phase)
-
-
-def _phase_set(decomposition: Decomposition) -> PhaseSet:
-    return PhaseSet(
-        phases=[_name(p) for p in decomposition.phases],
-        enthalpy_mev=1e3 * decomposition.enthalpy,
-        entropy_mev_per_k=1e3 * decomposition.entropy,
-    )

@@ -1,4 +1,4 @@
-"""What a reference engine says of the phases of an alloy."""
+"""The phases of an alloy by the reference engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ Phase = tuple[str, ...]
 def reference_phases(
     host: Alloy, phases: Mapping[Phase, Ordering], labels: TestSetDoc
 ) -> ReferencePhases:
-    """Return what the reference engine says of SQS; phases without a relaxed label are named.
+    """Return SQS enthalpies and transitions by the reference engine.
+
+    Phases without a relaxed label are named with the reason.
 
     Parameters
     ----------

@@ -9,7 +9,12 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Ordering, relax
-from hea_flows.alloy.thermodynamics import Decomposition, harmonic_modes, vibrational_transitions
+from hea_flows.alloy.thermodynamics import (
+    Decomposition,
+    harmonic_modes,
+    vibrational_mixing,
+    vibrational_transitions,
+)
 from hea_flows.config import VibrationsSpec
 from hea_flows.schemas import Vibrations
 
@@ -66,11 +71,7 @@ def phase_vibrations(
     last = stable[-1] if stable else None
     return Vibrations(
         temperatures=t.tolist(),
-        mixing_mev={
-            "-".join(p): (1e3 * (f - np.mean([free[(e,)] for e in p], axis=0))).tolist()
-            for p, f in free.items()
-            if len(p) > 1 and all((e,) in free for e in p)
-        },
+        mixing_mev={"-".join(p): (1e3 * f).tolist() for p, f in vibrational_mixing(free).items()},
         imaginary=imaginary,
         unusable=unusable,
         transitions=[(at, d.name) for at, d in stable],

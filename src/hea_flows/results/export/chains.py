@@ -10,11 +10,12 @@ from ase.units import kB
 from mchammer import DataContainer
 
 from hea_flows.alloy.lattice import Ordering, correlation_matrix, pair_labels
+from hea_flows.alloy.sampling import ChainSummary
 from hea_flows.runtime.atomic_files import atomic_write
-from hea_flows.schemas import ChainRecord, ChainSeries, MonteCarloDoc
+from hea_flows.schemas import ChainSeries, MonteCarloDoc
 
 
-def data_container(doc: MonteCarloDoc, chain: ChainRecord, series: ChainSeries) -> DataContainer:
+def data_container(doc: MonteCarloDoc, chain: ChainSummary, series: ChainSeries) -> DataContainer:
     """Return one chain of a document.
 
     A record per step, at its number of trials since the burn-in: ``potential`` (eV per cell, the

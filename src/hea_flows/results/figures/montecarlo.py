@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from hea_flows.alloy.lattice import Ordering
+from hea_flows.alloy.sampling import ChainSummary
 from hea_flows.results.figures.style import element_colours, new_figure, pair_marker, styled
-from hea_flows.schemas import ChainRecord, MonteCarloDoc
+from hea_flows.schemas import MonteCarloDoc
 
 
 def shell_name(shell: int) -> str:
@@ -40,7 +41,7 @@ def separation_words(doc: MonteCarloDoc) -> str:
     return words + "."
 
 
-def snapshot_chains(doc: MonteCarloDoc, number: int = 3) -> list[ChainRecord]:
+def snapshot_chains(doc: MonteCarloDoc, number: int = 3) -> list[ChainSummary]:
     """Return one chain each of up to `number` temperatures from the coldest to the hottest."""
     first = [c for c in doc.chains if c.run == doc.chains[0].run]
     picks = np.unique(np.linspace(0, len(first) - 1, number).round().astype(int))
@@ -127,7 +128,7 @@ def _order_panel(
     axes.legend(handles=ordered, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.1)
 
 
-def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainRecord, colours: dict[str, str]) -> None:
+def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainSummary, colours: dict[str, str]) -> None:
     """Draw the last decoration of a chain from above, a circle per alloyed site."""
     alloy = doc.alloy.to_alloy()
     ordering = Ordering(alloy, doc.supercell, tuple(chain.final_species))

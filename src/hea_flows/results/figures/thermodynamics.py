@@ -14,12 +14,7 @@ from hea_flows.results.figures.style import (
     say_empty,
     styled,
 )
-from hea_flows.schemas import AlloySpec, PhaseSet, ThermodynamicsDoc
-
-
-def gibbs(phases: PhaseSet, temperature: np.ndarray) -> np.ndarray:
-    """Return G = H − T S (meV/unit) at temperatures (K)."""
-    return np.asarray(phases.enthalpy_mev - temperature * phases.entropy_mev_per_k)
+from hea_flows.schemas import AlloySpec, ThermodynamicsDoc
 
 
 @styled
@@ -45,12 +40,12 @@ def gibbs_energy(doc: ThermodynamicsDoc, alloy: AlloySpec | None = None) -> Figu
     if doc.uncertainty:
         last = max(last, doc.uncertainty.high / 1.3)
     t = np.linspace(0, max(600.0, 1.5 * last), 601)
-    table = np.array([gibbs(d, t) for d in doc.decompositions])
+    table = 1e3 * np.array([d.gibbs(t) for d in doc.decompositions])
     solution = next((i for i, d in enumerate(doc.decompositions) if len(d.phases) == 1), None)
     lowest = np.argmin(table, axis=0)
     shown = list(dict.fromkeys(([] if solution is None else [solution]) + lowest.tolist()))
     for order, i in enumerate(shown):
-        name = " + ".join(phase_name(p, tail) for p in doc.decompositions[i].phases)
+        name = " + ".join(phase_name("-".join(p), tail) for p in doc.decompositions[i].phases)
         style = {
             "color": PALETTE[order % len(PALETTE)],
             "lw": 2.2 if i == solution else 1.6,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hea_flows.alloy.thermodynamics import Hull, convex_hull, count_matrix, mixing_energies
+from hea_flows.alloy.thermodynamics import Hull, composition_matrix, convex_hull, mixing_energies
 from hea_flows.results.figures import (
     REFERENCE,
     TUNED,
@@ -116,7 +116,7 @@ def labelled_hull(
     order = list(dict.fromkeys([*(e for d in structures for e in d.alloy.elements), *present]))
     elements = tuple(sorted(present, key=order.index))
     return LabelledHull(
-        used, elements, convex_hull(count_matrix(counts, elements), mixing), left_out
+        used, elements, convex_hull(composition_matrix(counts, elements), mixing), left_out
     )
 
 

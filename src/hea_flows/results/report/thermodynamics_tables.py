@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from math import isfinite
 
@@ -12,7 +13,7 @@ from hea_flows.schemas import ThermodynamicsDoc
 
 def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]:
     """Return the stable decompositions, and on demand all of them and the SQS energies."""
-    pool = {frozenset(frozenset(p.split("-")) for p in d.phases): d for d in doc.decompositions}
+    pool = {frozenset(map(frozenset, d.phases)): d for d in doc.decompositions}
     stable, ends = [], [*(t for t, _ in doc.transitions[1:]), float("inf")]
     for (start, name), end in zip(doc.transitions, ends, strict=True):
         phases = _phases(name)
@@ -22,18 +23,18 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
                 _mixture(phases, tail),
                 number(start, 0),
                 number(end, 0) if isfinite(end) else "no limit",
-                number(phase_set.enthalpy_mev if phase_set else None),
-                number(1000 * phase_set.entropy_mev_per_k if phase_set else None, 1),
+                number(1e3 * phase_set.enthalpy if phase_set else None),
+                number(1e6 * phase_set.entropy if phase_set else None, 1),
             ]
         )
     mode = f"Energies: {doc.mode}, {doc.model.title}; reference: end members, {doc.mode}."
     every = [
         [
-            " + ".join(phase_name(p, tail) for p in d.phases),
-            number(d.enthalpy_mev),
-            number(1000 * d.entropy_mev_per_k, 1),
+            _mixture(d.phases, tail),
+            number(1e3 * d.enthalpy),
+            number(1e6 * d.entropy, 1),
         ]
-        for d in sorted(doc.decompositions, key=lambda d: d.enthalpy_mev)
+        for d in sorted(doc.decompositions, key=lambda d: d.enthalpy)
     ]
     return [
         Table(
@@ -118,5 +119,5 @@ def _phases(name: str) -> list[list[str]]:
     return [p.strip().strip("()").split(",") for p in name.split(" + ")]
 
 
-def _mixture(phases: list[list[str]], tail: str) -> str:
+def _mixture(phases: Iterable[Iterable[str]], tail: str) -> str:
     return " + ".join(phase_name("-".join(p), tail) for p in phases)

@@ -1,4 +1,4 @@
-"""A cluster expansion that imitates a model, fitted to the model's own energies."""
+"""Cluster expansions fitted to the energies of a model."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from trainstation import Optimizer
 
 from hea_flows.alloy.clusters.tables import Clusters, Tables
 
 
 @dataclass(frozen=True)
-class Surrogate:
+class Expansion:
     """A fitted cluster expansion.
 
     Parameters
@@ -20,7 +19,7 @@ class Surrogate:
     parameters
         In the order of icet's cluster space (eV per unit), shape (P,).
     tables
-        The same on the supercell.
+        The expansion on the supercell.
     rmse
         Root mean square residual of the fitted energies (eV per unit).
     """
@@ -30,17 +29,17 @@ class Surrogate:
     rmse: float
 
 
-def flat(clusters: Clusters) -> Surrogate:
-    """Return the expansion that is zero: every swap it proposes is as likely as any other."""
+def zero_expansion(clusters: Clusters) -> Expansion:
+    """Return the expansion that is zero, for which all swaps are equally likely."""
     parameters = np.zeros(1 + len(clusters.functions))
-    return Surrogate(parameters, clusters.tables(parameters), 0.0)
+    return Expansion(parameters, clusters.tables(parameters), 0.0)
 
 
-def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogate:
+def fit_expansion(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Expansion:
     """Fit an expansion by Bayesian ridge regression (trainstation), which regularises itself.
 
-    With few energies only the smallest clusters take part, half as many parameters as energies:
-    more would pass through every energy and predict none.
+    Only the smallest clusters are used, with at most half as many parameters as there are energies:
+    more parameters would reproduce every fitted energy and predict no other.
 
     Parameters
     ----------
@@ -60,12 +59,14 @@ def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogat
     if len(y) < 2 or not np.isfinite(y).all():
         msg = f"a cluster expansion needs two finite energies or more, got {len(y)}"
         raise ValueError(msg)
+    from trainstation import Optimizer  # loads scikit-learn
+
     used = 1 + np.argsort(clusters.sizes, kind="stable")[: max(1, len(y) // 2)]
     level, scale = float(y.mean()), float(y.std())
     parameters = np.zeros(x.shape[1])
-    if np.ptp(y) == 0:  # one energy for all, which no regression scales
+    if np.ptp(y) == 0:  # equal energies, which cannot be scaled
         parameters[0] = y[0]
-        return Surrogate(parameters, clusters.tables(parameters), 0.0)
+        return Expansion(parameters, clusters.tables(parameters), 0.0)
     centre = x[:, used].mean(axis=0)
     optimizer = Optimizer(
         (x[:, used] - centre, (y - level) / scale),
@@ -78,4 +79,4 @@ def fit(clusters: Clusters, vectors: ArrayLike, energies: ArrayLike) -> Surrogat
     parameters[used] = scale * optimizer.parameters
     parameters[0] = level - float(centre @ parameters[used])
     residual = x @ parameters - y
-    return Surrogate(parameters, clusters.tables(parameters), float(np.sqrt(np.mean(residual**2))))
+    return Expansion(parameters, clusters.tables(parameters), float(np.sqrt(np.mean(residual**2))))

@@ -7,7 +7,7 @@ import pytest
 from ase.units import kB
 from potts import triangular_potts
 
-from hea_flows.alloy.sampling.integration import configurational_entropy, free_energy, ideal_mixing
+from hea_flows.alloy.sampling.free_energy import configurational_entropy, free_energy, ideal_mixing
 
 POTTS = triangular_potts()
 S_INFINITE = kB * math.log(1680) / 9  # 9!/(3!)³ = 1680 decorations

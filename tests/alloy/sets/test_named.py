@@ -11,8 +11,7 @@ import pytest
 
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
-from hea_flows.alloy.sets.random_structures import is_repetition
-from hea_flows.alloy.sets.sets import (
+from hea_flows.alloy.sets.named import (
     NamedSet,
     SetError,
     load_named_sets,
@@ -20,6 +19,7 @@ from hea_flows.alloy.sets.sets import (
     parse,
     set_summary,
 )
+from hea_flows.alloy.sets.random_structures import is_repetition
 
 METALS = ("Mo", "Ta", "Nb", "W", "V")
 LAYER = Alloy(METALS)

@@ -1,4 +1,4 @@
-"""Energies of decorations: what Monte Carlo samples, as functions of the decoration alone."""
+"""Energies of decorations, as functions of the decoration alone."""
 
 from __future__ import annotations
 
@@ -11,26 +11,18 @@ from ase.calculators.calculator import BaseCalculator as AseCalculator
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, relax
+from hea_flows.alloy.lattice import Alloy, Ordering, int_matrix, relax
 
 Mode = Literal["fixed lattice", "relaxed"]
 
 
-class EnergyModel(Protocol):
-    """Energy of a cell as a function of its decoration alone."""
-
-    def energy(self, species_by_site: Sequence[str]) -> float:
-        """Return the energy of the cell (eV) for the elements in `lattice_points` order."""
-        ...
-
-
 class DecorationEnergies(Protocol):
-    """Energies of many decorations of one supercell at once.
+    """Energies of many decorations of one supercell at once."""
 
-    ``name`` says at what geometry decorations are evaluated.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """Geometry at which decorations are evaluated."""
+        ...
 
     def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the energies (eV per cell), shape (B,).
@@ -45,7 +37,7 @@ class DecorationEnergies(Protocol):
 
 
 class HeldDecoration(Protocol):
-    """One decoration, and energies of changes to it that cost less than all of it."""
+    """One decoration, and changes of its energy that cost less than its whole energy."""
 
     @property
     def energy(self) -> float:
@@ -57,16 +49,16 @@ class HeldDecoration(Protocol):
         ...
 
     def change(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> float:
-        """Return what new species on some sites would change (eV per cell)."""
+        """Return the change of energy (eV per cell) with new species on some sites."""
         ...
 
     def accept(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
-        """Hold the decoration with new species on some sites."""
+        """Put new species on some sites of the held decoration."""
         ...
 
 
 class LocalDecorationEnergies(DecorationEnergies, Protocol):
-    """Energies of decorations that also offers local changes."""
+    """Energies of decorations, and of local changes to one."""
 
     def local(self) -> HeldDecoration:
         """Return a decoration to hold."""
@@ -92,12 +84,7 @@ def checked_energies(
     return energies
 
 
-def integer_rows(supercell: ArrayLike) -> IntMatrix:
-    """Return an integer matrix as tuples of its rows."""
-    return tuple(tuple(int(x) for x in row) for row in np.asarray(supercell))  # type: ignore[return-value]
-
-
-class AseEnergyModel:
+class AseEnergies:
     """Energies of decorations from an ASE calculator.
 
     Parameters
@@ -109,8 +96,8 @@ class AseEnergyModel:
     lattice_constant
         Lattice constant of the reference geometry (Å), the same for every decoration.
     calculator
-        A calculator to use throughout, or a function that returns a new one per decoration, for
-        codes that keep density or symmetry between calls.
+        A calculator for all decorations, or a function that returns a new one for each, for codes
+        that keep density or symmetry between calls.
     mode
         ``"fixed lattice"``: every decoration at the reference geometry as it is. ``"relaxed"``:
         every decoration relaxed from it, atoms and the periodic directions of the cell.
@@ -140,7 +127,7 @@ class AseEnergyModel:
         if mode not in ("fixed lattice", "relaxed"):
             msg = f"mode is 'fixed lattice' or 'relaxed', got {mode!r}"
             raise ValueError(msg)
-        self.alloy, self.supercell, self.mode = alloy, integer_rows(supercell), mode
+        self.alloy, self.supercell, self.mode = alloy, int_matrix(supercell), mode
         self.fmax, self.max_steps = fmax, max_steps
         self._calculator = calculator
         n = abs(round(np.linalg.det(np.array(self.supercell))))

@@ -1,4 +1,4 @@
-"""Structure sets: written as text, such as ``2(2,3,4)+3(3)``, or called by name.
+"""Named structure sets, and set expressions such as ``2(2,3,4)+3(3)``.
 
 The notation is described in `hea_flows.alloy.sets.parser`.
 """
@@ -96,8 +96,8 @@ def parse(expression: str, named: Mapping[str, NamedSet | str] | None = None) ->
     SetError
         One line with the position and what is accepted there.
     """
-    known = _shipped() if named is None else named
-    texts = {k.lower(): v if isinstance(v, str) else v.expression for k, v in known.items()}
+    sets = _shipped() if named is None else named
+    texts = {k.lower(): v if isinstance(v, str) else v.expression for k, v in sets.items()}
     return Expression(expression, Parser(expression, texts).parse())
 
 
@@ -160,18 +160,18 @@ def load_named_sets(path: Path | None = None) -> dict[str, NamedSet]:
 
 @cache
 def _shipped() -> Mapping[str, NamedSet]:
-    """Return the package's sets, read once: every expression that is parsed asks for them."""
+    """Return the package's sets, read once, because every parse needs them."""
     return load_named_sets()
 
 
 def set_name(expression: str) -> str:
-    """Return the label of the named set that an expression means, else the expression itself."""
+    """Return the label of the named set equal to an expression, else the expression itself."""
     try:
-        meant = parse(expression).canonical
+        canonical = parse(expression).canonical
     except ValueError:
         return expression
     for entry in _shipped().values():
-        if entry.label and parse(entry.expression).canonical == meant:
+        if entry.label and parse(entry.expression).canonical == canonical:
             return entry.label
     return expression
 
