@@ -6,7 +6,7 @@ pip cannot install mattersim beside mace-torch: see ``requirements/mattersim.txt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,22 @@ from hea_flows.schemas import ModelSpec
 logger.disable("mattersim")  # it writes to the standard output
 
 _ADDRESS = "https://raw.githubusercontent.com/microsoft/mattersim/main/pretrained_models"
+
+#: Foundations by name: mattersim's own addresses and its own cache.
+FOUNDATIONS: Mapping[str, Foundation] = {
+    name: Foundation(f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models")
+    for name in ("v1.0.0-1M", "v1.0.0-5M")
+}
+#: What a small model from scratch is made of; arguments of mattersim's `M3Gnet`.
+ARCHITECTURE: Mapping[str, Any] = {
+    "num_blocks": 3,
+    "units": 64,
+    "max_l": 4,
+    "max_n": 4,
+    "cutoff": 5.0,
+    "threebody_cutoff": 4.0,
+    "max_z": 94,
+}
 
 
 class MatterSimPotential(Potential):
@@ -145,21 +161,8 @@ class MatterSimFamily(TorchFamily[MatterSimPotential]):
 
     name = "mattersim"
     packages = ("torch", "mattersim")
-    #: Of a small model; arguments of mattersim's `M3Gnet`.
-    ARCHITECTURE: ClassVar[Mapping[str, Any]] = {
-        "num_blocks": 3,
-        "units": 64,
-        "max_l": 4,
-        "max_n": 4,
-        "cutoff": 5.0,
-        "threebody_cutoff": 4.0,
-        "max_z": 94,
-    }
-    #: mattersim's own addresses and its own cache.
-    FOUNDATIONS: ClassVar[Mapping[str, Foundation]] = {
-        name: Foundation(f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models")
-        for name in ("v1.0.0-1M", "v1.0.0-5M")
-    }
+    ARCHITECTURE = ARCHITECTURE
+    FOUNDATIONS = FOUNDATIONS
 
     def load(self, spec: ModelSpec, device: str = "cpu") -> MatterSimPotential:
         """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors.

@@ -137,7 +137,7 @@ def test_fine_tuning_learns(split: tuple[list[Atoms], ...], tmp_path: Path) -> N
     assert result.errors["test"].energy_mev < 15
     assert result.curve[-1].train_loss < 0.02 * result.curve[0].train_loss
     meta = checkpoints.load(Path(result.model.path or ""), "chgnet").meta
-    assert meta["parent"]["sha256"] == FOUNDATIONS["0.3.0"][1]
+    assert meta["parent"]["sha256"] == FOUNDATIONS["0.3.0"].sha256
     # the file, loaded again, says what the trained model said
     told = FAMILY.evaluate(result.model, split[2], batch_size=2)
     rmse = 1000 * np.sqrt(
@@ -148,10 +148,10 @@ def test_fine_tuning_learns(split: tuple[list[Atoms], ...], tmp_path: Path) -> N
 
 def test_resolve_and_refusals(tmp_path: Path) -> None:
     found = FAMILY.resolve(SPEC)
-    assert found == SPEC.model_copy(update={"sha256": FOUNDATIONS["0.3.0"][1]})
+    assert found == SPEC.model_copy(update={"sha256": FOUNDATIONS["0.3.0"].sha256})
     with pytest.raises(ValueError, match=r"unknown chgnet model '0\.4'; accepted: 0\.3\.0, 0"):
         FAMILY.resolve(ModelSpec(family="chgnet", name="0.4"))
-    with pytest.raises(ModelFileError, match=r"CHGNet 0\.3\.0 has the sha256 d14a.*says abcd"):
+    with pytest.raises(ModelFileError, match=r"sha256 is d14a.*, abcd was promised; not loaded"):
         FAMILY.load(SPEC.model_copy(update={"sha256": "abcd"}))
     path = tmp_path / "other.pt"
     torch.save({"weights": torch.zeros(3)}, path)

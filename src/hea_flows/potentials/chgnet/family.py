@@ -6,33 +6,42 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import torch
 from ase import Atoms
 from chgnet.model import CHGNet
 
-from hea_flows.potentials import checkpoints, foundations
+from hea_flows.potentials import checkpoints
 from hea_flows.potentials.checkpoints import ModelFileError
 from hea_flows.potentials.chgnet.potential import CHGNetPotential
+from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
-#: Weights in the wheel: name to file and sha256.
-FOUNDATIONS: Mapping[str, tuple[str, str]] = {
-    "0.3.0": (
-        "0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
-        "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
-    ),
-    "0.2.0": (
-        "0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar",
-        "ef624f78b6db9d315b4ef256f1bb3207449924191b91720dc17d3f60c5df980e",
-    ),
-    "r2scan": (
-        "r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
-        "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad",
-    ),
+_ADDRESS = "https://github.com/CederGroupHub/chgnet/raw/main/chgnet/pretrained"
+_WHEEL = str(files("chgnet") / "pretrained")
+
+#: Foundations by name: all are in CHGNet's wheel.
+FOUNDATIONS: Mapping[str, Foundation] = {
+    name: Foundation(f"{_ADDRESS}/{name}/chgnet_{file}.pth.tar", f"{_WHEEL}/{name}", sha256)
+    for name, file, sha256 in (
+        (
+            "0.3.0",
+            "0.3.0_e29f68s314m37",
+            "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
+        ),
+        (
+            "0.2.0",
+            "0.2.0_e30f77s348m32",
+            "ef624f78b6db9d315b4ef256f1bb3207449924191b91720dc17d3f60c5df980e",
+        ),
+        (
+            "r2scan",
+            "r2scan_transfer_learning_e15f36s161m23",
+            "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad",
+        ),
+    )
 }
 _EMBEDDING = (
     "atom_embedding",
@@ -58,18 +67,7 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
     name = "chgnet"
     packages = ("torch", "chgnet")
     methods = frozenset({"all", *_FROZEN})
-
-    def locate(self, spec: ModelSpec) -> tuple[Path, str | None]:
-        """Return the file that a spec means and its checksum, if known; see `FOUNDATIONS`."""
-        if spec.path is not None:
-            return Path(spec.path), spec.sha256
-        if spec.name is None or spec.name not in FOUNDATIONS:
-            raise foundations.unknown(self.name, spec.name, FOUNDATIONS)
-        name, sha256 = FOUNDATIONS[spec.name]
-        if spec.sha256 is not None and spec.sha256.lower() != sha256:
-            msg = f"CHGNet {spec.name} has the sha256 {sha256}, the model spec says {spec.sha256}"
-            raise ModelFileError(msg)
-        return Path(str(files("chgnet") / "pretrained" / name)), sha256
+    FOUNDATIONS = FOUNDATIONS
 
     def load(self, spec: ModelSpec, device: str = "cpu") -> CHGNetPotential:
         """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors."""
