@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 
 if TYPE_CHECKING:
     from hea_flows.flows.launch import Submission
-    from hea_flows.services.connection import Connection
-    from hea_flows.services.progress import Progress
+    from hea_flows.services import Connection, Progress
 
 Config = Annotated[Path, typer.Argument(help="Campaign file (YAML); see configs/.")]
 Again = Annotated[
@@ -30,7 +29,7 @@ def submit(config: Config, again: Again = False) -> None:
     """Put a campaign on the launchpad; `hea-flows worker` runs it."""
     from hea_flows.config import load_campaign
     from hea_flows.flows import CampaignMaker, launch
-    from hea_flows.services.connection import find_connection
+    from hea_flows.services import find_connection
 
     campaign, text = load_campaign(_find_config(config))
     CampaignMaker.from_campaign(campaign)  # tells what is wrong before a database is started
@@ -56,7 +55,7 @@ def run(
     """
     from hea_flows.config import load_campaign
     from hea_flows.flows import CampaignMaker, launch
-    from hea_flows.services.connection import find_connection
+    from hea_flows.services import find_connection
 
     campaign, text = load_campaign(_find_config(config))
     CampaignMaker.from_campaign(campaign)  # tells what is wrong before a database is started

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hea_flows.jobs.labelling.estimate import SetEstimate
-    from hea_flows.reference.cost import LabelCost
+    from hea_flows.reference import LabelCost
 
 
 def register(app: typer.Typer) -> None:

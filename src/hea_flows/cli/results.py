@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def open_store() -> JobStore:
     """Return the job store of this machine's database, connected."""
-    from hea_flows.services.connection import find_connection
+    from hea_flows.services import find_connection
 
     connection = find_connection(start_local=True)
     connection.ping()

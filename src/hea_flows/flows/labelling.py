@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from jobflow import Flow, Maker, OutputReference
 
 from hea_flows.config import LabelSpec
-from hea_flows.jobs.labelling import LabelsMaker, StructuresMaker
-from hea_flows.jobs.labelling.labels import fan_out
+from hea_flows.jobs.labelling import LabelsMaker, StructuresMaker, fan_out
 from hea_flows.jobs.routing import CPU, route
 from hea_flows.schemas import AlloySpec, Document, StructuresDoc
 

@@ -16,11 +16,16 @@ from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.config import Campaign
 from hea_flows.flows.campaign import CampaignMaker, campaign_metadata
-from hea_flows.runtime.walltime import seconds_left
-from hea_flows.services.connection import Connection
-from hea_flows.services.progress import FailedJob, Progress, campaign_progress
-from hea_flows.services.recovery import recover_lost
-from hea_flows.services.workers import start_workers, stop_workers
+from hea_flows.runtime import seconds_left
+from hea_flows.services import (
+    Connection,
+    FailedJob,
+    Progress,
+    campaign_progress,
+    recover_lost,
+    start_workers,
+    stop_workers,
+)
 from hea_flows.services.workflows import add_workflow, find_workflow, jobs_query, retry_failed
 
 #: Seconds before the end of a batch job at which workers are stopped.

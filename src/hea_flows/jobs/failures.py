@@ -15,8 +15,7 @@ from typing import ParamSpec, TypeVar
 from jobflow import CURRENT_JOB, Job, JobConfig, job
 
 from hea_flows.jobs.resume import uuid_of
-from hea_flows.services.errors import redact
-from hea_flows.services.progress import FailedJob
+from hea_flows.services import FailedJob, redact
 
 P = ParamSpec("P")
 R = TypeVar("R")

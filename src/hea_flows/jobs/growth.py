@@ -19,9 +19,9 @@ from hea_flows.schemas import (
     GrowthStep,
     LabelDoc,
     NextPoint,
+    Stopped,
     StructuresDoc,
 )
-from hea_flows.schemas.growth import Stopped
 
 
 def measured_step(

@@ -25,7 +25,7 @@ from hea_flows.schemas import (
     ThermodynamicsDoc,
     TrainingDoc,
 )
-from hea_flows.services.progress import FailedJob
+from hea_flows.services import FailedJob
 from hea_flows.services.workflows import failed_results
 
 _UNKNOWN = "its job failed; `hea-flows status` tells why"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from jobflow import Flow, Job, OnMissing
 
-from hea_flows.services.progress import RESULT
+from hea_flows.services import RESULT
 
 JobLike = Job | Flow
 J = TypeVar("J", bound=JobLike)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 
 #: First entry of every model file that this package writes.
 FORMAT = "hea-flows model 1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hea_flows.potentials import checkpoints
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 from hea_flows.schemas import ModelSpec
 
 _TIMEOUT = 60.0  # s without an answer

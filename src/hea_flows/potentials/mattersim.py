@@ -22,7 +22,7 @@ from hea_flows.potentials.checkpoints import ModelFileError
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.potential import Batch, Potential, periodic
 from hea_flows.potentials.torch_family import TorchFamily
-from hea_flows.potentials.training.scaling import scaling
+from hea_flows.potentials.training import scaling
 from hea_flows.schemas import ModelSpec
 
 logger.disable("mattersim")  # it writes to the standard output

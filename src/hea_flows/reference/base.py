@@ -20,8 +20,8 @@ from hea_flows.plugins import ENGINES
 from hea_flows.provenance import settings_id
 from hea_flows.reference.cost import LabelCost
 from hea_flows.reference.document import Calculation, Outcome, label_document
+from hea_flows.runtime import OutOfTimeError
 from hea_flows.runtime.continuation import continue_later
-from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
 from hea_flows.settings import get_settings
 

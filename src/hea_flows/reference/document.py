@@ -13,7 +13,7 @@ from ase import Atoms
 
 from hea_flows.alloy.lattice import Ordering, frames_checksum, max_force, phase_flags
 from hea_flows.provenance import provenance, settings_id
-from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.runtime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StoredFile, StructureEntry, Trajectory
 
 Calculation = Literal["relax", "static"]

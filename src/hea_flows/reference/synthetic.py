@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.mixing import SumCalculator
 
 from hea_flows.alloy.lattice import Ordering, PairTerm
-from hea_flows.potentials.base import family
+from hea_flows.potentials import family
 from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.document import Calculation, Outcome
 from hea_flows.reference.evaluation import evaluate

@@ -1,6 +1,6 @@
 """What running on a machine needs: files written whole, locks, time limits, files of frames.
 
-`frames` is a module of its own behind this front: it imports ASE, the rest imports nothing.
+`frames` (ASE) and `continuation` (jobflow) are modules behind this front; the rest imports nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ __all__ = [
     "alone",
     "atomic_write",
     "clear_partial",
+    "continuation",
     "frames",
     "seconds_left",
     "too_late",

@@ -11,6 +11,7 @@ from hea_flows.schemas.growth import (
     GrowthSources,
     GrowthStep,
     NextPoint,
+    Stopped,
 )
 from hea_flows.schemas.labelling import LabelDoc, StructuresDoc
 from hea_flows.schemas.learning import (
@@ -84,6 +85,7 @@ __all__ = [
     "ReferencePhases",
     "Replay",
     "ReportDoc",
+    "Stopped",
     "StoredFile",
     "StructureEntry",
     "StructuresDoc",

@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import Field, model_validator
 
 from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 from hea_flows.schemas.record import Record
 
 

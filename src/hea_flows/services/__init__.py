@@ -1,6 +1,6 @@
 """What campaigns run on: MongoDB, the launchpad, workers and the recovery of their lost jobs.
 
-`mongod` is the local server, `doctor` checks the machine.
+`mongod` is the local server, `workflows` asks the launchpad, `doctor` checks the machine.
 """
 
 from __future__ import annotations
@@ -41,4 +41,5 @@ __all__ = [
     "stop_workers",
     "worker_log",
     "worker_loop",
+    "workflows",
 ]

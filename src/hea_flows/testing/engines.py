@@ -20,7 +20,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.provenance import settings_id
 from hea_flows.reference import Outcome, ReferenceMaker
-from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.runtime import OutOfTimeError
 from hea_flows.schemas import AlloySpec, LabelDoc, StructureEntry
 from hea_flows.testing.makers import check_maker
 

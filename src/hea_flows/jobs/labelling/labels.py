@@ -16,7 +16,7 @@ from hea_flows.alloy.lattice import relax
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.jobs.resume import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, inherited_config, route, route_label
-from hea_flows.potentials.base import family
+from hea_flows.potentials import family
 from hea_flows.reference import ReferenceMaker, reference_engine
 from hea_flows.schemas import AlloySpec, Document, StructureEntry, StructuresDoc
 from hea_flows.settings import get_settings

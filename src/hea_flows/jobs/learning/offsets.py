@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, fit_offsets
 from hea_flows.potentials import family
-from hea_flows.potentials.training.labels import with_energies
+from hea_flows.potentials.training import with_energies
 from hea_flows.schemas import ModelSpec, Offsets
 from hea_flows.settings import get_settings
 

@@ -16,9 +16,8 @@ from hea_flows.jobs.resume import identity, load_document, reuse_or
 from hea_flows.potentials import family
 from hea_flows.potentials.training import methods
 from hea_flows.provenance import provenance
+from hea_flows.runtime import OutOfTimeError, alone
 from hea_flows.runtime.continuation import continue_later
-from hea_flows.runtime.locks import alone
-from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     DatasetDoc,
     ModelSpec,

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hea_flows.alloy.sampling import DecorationEnergies
-from hea_flows.runtime.atomic_files import atomic_write, clear_partial
-from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
+from hea_flows.runtime import OutOfTimeError, atomic_write, clear_partial, seconds_left, too_late
 
 Cell = TypeVar("Cell")
 #: Energy of a cell (eV), or why it has none.

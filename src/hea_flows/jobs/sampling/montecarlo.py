@@ -31,9 +31,8 @@ from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
 from hea_flows.jobs.sampling.run import SamplingRun, stored_ladder
 from hea_flows.potentials import decoration_energies
 from hea_flows.provenance import provenance
+from hea_flows.runtime import OutOfTimeError, alone
 from hea_flows.runtime.continuation import continue_later
-from hea_flows.runtime.locks import alone
-from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,
     ChainSeries,
@@ -41,7 +40,7 @@ from hea_flows.schemas import (
     MonteCarloDoc,
     TrainingDoc,
 )
-from hea_flows.services.progress import say
+from hea_flows.services import say
 from hea_flows.settings import get_settings
 
 #: File of the energies of pilot run and references, in the folder of a run.

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hea_flows.alloy.sampling import PilotLadder, Sampler, effective_samples
-from hea_flows.runtime.atomic_files import atomic_write, clear_partial
-from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
+from hea_flows.runtime import OutOfTimeError, atomic_write, clear_partial, seconds_left, too_late
 
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"

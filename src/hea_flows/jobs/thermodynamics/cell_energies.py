@@ -10,9 +10,9 @@ from hea_flows.alloy.sampling import Mode
 from hea_flows.jobs.resume import identity
 from hea_flows.jobs.sampling import Energy, EnergyCache
 from hea_flows.potentials import evaluator, relax_many
-from hea_flows.runtime.locks import alone
+from hea_flows.runtime import alone
 from hea_flows.schemas import ModelSpec
-from hea_flows.services.progress import say
+from hea_flows.services import say
 from hea_flows.settings import get_settings
 
 

@@ -28,8 +28,8 @@ from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
 from hea_flows.jobs.thermodynamics.vibrations import phase_vibrations
 from hea_flows.potentials import family
 from hea_flows.provenance import provenance
+from hea_flows.runtime import OutOfTimeError
 from hea_flows.runtime.continuation import continue_later
-from hea_flows.runtime.walltime import OutOfTimeError
 from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,

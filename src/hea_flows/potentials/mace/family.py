@@ -14,8 +14,7 @@ from hea_flows.potentials.mace.fast import ScalarMACE, supported
 from hea_flows.potentials.mace.potential import MACEPotential, neighbours
 from hea_flows.potentials.potential import Potential
 from hea_flows.potentials.torch_family import TorchFamily
-from hea_flows.potentials.training.methods import replay_frames
-from hea_flows.potentials.training.scaling import scaling
+from hea_flows.potentials.training import replay_frames, scaling
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
 
 

@@ -21,7 +21,7 @@ from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.nequix import network
 from hea_flows.potentials.potential import periodic
 from hea_flows.potentials.torch_family import TorchFamily
-from hea_flows.potentials.training.scaling import scaling
+from hea_flows.potentials.training import scaling
 from hea_flows.schemas import ModelSpec
 
 _ADDRESS = "https://github.com/atomicarchitects/nequix/raw"

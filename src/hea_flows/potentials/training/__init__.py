@@ -1,11 +1,13 @@
 """One trainer for all torch potentials: data, loss, schedule, methods.
 
-This front loads no torch; `trainer`, `data` and `loss` do.
+This front loads no torch; the module `trainer` does.
 """
 
 from __future__ import annotations
 
 from hea_flows.potentials.training import methods
 from hea_flows.potentials.training.labels import with_energies
+from hea_flows.potentials.training.methods import replay_frames
+from hea_flows.potentials.training.scaling import scaling
 
-__all__ = ["methods", "with_energies"]
+__all__ = ["methods", "replay_frames", "scaling", "trainer", "with_energies"]

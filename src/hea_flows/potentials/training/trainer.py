@@ -29,8 +29,7 @@ from hea_flows.potentials.training.schedule import (
     smoothed_loss,
     with_defaults,
 )
-from hea_flows.runtime import atomic_files
-from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
+from hea_flows.runtime import OutOfTimeError, clear_partial, seconds_left, too_late
 from hea_flows.schemas import Epoch, ErrorSummary, LossWeights, ModelSpec, Replay, TrainingSettings
 
 #: Training state, and the model file that the run ends with, in the run's directory.
@@ -135,7 +134,7 @@ class _Run:
     def resume(self) -> None:
         """Go back to the last epoch on disk, if there is one."""
         path = self.directory / STATE_FILE
-        atomic_files.clear_partial(path)
+        clear_partial(path)
         if not path.exists():
             return
         state = checkpoints.load_plain(path)

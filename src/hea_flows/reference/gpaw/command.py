@@ -24,7 +24,7 @@ from ase.io.jsonio import decode, encode
 from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
-from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.runtime import OutOfTimeError
 
 #: Output of a command that ended without a word from this module.
 LOG = "run.log"

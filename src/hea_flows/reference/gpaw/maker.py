@@ -18,7 +18,7 @@ from hea_flows.reference.gpaw.command import GPAWCrashError, GPAWRunError, one_l
 from hea_flows.reference.gpaw.cost import gpaw_cost
 from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
-from hea_flows.runtime.walltime import OutOfTimeError
+from hea_flows.runtime import OutOfTimeError
 from hea_flows.schemas import AlloySpec
 from hea_flows.settings import get_settings
 

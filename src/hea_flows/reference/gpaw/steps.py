@@ -24,8 +24,7 @@ from ase.parallel import broadcast, world
 from hea_flows.alloy.lattice import Ordering, relax
 from hea_flows.reference.gpaw.settings import GPAWSettings, calculator
 from hea_flows.reference.scratch import locked
-from hea_flows.runtime.atomic_files import atomic_write
-from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
+from hea_flows.runtime import OutOfTimeError, atomic_write, seconds_left, too_late
 
 _STEPS, _DONE = "steps.traj", "converged.json"
 #: The optimizer's state, and the one before: ASE does not write it in one go.

@@ -28,8 +28,7 @@ from hea_flows.reference.vasp.frames import frames_of, kept_vacuum, last_geometr
 from hea_flows.reference.vasp.parse import VaspRun, read_input, read_runs
 from hea_flows.reference.vasp.settings import PATH_TAGS
 from hea_flows.reference.vasp.task import Task, as_structure
-from hea_flows.runtime.atomic_files import atomic_write
-from hea_flows.runtime.walltime import OutOfTimeError, seconds_left
+from hea_flows.runtime import OutOfTimeError, atomic_write, seconds_left
 from hea_flows.schemas import StoredFile
 
 #: Custodian's handlers, without those that change smearing or k-points: such a label would not be

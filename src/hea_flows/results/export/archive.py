@@ -9,8 +9,8 @@ from pathlib import Path
 from ase import Atoms
 from pydantic import ValidationError
 
-from hea_flows.reference.archive import DatasetCard
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.reference import DatasetCard
+from hea_flows.runtime import atomic_write
 from hea_flows.runtime.frames import write_frames
 from hea_flows.schemas import LabelDoc, StructuresDoc
 

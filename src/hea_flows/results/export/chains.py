@@ -11,7 +11,7 @@ from mchammer import DataContainer
 
 from hea_flows.alloy.lattice import Ordering, correlation_matrix, pair_labels
 from hea_flows.alloy.sampling import ChainSummary
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 from hea_flows.schemas import ChainSeries, MonteCarloDoc
 
 

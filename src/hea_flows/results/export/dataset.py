@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from hea_flows.reference.archive import DatasetCard
+from hea_flows.reference import DatasetCard
 from hea_flows.results.export.archive import label_frames, write_dataset
 from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 

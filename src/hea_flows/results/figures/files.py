@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime import atomic_write
 
 #: What is left out of a file because it changes with the day or the version.
 _METADATA: dict[str, dict[str, None]] = {
