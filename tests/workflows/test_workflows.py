@@ -158,7 +158,7 @@ def test_set(mongo: LocalMongod, machine_variables: dict[str, str]) -> Iterator[
     name = f"test_{uuid.uuid4().hex[:12]}"
     connection = Connection("environment", name, SecretStr(mongo.uri))
     yield connection
-    connection.database().client.drop_test_set(name)
+    connection.database().client.drop_database(name)
 
 
 @pytest.fixture(scope="module")
