@@ -33,7 +33,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from hea_flows.alloy.thermodynamics import composition_matrix, fit_offsets
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.family import MACEFamily
 from hea_flows.potentials.mace.fast import ScalarMACE
@@ -130,7 +130,7 @@ def _prepare(folder: Path, given: argparse.Namespace) -> None:
         write(folder / f"{name}.xyz", written, format="extxyz")
     family = MACEFamily(architecture=ARCHITECTURES[given.architecture], dtype=given.dtype)
     start = family.fresh(frames[: given.frames], 0)
-    checkpoints.save(folder / "start.pt", start.checkpoint())
+    model_files.save(folder / "start.pt", start.checkpoint())
     (folder / "given.json").write_text(
         json.dumps({k: v for k, v in vars(given).items() if k != "run"})
     )
@@ -192,7 +192,7 @@ def _ours(folder: Path, given: argparse.Namespace) -> None:
         built.append(time.process_time() - begun)
         return made
 
-    checkpoint = checkpoints.load(folder / "start.pt", "mace")
+    checkpoint = model_files.load(folder / "start.pt", "mace")
     module = modules.build(dict(checkpoint.config))
     module.load_state_dict(checkpoint.state)
     start = ScalarMACE(MACEPotential(module, checkpoint.config, given.dtype, "cpu"))
@@ -268,7 +268,7 @@ def _mace(folder: Path, given: argparse.Namespace) -> None:
         from mace.cli import run_train
         from mace.tools import build_default_arg_parser
     train = sys.modules["mace.tools.train"]  # mace.tools.train itself is a function of that name
-    checkpoint = checkpoints.load(folder / "start.pt", "mace")
+    checkpoint = model_files.load(folder / "start.pt", "mace")
     watched, configure = _Watched(given, checkpoint, train), run_train.configure_model
 
     def configured(*args: Any) -> Any:  # noqa: ANN401

@@ -75,7 +75,10 @@ def toy_trajectory(ordering: Ordering, n_frames: int, seed: int) -> Trajectory:
     return Trajectory(
         symbols=atoms.get_chemical_symbols(),
         pbc=(True, True, False),
-        cells=[(atoms.cell.array * (1 + 0.01 * rng.normal())).tolist() for _ in range(n_frames)],
+        cells=[  # the c of a layer stays
+            (atoms.cell.array * [[1 + x], [1 + x], [1]]).tolist()
+            for x in 0.01 * rng.normal(size=n_frames)
+        ],
         positions=[
             (atoms.positions + 0.03 * rng.normal(size=(n, 3))).tolist() for _ in range(n_frames)
         ],

@@ -13,7 +13,7 @@ import typer
 
 from hea_flows import Alloy
 from hea_flows.alloy.sets import parse, set_summary
-from hea_flows.runtime.frames import write_frames
+from hea_flows.runtime.extxyz import write_frames
 
 
 def main(

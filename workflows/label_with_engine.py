@@ -17,7 +17,7 @@ from maggma.stores import MemoryStore
 from hea_flows.config import LabelSpec
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.results.store import documents
-from hea_flows.runtime.frames import write_frames
+from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import AlloySpec
 
 

@@ -19,10 +19,10 @@ from ase import Atoms
 from hea_flows.alloy.errors import split_frames
 from hea_flows.alloy.lattice import max_force
 from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, fit_offsets
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.mace.family import MACEFamily
 from hea_flows.potentials.training.labels import with_energies
-from hea_flows.runtime.frames import read_frames
+from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import Epoch, LossWeights, ModelSpec, TrainingSettings
 
 
@@ -78,7 +78,7 @@ def main(
     # The model's own E0 take the offsets: nothing has to be added to what it predicts.
     potential = family.load(result.model)
     potential.add_atomic_energies(offsets)
-    sha256 = checkpoints.save(output, potential.checkpoint(trained_on=file.name, seed=seed))
+    sha256 = model_files.save(output, potential.checkpoint(trained_on=file.name, seed=seed))
     spec = ModelSpec(family="mace", path=str(output), sha256=sha256)
     told = np.array([p.energy for p in family.evaluate(spec, test)])
     sizes = np.array([len(f) for f in test])

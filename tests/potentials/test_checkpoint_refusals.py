@@ -14,9 +14,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hea_flows.potentials import checkpoints  # noqa: E402
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.base import Family, families, family  # noqa: E402
-from hea_flows.potentials.checkpoints import Checkpoint, ModelFileError  # noqa: E402
+from hea_flows.potentials.model_files import Checkpoint, ModelFileError  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
 from hea_flows.testing.families import labelled_frames  # noqa: E402
 
@@ -63,7 +63,7 @@ def sha256_of(path: Path) -> str:
 def written(name: str, path: Path) -> Path:
     """Write an untrained model as this package does."""
     chosen: Any = family(name, architecture=ARCHITECTURE[name])
-    checkpoints.save(path, chosen.fresh(labelled_frames(2), 0).checkpoint())
+    model_files.save(path, chosen.fresh(labelled_frames(2), 0).checkpoint())
     return path
 
 
@@ -157,7 +157,7 @@ def test_a_pickle_that_runs_a_command(
     elif form == "torch":
         torch.save(Payload(victim), path)
     else:
-        content = {"format": checkpoints.FORMAT, "family": name, "config": {}, "meta": {}}
+        content = {"format": model_files.FORMAT, "family": name, "config": {}, "meta": {}}
         torch.save(content | {"state": Payload(victim)}, path)
     refused(family(name), path, None)
     refused(family(name), path, "00" * 32)
@@ -189,9 +189,9 @@ def test_a_whole_nequix_file_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["chgnet", "nequix"])
 def test_our_own_file_without_some_weights(name: str, tmp_path: Path) -> None:
     pytest.importorskip(NEEDS[name])
-    whole = checkpoints.load(written(name, tmp_path / "whole.pt"), name)
+    whole = model_files.load(written(name, tmp_path / "whole.pt"), name)
     path, first = tmp_path / "part.pt", next(iter(whole.state))
     state = {key: value for key, value in whole.state.items() if key != first}
-    checkpoints.save(path, Checkpoint(name, whole.config, state))
+    model_files.save(path, Checkpoint(name, whole.config, state))
     said = refused(family(name), path, None)
     assert f'Missing key(s) in state_dict: "{first}"' in said

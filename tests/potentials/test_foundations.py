@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hea_flows.potentials import checkpoints, foundations
-from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials import foundations, model_files
 from hea_flows.potentials.foundations import Foundation
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.schemas import ModelSpec
 
 CONTENT = b"weights" * 1000
@@ -63,7 +63,7 @@ def test_a_foundation_is_downloaded_once_and_its_checksum_recorded(
     path.write_bytes(CONTENT + b" ")
     assert locate(known, "tiny") == (path, SHA256)
     with pytest.raises(ModelFileError, match=f"{SHA256} was promised; not loaded"):
-        checkpoints.read_bytes(*locate(known, "tiny"))
+        model_files.read_bytes(*locate(known, "tiny"))
 
 
 def test_a_published_or_promised_checksum_comes_first(address: str, tmp_path: Path) -> None:

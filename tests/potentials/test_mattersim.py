@@ -17,8 +17,8 @@ from ase.build import bulk
 torch = pytest.importorskip("torch")
 pytest.importorskip("mattersim", reason="mattersim is not installed: requirements/mattersim.txt")
 
-from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
 from hea_flows.potentials.mattersim import MatterSimFamily, _build  # noqa: E402
+from hea_flows.potentials.model_files import ModelFileError  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
 from hea_flows.testing.families import SETTINGS, check_calculator, check_derivatives  # noqa: E402
 from hea_flows.testing.families import distorted_cell as layer  # noqa: E402

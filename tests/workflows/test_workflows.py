@@ -32,7 +32,7 @@ from hea_flows.potentials.base import family
 from hea_flows.reference import Outcome, label_document
 from hea_flows.results.export import write_archive
 from hea_flows.results.store import documents
-from hea_flows.runtime.frames import read_frames, write_frames
+from hea_flows.runtime.extxyz import read_frames, write_frames
 from hea_flows.schemas import AlloySpec, LabelDoc, ModelSpec, StructureEntry, StructuresDoc
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod

@@ -78,7 +78,7 @@ def show(
 
 
 def _write(path: Path, orderings: list[Ordering]) -> None:
-    from hea_flows.runtime.frames import write_frames
+    from hea_flows.runtime.extxyz import write_frames
 
     frames = []
     for ordering in orderings:

@@ -12,7 +12,7 @@ from hea_flows.alloy.sets import set_name
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.jobs.learning import DatasetMaker
-from hea_flows.jobs.resume import stored_documents
+from hea_flows.jobs.reuse import stored_documents
 from hea_flows.jobs.routing import CPU, JobLike, route, run_despite_missing_inputs
 from hea_flows.schemas import AlloySpec, Document, GrowthInputs, GrowthSources
 

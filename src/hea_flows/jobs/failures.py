@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from jobflow import CURRENT_JOB, Job, JobConfig, job
 
-from hea_flows.jobs.resume import uuid_of
+from hea_flows.jobs.reuse import uuid_of
 from hea_flows.services import FailedJob, redact
 
 P = ParamSpec("P")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.runtime import atomic_write
 from hea_flows.schemas import ModelSpec
 
@@ -86,7 +86,7 @@ def checksum(path: Path, spec: ModelSpec, published: str | None) -> str:
         return published
     record = path.with_name(f"{path.name}.sha256")
     if not record.exists():
-        atomic_write(record, checkpoints.verify(path, None).encode())
+        atomic_write(record, model_files.verify(path, None).encode())
     return record.read_text().strip()
 
 

@@ -17,9 +17,9 @@ from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hea_flows.potentials import checkpoints
-from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials import model_files
 from hea_flows.potentials.foundations import Foundation
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.potentials.potential import Batch, Potential, periodic
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training import scaling
@@ -170,9 +170,9 @@ class MatterSimFamily(TorchFamily[MatterSimPotential]):
         A file that holds more than plain data is a pickle: it is loaded only with a checksum.
         """
         path, sha256 = self.locate(spec)
-        content = checkpoints.load_plain_or_pickle(path, sha256)
-        if checkpoints.is_checkpoint(content):
-            checkpoint = checkpoints.as_checkpoint(content, self.name, path)
+        content = model_files.load_plain_or_pickle(path, sha256)
+        if model_files.is_checkpoint(content):
+            checkpoint = model_files.as_checkpoint(content, self.name, path)
             config, state = dict(checkpoint.config), checkpoint.state
         elif isinstance(content, dict) and content.get("model_name") == "m3gnet":
             config, state = dict(content["model_args"]), content["model"]

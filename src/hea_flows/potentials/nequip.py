@@ -16,9 +16,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from nequip.integrations.ase import NequIPCalculator
 
-from hea_flows.potentials import checkpoints, foundations
+from hea_flows.potentials import foundations, model_files
 from hea_flows.potentials.base import Family
-from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.potentials.potential import periodic
 from hea_flows.schemas import ModelSpec
 
@@ -39,7 +39,7 @@ class NequIPFamily(Family):
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it."""
-        return spec.model_copy(update={"sha256": checkpoints.verify(_path(spec), spec.sha256)})
+        return spec.model_copy(update={"sha256": model_files.verify(_path(spec), spec.sha256)})
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
         """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³).
@@ -53,7 +53,7 @@ class NequIPFamily(Family):
             another one; or if the file is not what its name says.
         """
         path = _path(spec)
-        raw = checkpoints.read_bytes(path, spec.sha256)
+        raw = model_files.read_bytes(path, spec.sha256)
         if spec.sha256 is None:
             msg = (
                 f"{path} may run code: give its sha256 in the model spec if you trust where it "
@@ -74,7 +74,7 @@ class NequIPFamily(Family):
                 with _their_default():
                     theirs = load(copy, device=device)
             except Exception as error:  # noqa: BLE001  # whatever code it brings along may raise
-                msg = f"{path} could not be loaded: {checkpoints.first_line(error)}"
+                msg = f"{path} could not be loaded: {model_files.first_line(error)}"
                 raise ModelFileError(msg) from None
         return _Periodic(theirs)
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials.base import Prediction
-from hea_flows.potentials.checkpoints import Checkpoint
 from hea_flows.potentials.lattice_energies import DecoratedLattice, LatticeDecorations
+from hea_flows.potentials.model_files import Checkpoint
 
 _GEOMETRY = {"positions", "cell", "pbc"}
 

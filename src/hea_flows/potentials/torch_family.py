@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
-from hea_flows.potentials import checkpoints, foundations
+from hea_flows.potentials import foundations, model_files
 from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.potential import Potential, PotentialCalculator
@@ -98,7 +98,7 @@ class TorchFamily(Family, Generic[P]):
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it; may download it."""
         path, sha256 = self.locate(spec)
-        return spec.model_copy(update={"sha256": checkpoints.verify(path, sha256)})
+        return spec.model_copy(update={"sha256": model_files.verify(path, sha256)})
 
     def predictor(self, spec: ModelSpec, device: str = "cpu") -> Potential:
         """Return the model of a spec in its quickest form, its weights fixed."""

@@ -17,7 +17,7 @@ from hea_flows.alloy.lattice import Ordering
 from hea_flows.provenance import settings_id
 from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.document import Calculation, MissingLabelError, Outcome
-from hea_flows.runtime.frames import read_frames
+from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import AlloySpec, Record
 
 

@@ -1,11 +1,11 @@
-"""What running on a machine needs: files written whole, locks, time limits, files of frames.
+"""What running on a machine needs: files written whole, locks, time limits, extended XYZ.
 
-`frames` (ASE) and `continuation` (jobflow) are modules behind this front; the rest imports nothing.
+`extxyz` (ASE) and `continuation` (jobflow) are modules behind this front; the rest imports nothing.
 """
 
 from __future__ import annotations
 
-from hea_flows.runtime.atomic_files import atomic_write, clear_partial
+from hea_flows.runtime.files import atomic_write, clear_partial
 from hea_flows.runtime.locks import alone, try_lock
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
 
@@ -15,7 +15,7 @@ __all__ = [
     "atomic_write",
     "clear_partial",
     "continuation",
-    "frames",
+    "extxyz",
     "seconds_left",
     "too_late",
     "try_lock",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hea_flows.schemas.campaign import CampaignDoc, ReportDoc
 from hea_flows.schemas.datasets import DatasetDoc, FrameRef, TestSetDoc
 from hea_flows.schemas.documents import Document, describe_model, joined, kinds
+from hea_flows.schemas.files import ModelSpec, StoredFile
 from hea_flows.schemas.growth import (
     GrowthDoc,
     GrowthInputs,
@@ -24,14 +25,8 @@ from hea_flows.schemas.learning import (
     TrainingDoc,
 )
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.records import (
-    AlloySpec,
-    ModelSpec,
-    StoredFile,
-    StructureEntry,
-    Trajectory,
-)
 from hea_flows.schemas.sampling import ChainSeries, MonteCarloDoc
+from hea_flows.schemas.structures import AlloySpec, StructureEntry, Trajectory
 from hea_flows.schemas.thermodynamics import (
     ModelUncertainty,
     ReferencePhases,

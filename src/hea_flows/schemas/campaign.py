@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hea_flows.schemas.documents import Document
-from hea_flows.schemas.records import StoredFile
+from hea_flows.schemas.files import StoredFile
 
 
 class CampaignDoc(Document):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hea_flows.schemas.documents import Document
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.records import AlloySpec, StructureEntry, Trajectory
+from hea_flows.schemas.structures import AlloySpec, StructureEntry, Trajectory
 
 
 class FrameRef(Record):

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from hea_flows.schemas.files import ModelSpec
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.records import ModelSpec
 
 _KINDS: dict[str, type[Document]] = {}
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hea_flows.schemas.documents import Document
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.records import AlloySpec
+from hea_flows.schemas.structures import AlloySpec
 
 Stopped = Literal["no improvement beyond its error", "sets exhausted"]
 

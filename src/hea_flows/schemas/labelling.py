@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hea_flows.schemas.documents import Document, joined
-from hea_flows.schemas.records import AlloySpec, StoredFile, StructureEntry, Trajectory
+from hea_flows.schemas.files import StoredFile
+from hea_flows.schemas.structures import AlloySpec, StructureEntry, Trajectory
 
 
 class StructuresDoc(Document):

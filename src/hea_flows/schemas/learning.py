@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from hea_flows.schemas.documents import Document, describe_model, joined
+from hea_flows.schemas.files import ModelSpec, StoredFile
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.records import ModelSpec, StoredFile
 from hea_flows.schemas.training import Epoch, ErrorSummary, TrainingSettings
 
 #: Energies at the geometry of the label, or each method's own; the two are never compared.

@@ -22,7 +22,8 @@ from hea_flows.alloy.sampling import (
     TemperatureSummary,
 )
 from hea_flows.schemas.documents import Document, describe_model
-from hea_flows.schemas.records import AlloySpec, ModelSpec, StoredFile
+from hea_flows.schemas.files import ModelSpec, StoredFile
+from hea_flows.schemas.structures import AlloySpec
 
 _FILE = "series.npz"
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from hea_flows.alloy.thermodynamics import Decomposition, TransitionInterval
 from hea_flows.schemas.documents import Document, describe_model
+from hea_flows.schemas.files import ModelSpec
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.records import ModelSpec
 
 
 class ModelUncertainty(TransitionInterval):

@@ -21,9 +21,9 @@ from maggma.stores import MemoryStore
 
 from hea_flows import plugins
 from hea_flows.jobs.learning.train import TrainMaker
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.base import Family, TrainingResult
-from hea_flows.potentials.checkpoints import Checkpoint
+from hea_flows.potentials.model_files import Checkpoint
 from hea_flows.runtime import locks
 from hea_flows.schemas import DatasetDoc, ErrorSummary, ModelSpec
 
@@ -66,7 +66,7 @@ class PatientFamily(Family):
             with epochs.open("a") as lines:
                 lines.write(f"{os.getpid()}\n")
         path = directory / "model.pt"
-        sha256 = checkpoints.save(path, Checkpoint("patient", {"by": epochs.read_text()}, {}))
+        sha256 = model_files.save(path, Checkpoint("patient", {"by": epochs.read_text()}, {}))
         errors = {"train": ErrorSummary(n_frames=1, energy_mev=0, forces_mev=0, stress=0)}
         model = ModelSpec(family="patient", path=str(path), sha256=sha256)
         return TrainingResult(model, settings, N_EPOCHS, [], errors, 1.0)

@@ -13,16 +13,22 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from hea_flows import plugins
 from hea_flows.jobs.learning.train import TrainMaker, removed_offsets, without_offsets
-from hea_flows.potentials.base import Prediction
+from hea_flows.potentials.base import Family, Prediction
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 PARENT = ModelSpec(family="flat", name="one")
 
 
-class Flat:
+class Flat(Family):
     """Every atom has -1 eV."""
 
     name = "flat"
+
+    def resolve(self, spec: ModelSpec) -> ModelSpec:
+        return spec
+
+    def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
+        raise NotImplementedError
 
     def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         return [Prediction(-float(len(a)), np.zeros((len(a), 3)), np.zeros(6)) for a in atoms_list]

@@ -17,9 +17,9 @@ from maggma.stores import MemoryStore
 from hea_flows import plugins
 from hea_flows.jobs.learning.train import TrainMaker
 from hea_flows.jobs.routing import route
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.base import Family, TrainingResult
-from hea_flows.potentials.checkpoints import Checkpoint
+from hea_flows.potentials.model_files import Checkpoint
 from hea_flows.provenance import provenance
 from hea_flows.results.store import documents
 from hea_flows.runtime.walltime import OutOfTimeError
@@ -63,7 +63,7 @@ class CountingFamily(Family):
                 raise OutOfTimeError(done)
         path = directory / "model.pt"
         content = Checkpoint("counting", {"energy": train[0].calc.results["energy"]}, {})
-        sha256 = checkpoints.save(path, content)
+        sha256 = model_files.save(path, content)
         errors = {"train": ErrorSummary(n_frames=1, energy_mev=0, forces_mev=0, stress=0)}
         model = ModelSpec(family="counting", path=str(path), sha256=sha256)
         return TrainingResult(model, settings, 3, [], errors, 1.0)

@@ -14,9 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 torch = pytest.importorskip("torch")
 pytest.importorskip("chgnet")
 
-from hea_flows.potentials import checkpoints  # noqa: E402
-from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.chgnet.family import FOUNDATIONS, CHGNetFamily  # noqa: E402
+from hea_flows.potentials.model_files import ModelFileError  # noqa: E402
 from hea_flows.potentials.training.labels import read_labels  # noqa: E402
 from hea_flows.schemas import ModelSpec, TrainingSettings  # noqa: E402
 from hea_flows.testing.families import distorted_cell as layer  # noqa: E402
@@ -136,7 +136,7 @@ def test_fine_tuning_learns(split: tuple[list[Atoms], ...], tmp_path: Path) -> N
     assert result.errors["train"].forces_mev < 40
     assert result.errors["test"].energy_mev < 15
     assert result.curve[-1].train_loss < 0.02 * result.curve[0].train_loss
-    meta = checkpoints.load(Path(result.model.path or ""), "chgnet").meta
+    meta = model_files.load(Path(result.model.path or ""), "chgnet").meta
     assert meta["parent"]["sha256"] == FOUNDATIONS["0.3.0"].sha256
     # the file, loaded again, says what the trained model said
     told = FAMILY.evaluate(result.model, split[2], batch_size=2)
@@ -196,7 +196,7 @@ def test_frozen_parts_stay_bit_identical(
     )
     result = FAMILY.train(SPEC, *split, settings, tmp_path)
     before = FAMILY.load(SPEC).module
-    after = checkpoints.load(Path(result.model.path or ""), "chgnet").state
+    after = model_files.load(Path(result.model.path or ""), "chgnet").state
     changed = {n for n, p in before.named_parameters() if not torch.equal(p.detach(), after[n])}
     frozen = tuple(f"{name}." for name in example)
     assert changed

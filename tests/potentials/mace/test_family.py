@@ -20,13 +20,13 @@ torch = pytest.importorskip("torch")
 if find_spec("mace") is None:  # importing it here would change the environment that is tested
     pytest.skip("mace-torch is not installed", allow_module_level=True)
 
-from hea_flows.potentials import checkpoints  # noqa: E402
-from hea_flows.potentials.checkpoints import ModelFileError  # noqa: E402
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.mace import (  # noqa: E402
     foundations,
     modules,
 )
 from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
+from hea_flows.potentials.model_files import ModelFileError  # noqa: E402
 from hea_flows.potentials.training.labels import read_labels, with_energies  # noqa: E402
 from hea_flows.potentials.training.loss import join_labels, loss  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
@@ -113,7 +113,7 @@ def test_fine_tuning_goes_on_from_the_parent(
     kept = FAMILY.train(trained, *split, settings, tmp_path)
     a, b = FAMILY.evaluate(trained, split[2]), FAMILY.evaluate(kept.model, split[2])
     assert [p.energy for p in a] == pytest.approx([p.energy for p in b], abs=1e-3)
-    meta = checkpoints.load(Path(kept.model.path or ""), "mace").meta
+    meta = model_files.load(Path(kept.model.path or ""), "mace").meta
     assert meta["parent"]["sha256"] == trained.sha256
 
 
@@ -174,7 +174,7 @@ def test_a_pickle_of_mace_itself_needs_its_checksum(
     assert told.forces == pytest.approx(atoms.get_forces(), abs=1e-10)
     # and as our own file
     copy = tmp_path / "ours.pt"
-    saved = checkpoints.save(copy, FAMILY.load(spec).checkpoint())
+    saved = model_files.save(copy, FAMILY.load(spec).checkpoint())
     again = FAMILY.evaluate(
         ModelSpec(family="mace", path=str(copy), sha256=saved, dtype="float64"), [atoms]
     )[0]
@@ -269,7 +269,7 @@ def test_a_pickle_that_was_cut_short_is_refused_in_one_line(
 ) -> None:
     path = tmp_path / "short.model"
     path.write_bytes(foundation[1].read_bytes()[:5000])
-    spec = ModelSpec(family="mace", path=str(path), sha256=checkpoints.verify(path, None))
+    spec = ModelSpec(family="mace", path=str(path), sha256=model_files.verify(path, None))
     with pytest.raises(ModelFileError, match=r"could not be loaded: [^\n]*$"):
         FAMILY.load(spec)
 

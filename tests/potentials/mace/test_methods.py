@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 if find_spec("mace") is None:
     pytest.skip("mace-torch is not installed", allow_module_level=True)
 
-from hea_flows.potentials import checkpoints  # noqa: E402
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.mace import (  # noqa: E402
     methods,
     modules,
@@ -26,7 +26,7 @@ from hea_flows.potentials.mace import (  # noqa: E402
 from hea_flows.potentials.mace.family import MACEFamily  # noqa: E402
 from hea_flows.potentials.mace.potential import MACEPotential  # noqa: E402
 from hea_flows.potentials.training.labels import read_labels, with_energies  # noqa: E402
-from hea_flows.runtime.frames import write_frames  # noqa: E402
+from hea_flows.runtime.extxyz import write_frames  # noqa: E402
 from hea_flows.schemas import LossWeights, ModelSpec, TrainingSettings  # noqa: E402
 
 SMALL = {"hidden_irreps": "8x0e", "max_ell": 1, "radial_MLP": [16], "r_max": 4.0, "correlation": 2}
@@ -109,7 +109,7 @@ PARENTS = pytest.mark.parametrize("make", [small, foundation_like])
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     path = tmp_path_factory.mktemp("parent") / "parent.pt"
-    sha256 = checkpoints.save(path, original(small).checkpoint())
+    sha256 = model_files.save(path, original(small).checkpoint())
     return ModelSpec(family="mace", path=str(path), sha256=sha256, dtype="float64")
 
 
@@ -122,7 +122,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     stranger = frames(1, 60)[0]
     stranger.symbols[1] = "Pt"
     write_frames(path, [*lower[:4], stranger, *lower[4:]])
-    sha256 = checkpoints.verify(path, None)
+    sha256 = model_files.verify(path, None)
     return {"kind": "replay", "file": str(path), "sha256": sha256, "frames": 4, "seed": 2}
 
 
@@ -131,7 +131,7 @@ def by(method: Any, **changes: Any) -> TrainingSettings:
 
 
 def state(spec: ModelSpec) -> dict[str, Any]:
-    return dict(checkpoints.load(Path(spec.path or ""), "mace").state)
+    return dict(model_files.load(Path(spec.path or ""), "mace").state)
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
@@ -310,7 +310,7 @@ def test_an_interrupted_run_ends_bit_identical(
         FAMILY.train(parent, *split, by("all"), tmp_path / "broken")
     resumed = FAMILY.train(parent, *split, second, tmp_path / "broken")
     assert resumed.model.sha256 == whole.model.sha256
-    meta = checkpoints.load(Path(whole.model.path or ""), "mace").meta
+    meta = model_files.load(Path(whole.model.path or ""), "mace").meta
     assert meta["settings"]["method"]["kind"] == kind
     assert len(changed(state(parent), state(whole.model))) > 3
 

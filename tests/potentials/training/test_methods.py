@@ -11,10 +11,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 pytest.importorskip("torch")
 
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.base import Family, family
 from hea_flows.potentials.training import methods
-from hea_flows.runtime.frames import write_frames
+from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
 
 PARENT = ModelSpec(family="x", name="y")
@@ -92,7 +92,7 @@ def test_replay_frames_are_drawn_by_seed_of_known_elements(file: Path) -> None:
 def test_a_replay_file_has_its_checksum(file: Path) -> None:
     known = methods.resolve(settings({"kind": "replay", "file": str(file)}))
     assert isinstance(known.method, Replay)
-    assert known.method.sha256 == checkpoints.verify(file, None)
+    assert known.method.sha256 == model_files.verify(file, None)
     assert methods.resolve(known) == known
     assert methods.resolve(settings("lora")) == settings("lora")
     file.write_text(file.read_text() + " ")

@@ -14,7 +14,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 torch = pytest.importorskip("torch")
 
-from hea_flows.potentials import checkpoints  # noqa: E402
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.edges import EdgePotential  # noqa: E402
 from hea_flows.potentials.potential import (  # noqa: E402
     Output,
@@ -212,7 +212,7 @@ def test_the_loss_of_each_epoch_has_its_weights(
                 output, join_labels([labels[i] for i in chosen], batch.positions), weights
             ).backward()
             adam.step()
-    state = checkpoints.load(Path(told.model.path), "pair", told.model.sha256).state
+    state = model_files.load(Path(told.model.path), "pair", told.model.sha256).state
     for name, value in by_hand.module.state_dict().items():
         assert torch.allclose(state[name], value, rtol=1e-9, atol=1e-12)
     judged_by = run(PairPotential(dropout=0.0), split, tmp_path / "best", settings)
@@ -264,7 +264,7 @@ def test_a_small_set_is_fitted(split: tuple[list[Atoms], ...], tmp_path: Path) -
 def test_errors_are_those_of_the_file(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
     result = run(PairPotential(), split, tmp_path)
     fresh = PairPotential()
-    loaded = checkpoints.load(Path(result.model.path), "pair", result.model.sha256)
+    loaded = model_files.load(Path(result.model.path), "pair", result.model.sha256)
     fresh.module.load_state_dict(loaded.state)
     for name, part in zip(("train", "validation", "test"), split, strict=True):
         told = fresh.evaluate(part, batch_size=5)
@@ -422,7 +422,7 @@ def test_threads_are_set_back(split: tuple[list[Atoms], ...], tmp_path: Path) ->
 def test_the_file_says_where_it_comes_from(split: tuple[list[Atoms], ...], tmp_path: Path) -> None:
     parent = ModelSpec(family="pair", name="p", path=str(tmp_path / "secret"), sha256="ab" * 32)
     result = run(PairPotential(), split, tmp_path, parent=parent)
-    meta = checkpoints.load(Path(result.model.path), "pair").meta
+    meta = model_files.load(Path(result.model.path), "pair").meta
     assert meta["parent"]["sha256"] == "ab" * 32
     assert "path" not in meta["parent"]
     assert meta["settings"]["weights"] == {"energy": 100.0, "forces": 10.0, "stress": 1.0}

@@ -32,7 +32,7 @@ from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
 from hea_flows.results.export.archive import card_of, write_archive
 from hea_flows.results.export.dataset import dataset_frames, export_dataset
 from hea_flows.results.store import CampaignDocuments
-from hea_flows.runtime.frames import read_frames, write_frames
+from hea_flows.runtime.extxyz import read_frames, write_frames
 from hea_flows.schemas import (
     AlloySpec,
     DatasetDoc,

@@ -9,7 +9,7 @@ from jobflow import JobStore
 from rich.console import Console
 
 from hea_flows.cli import main, results
-from hea_flows.results.report.tables import provenance_tables
+from hea_flows.results.report.learning_tables import provenance_tables
 from hea_flows.results.store import CampaignDocuments, documents, render_tree, trace
 from hea_flows.schemas import Document, StoredFile, kinds
 from hea_flows.schemas import documents as registry

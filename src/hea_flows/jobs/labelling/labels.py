@@ -14,7 +14,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import relax
 from hea_flows.config import LabelSpec, StartSpec
-from hea_flows.jobs.resume import identity, stored, stored_documents, uuid_of
+from hea_flows.jobs.reuse import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, inherited_config, route, route_label
 from hea_flows.potentials import family
 from hea_flows.reference import ReferenceMaker, reference_engine

@@ -14,7 +14,7 @@ from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.train import local_model
-from hea_flows.jobs.resume import identity, reuse_or
+from hea_flows.jobs.reuse import identity, reuse_or
 from hea_flows.potentials import family
 from hea_flows.provenance import provenance
 from hea_flows.schemas import (

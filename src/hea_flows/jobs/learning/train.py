@@ -12,7 +12,7 @@ from jobflow import CURRENT_JOB, Maker, Response
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.dataset import split_atoms
 from hea_flows.jobs.learning.offsets import removed_offsets, without_offsets
-from hea_flows.jobs.resume import identity, load_document, reuse_or
+from hea_flows.jobs.reuse import identity, load_document, reuse_or
 from hea_flows.potentials import family
 from hea_flows.potentials.training import methods
 from hea_flows.provenance import provenance

@@ -26,7 +26,7 @@ from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model
-from hea_flows.jobs.resume import identity, load_document, reuse_or
+from hea_flows.jobs.reuse import identity, load_document, reuse_or
 from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
 from hea_flows.jobs.sampling.run import SamplingRun, stored_ladder
 from hea_flows.potentials import decoration_energies

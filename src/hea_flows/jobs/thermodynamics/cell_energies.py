@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sampling import Mode
-from hea_flows.jobs.resume import identity
+from hea_flows.jobs.reuse import identity
 from hea_flows.jobs.sampling import Energy, EnergyCache
 from hea_flows.potentials import evaluator, relax_many
 from hea_flows.runtime import alone

@@ -22,7 +22,7 @@ from hea_flows.alloy.thermodynamics import (
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model, mixing_error
-from hea_flows.jobs.resume import load_document
+from hea_flows.jobs.reuse import load_document
 from hea_flows.jobs.thermodynamics.cell_energies import cell_energies
 from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
 from hea_flows.jobs.thermodynamics.vibrations import phase_vibrations

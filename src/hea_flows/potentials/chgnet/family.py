@@ -12,10 +12,10 @@ import torch
 from ase import Atoms
 from chgnet.model import CHGNet
 
-from hea_flows.potentials import checkpoints
-from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials import model_files
 from hea_flows.potentials.chgnet.potential import CHGNetPotential
 from hea_flows.potentials.foundations import Foundation
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -72,9 +72,9 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
     def load(self, spec: ModelSpec, device: str = "cpu") -> CHGNetPotential:
         """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors."""
         path, sha256 = self.locate(spec)
-        content = checkpoints.load_plain(path, sha256)
-        if checkpoints.is_checkpoint(content):
-            checkpoint = checkpoints.as_checkpoint(content, self.name, path)
+        content = model_files.load_plain(path, sha256)
+        if model_files.is_checkpoint(content):
+            checkpoint = model_files.as_checkpoint(content, self.name, path)
             config, state = checkpoint.config, checkpoint.state
         elif isinstance(content, dict) and "model_args" in content.get("model", {}):
             config, state = content["model"]["model_args"], content["model"]["state_dict"]
@@ -84,7 +84,7 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
             msg = f"{path} is neither a CHGNet checkpoint of hea-flows nor of CHGNet itself"
             raise ModelFileError(msg)
         module = _build(config)
-        checkpoints.fill(module, state, path)
+        model_files.fill(module, state, path)
         return CHGNetPotential(module, config, spec.dtype, device)
 
     def fresh(

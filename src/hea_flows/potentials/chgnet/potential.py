@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from torch import Tensor
 
-from hea_flows.potentials.checkpoints import ModelFileError
 from hea_flows.potentials.chgnet import layers
 from hea_flows.potentials.chgnet.layers import Expansions, Wiring
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.potentials.potential import Batch, Potential, periodic
 
 _MAX_Z = 94

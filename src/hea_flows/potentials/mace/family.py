@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from ase import Atoms
 
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.mace import foundations, methods, modules
 from hea_flows.potentials.mace.fast import ScalarMACE, supported
 from hea_flows.potentials.mace.potential import MACEPotential, neighbours
@@ -36,15 +36,15 @@ class MACEFamily(TorchFamily[MACEPotential]):
         A file that is not this package's is a pickle: it is loaded only with a checksum.
         """
         path, sha256 = self.locate(spec)
-        content = checkpoints.load_plain_or_pickle(path, sha256)
+        content = model_files.load_plain_or_pickle(path, sha256)
         if isinstance(content, torch.nn.Module):
             with torch.random.fork_rng(devices=[]):
                 module, config = modules.rebuilt(content)
         else:
-            checkpoint = checkpoints.as_checkpoint(content, self.name, path)
+            checkpoint = model_files.as_checkpoint(content, self.name, path)
             config = dict(checkpoint.config)
             module = modules.build(config)
-            checkpoints.fill(module, checkpoint.state, path)
+            model_files.fill(module, checkpoint.state, path)
         return MACEPotential(module, config, spec.dtype, device)
 
     def fresh(

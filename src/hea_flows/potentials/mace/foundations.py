@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hea_flows.potentials import foundations
-from hea_flows.potentials.checkpoints import ModelFileError
 from hea_flows.potentials.mace import modules
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.schemas import ModelSpec
 
 _FAMILY = "mace"

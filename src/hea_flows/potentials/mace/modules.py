@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials.model_files import ModelFileError
 
 _VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 

@@ -12,8 +12,8 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hea_flows.potentials.checkpoints import Checkpoint
 from hea_flows.potentials.mace import modules
+from hea_flows.potentials.model_files import Checkpoint
 from hea_flows.potentials.potential import Batch, Potential, periodic, species_index
 
 

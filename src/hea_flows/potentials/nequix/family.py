@@ -14,10 +14,10 @@ from ase import Atoms
 from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
-from hea_flows.potentials import checkpoints
-from hea_flows.potentials.checkpoints import ModelFileError
+from hea_flows.potentials import model_files
 from hea_flows.potentials.edges import EdgePotential
 from hea_flows.potentials.foundations import Foundation
+from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.potentials.nequix import network
 from hea_flows.potentials.potential import periodic
 from hea_flows.potentials.torch_family import TorchFamily
@@ -66,14 +66,14 @@ class NequixFamily(TorchFamily[NequixPotential]):
     def load(self, spec: ModelSpec, device: str = "cpu") -> NequixPotential:
         """Load a model; Nequix's own files (``.nqx``) are JSON and plain arrays, no code is run."""
         path, sha256 = self.locate(spec)
-        raw = checkpoints.read_bytes(path, sha256)
+        raw = model_files.read_bytes(path, sha256)
         if raw.startswith(b"{"):
             config, state = _read_nqx(raw, path)
         else:
-            checkpoint = checkpoints.load(path, self.name, sha256)
+            checkpoint = model_files.load(path, self.name, sha256)
             config, state = dict(checkpoint.config), dict(checkpoint.state)
         module = network.Nequix(config)
-        checkpoints.fill(module, state, path)
+        model_files.fill(module, state, path)
         return NequixPotential(module, config, spec.dtype, device)
 
     def fresh(
@@ -130,6 +130,6 @@ def _read_nqx(raw: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             msg = "there are more weights than the architecture has"
             raise ValueError(msg)  # noqa: TRY301
     except (ValueError, KeyError, TypeError, EOFError) as error:
-        msg = f"{path} is no whole Nequix model ({checkpoints.first_line(error)})"
+        msg = f"{path} is no whole Nequix model ({model_files.first_line(error)})"
         raise ModelFileError(msg) from None
     return config, state

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.potential import Batch, Graph, Potential
 from hea_flows.potentials.training.labels import Labels, read_labels
 from hea_flows.potentials.training.loss import (
@@ -112,4 +112,4 @@ def fingerprint(
             for name, part in split.items()
         },
     }
-    return checkpoints.digest(content)
+    return model_files.digest(content)

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from hea_flows.potentials.base import Family
-from hea_flows.runtime.frames import read_frames
+from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
 
 
@@ -95,9 +95,9 @@ def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
 
 
 def _verify(method: Replay) -> str:
-    from hea_flows.potentials import checkpoints  # torch, which a campaign's flow does not need
+    from hea_flows.potentials import model_files  # torch, which a campaign's flow does not need
 
     if not Path(method.file).is_file():
         msg = f"no replay file at {method.file}"
         raise FileNotFoundError(msg)
-    return checkpoints.verify(method.file, method.sha256)
+    return model_files.verify(method.file, method.sha256)

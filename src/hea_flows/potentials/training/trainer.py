@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from ase import Atoms
 
-from hea_flows.potentials import checkpoints
+from hea_flows.potentials import model_files
 from hea_flows.potentials.base import TrainingResult
 from hea_flows.potentials.potential import Batch, Potential
 from hea_flows.potentials.training.data import Split, batches, fingerprint
@@ -137,7 +137,7 @@ class _Run:
         clear_partial(path)
         if not path.exists():
             return
-        state = checkpoints.load_plain(path)
+        state = model_files.load_plain(path)
         if state.get("format") != _STATE_FORMAT or state["fingerprint"] != self.fingerprint:
             msg = f"{path} belongs to a run with other frames, settings or parent; remove it first"
             raise ValueError(msg)
@@ -217,7 +217,7 @@ class _Run:
         return errors
 
     def _write(self) -> None:
-        checkpoints.write_plain(
+        model_files.write_plain(
             self.directory / STATE_FILE,
             {
                 "format": _STATE_FORMAT,
@@ -252,7 +252,7 @@ class _Run:
         model = ModelSpec(
             family=checkpoint.family,
             path=str(path),
-            sha256=checkpoints.save(path, checkpoint),
+            sha256=model_files.save(path, checkpoint),
             dtype=dtype,
         )
         seconds = sum(e.seconds for e in self.curve)

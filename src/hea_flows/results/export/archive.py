@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hea_flows.reference import DatasetCard
 from hea_flows.runtime import atomic_write
-from hea_flows.runtime.frames import write_frames
+from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import LabelDoc, StructuresDoc
 
 #: What the card says of mixing energies; labels keep their total energies.

@@ -73,7 +73,7 @@ def export_dataset(
 ) -> DatasetCard:
     """Write a dataset as extended XYZ with its card, and return the card.
 
-    Numbers keep all digits: the file read again by `hea_flows.runtime.frames.read_frames` gives
+    Numbers keep all digits: the file read again by `hea_flows.runtime.extxyz.read_frames` gives
     identical arrays. Results stand under the names that MACE reads by default (``REF_energy``,
     ``REF_forces``, ``REF_stress``: nine numbers, eV/Å³, ASE's sign), so that ``mace_run_train
     --train_file`` takes the file as it is; with ASE's names the file would need the keys given.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
 from hea_flows.results.report.hull import LabelledHull, binary_hulls, hull_table, labelled_hull
+from hea_flows.results.report.learning_tables import benchmark_table, committee_table, summary_table
 from hea_flows.results.report.montecarlo_tables import montecarlo_tables
 from hea_flows.results.report.page import build_page
 from hea_flows.results.report.summary import HEADLINES, summary
 from hea_flows.results.report.table import Table
-from hea_flows.results.report.tables import benchmark_table, committee_table, summary_table
 
 __all__ = [
     "HEADLINES",

@@ -21,17 +21,17 @@ from hea_flows.results.figures import (
     shell_name,
 )
 from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
-from hea_flows.results.report.montecarlo_tables import montecarlo_tables
-from hea_flows.results.report.study import is_study, study_figures
-from hea_flows.results.report.summary import headline_geometry, summary
-from hea_flows.results.report.table import Table, interval, number
-from hea_flows.results.report.tables import (
+from hea_flows.results.report.learning_tables import (
     benchmark_table,
     committee_table,
     problem_table,
     provenance_tables,
     training_table,
 )
+from hea_flows.results.report.montecarlo_tables import montecarlo_tables
+from hea_flows.results.report.study import is_study, study_figures
+from hea_flows.results.report.summary import headline_geometry, summary
+from hea_flows.results.report.table import Table, interval, number
 from hea_flows.results.report.thermodynamics_tables import thermodynamics_tables
 from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import Geometry, GrowthDoc, MonteCarloDoc, ThermodynamicsDoc

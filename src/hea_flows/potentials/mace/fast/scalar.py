@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
-from hea_flows.potentials.checkpoints import Checkpoint
 from hea_flows.potentials.mace.fast import lattice_layers
 from hea_flows.potentials.mace.fast.bonds import Bonds, Features, bond_features, bond_slots
 from hea_flows.potentials.mace.fast.lattice import LatticeMACE
 from hea_flows.potentials.mace.fast.layers import Atoms, Layers
 from hea_flows.potentials.mace.fast.slots import Slots, expand
 from hea_flows.potentials.mace.potential import MACEPotential
+from hea_flows.potentials.model_files import Checkpoint
 from hea_flows.potentials.potential import Batch, Output, Potential
 
 #: Frames whose bonds are evaluated together; it bounds the memory.

@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
-from hea_flows.runtime.atomic_files import atomic_write
+from hea_flows.runtime.files import atomic_write
 
 #: Values of `Atoms.info` that are written.
 Plain = str | int | float | bool

@@ -13,7 +13,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from hea_flows.alloy.lattice.frames import frames_checksum, max_force
 from hea_flows.provenance import settings_id
-from hea_flows.runtime.frames import read_frames, write_frames
+from hea_flows.runtime.extxyz import read_frames, write_frames
 
 Keys = Literal["ase", "mace"]
 

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from hea_flows.alloy.sampling import ExchangeLadder, PilotLadder, Separation
 from hea_flows.results.figures import separation_words
+from hea_flows.results.report.learning_tables import benchmark_table, summary_table
 from hea_flows.results.report.montecarlo_tables import montecarlo_tables
 from hea_flows.results.report.summary import headline_geometry, problems, summary
 from hea_flows.results.report.table import Table, number, with_error
-from hea_flows.results.report.tables import benchmark_table, summary_table
 from hea_flows.results.report.thermodynamics_tables import thermodynamics_tables
 from hea_flows.results.store import CampaignDocuments
 from hea_flows.schemas import (

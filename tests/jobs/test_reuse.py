@@ -20,7 +20,7 @@ from hea_flows.alloy.thermodynamics.mixing import mixing_energies
 from hea_flows.config import Campaign, LabelSpec
 from hea_flows.jobs import report
 from hea_flows.jobs.labelling.labels import LabelsMaker
-from hea_flows.jobs.resume import identity, uuid_of
+from hea_flows.jobs.reuse import identity, uuid_of
 from hea_flows.potentials.chgnet.family import CHGNetFamily
 from hea_flows.reference.archive import ArchiveMaker
 from hea_flows.reference.synthetic import SyntheticMaker

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hea_flows.potentials import checkpoints  # noqa: E402
-from hea_flows.potentials.checkpoints import Checkpoint, ModelFileError  # noqa: E402
+from hea_flows.potentials import model_files  # noqa: E402
+from hea_flows.potentials.model_files import Checkpoint, ModelFileError  # noqa: E402
 
 
 class Payload:
@@ -26,7 +26,7 @@ class Payload:
 @pytest.fixture
 def trap(tmp_path: Path) -> tuple[Path, Path, str]:
     victim, path = tmp_path / "victim", tmp_path / "trap.model"
-    torch.save({"format": checkpoints.FORMAT, "state": Payload(victim)}, path)
+    torch.save({"format": model_files.FORMAT, "state": Payload(victim)}, path)
     return path, victim, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -43,13 +43,13 @@ def test_a_payload_does_not_run(
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # as `import mace` leaves it
     for promised in (None, sha256):
         with pytest.raises(ModelFileError, match="does not hold plain data only"):
-            checkpoints.load(path, "toy", promised)
+            model_files.load(path, "toy", promised)
     with pytest.raises(ModelFileError, match="is a pickle, which may run code: give its sha256"):
-        checkpoints.load_pickle(path, None)
+        model_files.load_pickle(path, None)
     with pytest.raises(ModelFileError, match=f"sha256 is {sha256}, 0000 was promised; not loaded"):
-        checkpoints.load_pickle(path, "0000")
+        model_files.load_pickle(path, "0000")
     assert not victim.exists()
-    checkpoints.load_pickle(path, sha256)  # the payload is alive: trusted files do run
+    model_files.load_pickle(path, sha256)  # the payload is alive: trusted files do run
     assert victim.exists()
 
 
@@ -57,61 +57,61 @@ def test_a_bare_pickle_does_not_run(tmp_path: Path) -> None:
     path, victim = tmp_path / "bare.pt", tmp_path / "victim"
     path.write_bytes(pickle.dumps(Payload(victim)))
     with pytest.raises(ModelFileError, match="does not hold plain data only"):
-        checkpoints.load(path, "toy")
+        model_files.load(path, "toy")
     assert not victim.exists()
 
 
 def test_round_trip(tmp_path: Path) -> None:
     saved = checkpoint(meta={"seed": 7, "parent": None})
-    sha256 = checkpoints.save(tmp_path / "m.pt", saved)
-    assert checkpoints.verify(tmp_path / "m.pt", sha256) == sha256
-    loaded = checkpoints.load(tmp_path / "m.pt", "toy", sha256.upper())
+    sha256 = model_files.save(tmp_path / "m.pt", saved)
+    assert model_files.verify(tmp_path / "m.pt", sha256) == sha256
+    loaded = model_files.load(tmp_path / "m.pt", "toy", sha256.upper())
     assert loaded.config == saved.config
     assert loaded.meta == saved.meta
     assert all(torch.equal(loaded.state[k], v) for k, v in saved.state.items())
 
 
 def test_equal_models_are_equal_files(tmp_path: Path) -> None:
-    one = checkpoints.save(tmp_path / "one.pt", checkpoint())
+    one = model_files.save(tmp_path / "one.pt", checkpoint())
     big = torch.zeros(100, 3)
     big[10:12] = torch.arange(6.0).reshape(2, 3)
     shared = str(b"toy", "ascii")  # an equal text that is another object
     state = {str(b"a.weight", "ascii"): big[10:12], "a.count": torch.tensor(3)}
-    two = checkpoints.save(tmp_path / "two.pt", checkpoint(family=shared, state=state))
+    two = model_files.save(tmp_path / "two.pt", checkpoint(family=shared, state=state))
     assert one == two
     assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
 
 
 def test_a_wrong_checksum_or_family_or_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "m.pt"
-    checkpoints.save(path, checkpoint())
+    model_files.save(path, checkpoint())
     with pytest.raises(ModelFileError, match="beef was promised; not loaded"):
-        checkpoints.load(path, "toy", "beef")
+        model_files.load(path, "toy", "beef")
     with pytest.raises(ModelFileError, match="holds a model of the family 'toy', not 'mace'"):
-        checkpoints.load(path, "mace")
+        model_files.load(path, "mace")
     with pytest.raises(FileNotFoundError, match=r"there is no model file .*nothing\.pt"):
-        checkpoints.load(tmp_path / "nothing.pt", "toy")
+        model_files.load(tmp_path / "nothing.pt", "toy")
     torch.save([1, 2], path)
     with pytest.raises(ModelFileError, match="is no toy checkpoint of hea-flows"):
-        checkpoints.load(path, "toy")
+        model_files.load(path, "toy")
 
 
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.pt"
-    sha256 = checkpoints.save(path, checkpoint())
+    sha256 = model_files.save(path, checkpoint())
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(path, checkpoint(config={"size": 3}))
-    assert checkpoints.verify(path, sha256) == sha256
+        model_files.save(path, checkpoint(config={"size": 3}))
+    assert model_files.verify(path, sha256) == sha256
     assert [p.name for p in tmp_path.iterdir()] == ["m.pt"]
 
 
 def test_only_plain_data_is_saved(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="plain data and tensors, not PosixPath"):
-        checkpoints.save(tmp_path / "m.pt", checkpoint(config={"path": tmp_path}))
+        model_files.save(tmp_path / "m.pt", checkpoint(config={"path": tmp_path}))

@@ -59,7 +59,7 @@ def test_an_error_leaves_the_old_file_alone(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hea_flows.runtime.atomic_files.os.fsync", full)
+    monkeypatch.setattr("hea_flows.runtime.files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         atomic_write(path, "new")
     assert path.read_text(encoding="utf-8") == "ä"

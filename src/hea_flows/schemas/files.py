@@ -1,0 +1,84 @@
+"""Files in the database, and which model file is meant."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hea_flows.runtime import atomic_write
+from hea_flows.schemas.record import Record
+
+
+class StoredFile(Record):
+    """A binary file kept in the `data` store, with its checksum."""
+
+    name: str
+    sha256: str
+    content: str = Field(description="base64")
+
+    @classmethod
+    def from_bytes(cls, name: str, raw: bytes) -> StoredFile:
+        """Keep a content under a name."""
+        content = base64.b64encode(raw).decode()
+        return cls(name=name, sha256=hashlib.sha256(raw).hexdigest(), content=content)
+
+    def read(self) -> bytes:
+        """Return the content, after checking its checksum.
+
+        Raises
+        ------
+        ValueError
+            If the content does not have the recorded checksum.
+        """
+        raw = base64.b64decode(self.content)
+        found = hashlib.sha256(raw).hexdigest()
+        if found != self.sha256:
+            msg = f"{self.name}: sha256 is {found}, the document says {self.sha256}; not used"
+            raise ValueError(msg)
+        return raw
+
+    def write_to(self, directory: Path) -> Path:
+        """Write the file, checked as by `read`, as ``<sha256>-<name>`` and return its path."""
+        raw = self.read()
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{self.sha256[:16]}-{self.name}"
+        if not path.exists() or path.read_bytes() != raw:
+            atomic_write(path, raw)
+        return path
+
+
+class ModelSpec(Record):
+    """Which potential: a foundation by name, or a file with its checksum."""
+
+    family: str = Field(description="Row of the model registry, for example chgnet or mace.")
+    name: str | None = Field(None, description="Foundation name, for example 0.3.0 or small.")
+    path: str | None = Field(None, description="Local checkpoint.")
+    sha256: str | None = Field(None, description="Checksum of the checkpoint, verified on load.")
+    dtype: Literal["float32", "float64"] = "float32"
+    architecture: dict[str, Any] = Field(
+        default_factory=dict, description="Of a model from scratch: changes to the family's own."
+    )
+
+    @model_validator(mode="after")
+    def _built_or_loaded(self) -> Self:
+        if self.architecture and (self.name or self.path):
+            msg = (
+                f"{self.family}: a model that is loaded has its architecture; leave it out, or "
+                "leave out name and path to train from scratch"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def pretrained(self) -> bool:
+        """True for a trained model, named or in a file; False for a family to train afresh."""
+        return bool(self.name or self.path)
+
+    @property
+    def title(self) -> str:
+        """Short name for tables."""
+        return f"{self.family}-{self.name or (self.sha256 or 'scratch')[:8]}"
