@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from jobflow import CURRENT_JOB, Flow, Job, Maker, OutputReference, Response
 
+from hea_flows.alloy.streams import stream
 from hea_flows.config import GrowthSpec
 from hea_flows.flows.growth_step import GrowthStepMaker, StepOutput
 from hea_flows.jobs.failures import result_job
@@ -136,7 +136,7 @@ class GrowthDecisionMaker(Maker):
                 f"{', '.join(missing)}, whose job failed; run again to go on"
             )
             raise ValueError(msg)
-        rng = np.random.default_rng([self.seed, len(steps)])
+        rng = stream(self.seed, "growth", len(steps))
         step = measured_step(
             self.growth, sources, structures, labels, n_frames, complete, previous, rng
         )
@@ -149,7 +149,7 @@ class GrowthDecisionMaker(Maker):
                 self.step.labelling.labels,
                 structures,
                 labels,
-                np.random.default_rng([self.seed, len(steps), 1]),
+                stream(self.seed, "growth", len(steps), "label time"),
             )
         document = growth_document(
             self.growth, self.step.seeds, steps, inputs, following, self.seed

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials import foundations, model_files
+from hea_flows.alloy.streams import seed_of
 from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.potential import Potential, PotentialCalculator
@@ -161,7 +162,8 @@ class TorchFamily(Family, Generic[P]):
         settings = methods.resolve(settings)
         if parent is None:
             elements = sorted({int(z) for f in (*train, *validation, *test) for z in f.numbers})
-            start = self.fresh(train, settings.seed, device, elements=elements)
+            seed = seed_of(settings.seed, "weights")
+            start = self.fresh(train, seed, device, elements=elements)
         else:
             start, parent = self.load(parent, device), self.resolve(parent)
         replay = self.prepare_training(start, settings)

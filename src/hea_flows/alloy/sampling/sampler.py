@@ -32,6 +32,7 @@ from hea_flows.alloy.lattice import Alloy, bond_counts, neighbour_pairs
 from hea_flows.alloy.sampling.chains import Chain, filling
 from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
 from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
+from hea_flows.alloy.streams import stream
 
 #: Acceptance that block lengths are adapted to. A block diffuses, so its best acceptance is near
 #: that of a random walk (A. Gelman et al., Bayesian Statistics 5, 599 (1996)).
@@ -100,8 +101,8 @@ class Sampler:
         self.temperatures = np.sort(np.array(settings.temperatures, dtype=float))
         self._beta = 1.0 / (kB * self.temperatures)
         shape: tuple[int, int] = (len(self.temperatures), settings.runs)
-        *chains, self._exchanges, self._random = _generators(seed, shape[0] * shape[1] + 2)
-        self._rngs = dict(zip(np.ndindex(*shape), chains, strict=True))
+        self._rngs = {place: stream(seed, "chain", *place) for place in np.ndindex(*shape)}
+        self._exchanges, self._random = stream(seed, "exchanges"), stream(seed, "training cells")
         #: The cluster expansion that proposes, one for all temperatures.
         self.expansion = zero_expansion(self.clusters)
         self._log_block = np.zeros(shape[0])
@@ -356,7 +357,3 @@ class Sampler:
             bonds[:rows] = state[f"bonds {shell}"]
         self._fitted_codes = [state["fitted codes"].copy()]
         self._fitted_energies = [state["fitted energies"].copy()]
-
-
-def _generators(seed: int, number: int) -> list[np.random.Generator]:
-    return [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(number)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -16,6 +15,7 @@ from hea_flows.alloy.sets.enumeration import enumerate_orderings
 from hea_flows.alloy.sets.random_structures import random_orderings
 from hea_flows.alloy.sets.selection import ANNEALING_STEPS, annealed_subset
 from hea_flows.alloy.sets.sqs import special_quasirandom
+from hea_flows.alloy.streams import stream
 
 
 class SetError(ValueError):
@@ -32,9 +32,7 @@ class Context:
 
     def rng(self, text: str) -> np.random.Generator:
         """Return the generator of one term, which other terms of a sum do not change."""
-        key = f"{text}|{','.join(self.elements)}".encode()
-        words = np.frombuffer(hashlib.sha256(key).digest(), dtype="<u4")
-        return np.random.default_rng([self.seed, *(int(w) for w in words)])
+        return stream(self.seed, text, ",".join(self.elements))
 
 
 class Term(Protocol):

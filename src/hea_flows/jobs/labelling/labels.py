@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from ase.constraints import FixSymmetry
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OutputReference, Response, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from hea_flows.alloy.lattice import relax
+from hea_flows.alloy.streams import stream
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.jobs.reuse import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, inherited_config, route, route_label
@@ -61,7 +60,7 @@ class StartMaker(Maker):
                 atoms = ideal
             atoms.calc = None
             atoms.set_constraint()
-            rng = np.random.default_rng([self.seed, zlib.crc32(structure.structure_id.encode())])
+            rng = stream(self.seed, "start geometry", structure.structure_id)
             atoms.positions += rng.normal(scale=self.start.rattle, size=atoms.positions.shape)
         atoms.pbc = True  # pymatgen keeps no periodicity; `ReferenceMaker` gives it the host's
         return AseAtomsAdaptor.get_structure(atoms)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Literal
 
-import numpy as np
 from jobflow import Maker
 
 from hea_flows.alloy.errors import mae, mae_by_group, mae_interval
+from hea_flows.alloy.streams import stream
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.evaluation import Evaluation
@@ -181,7 +181,7 @@ class BenchmarkMaker(Maker):
             )
         model = [p.model_mixing_mev for p in chosen]
         reference = [p.reference_mixing_mev for p in chosen]
-        interval = mae_interval(model, reference, np.random.default_rng(self.seed))
+        interval = mae_interval(model, reference, stream(self.seed, "bootstrap"))
         groups = mae_by_group(model, reference, [str(p.n_components) for p in chosen])
         total = mae([p.model_energy for p in chosen], [p.reference_energy for p in chosen])
         new = [p for p in chosen if not p.trained]

@@ -9,6 +9,7 @@ import numpy as np
 from jobflow import Maker
 
 from hea_flows.alloy.errors import Committee, alarm, reliability, scale_factor, spread_and_error
+from hea_flows.alloy.streams import stream
 from hea_flows.jobs.failures import result_job
 from hea_flows.provenance import provenance
 from hea_flows.results.store import committee_on
@@ -68,7 +69,7 @@ class CommitteeMaker(Maker):
         )
 
     def _table(self, committee: Committee, test_set: str, geometry: Geometry) -> CommitteeTable:
-        rng = np.random.default_rng(self.seed)
+        rng = stream(self.seed, "bootstrap")
         error, spread = np.abs(committee.error), committee.spread
         large = error > self.alarm_mev
         scores: dict[str, Any] = {}

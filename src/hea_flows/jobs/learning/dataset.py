@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from ase import Atoms
 from jobflow import Maker
 
 from hea_flows.alloy.errors import default_fractions, split_frames
+from hea_flows.alloy.streams import stream
 from hea_flows.config import DatasetSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
@@ -74,7 +74,7 @@ class DatasetMaker(Maker):
         fractions = self.dataset.fractions or default_fractions(sum(n_frames.values()))
         train, test, validation = split_frames(
             [key for key, n in n_frames.items() for _ in range(n)],
-            np.random.default_rng(self.seed),
+            stream(self.seed, "split"),
             fractions=fractions,
             by=self.dataset.split_by,
         )

@@ -22,6 +22,7 @@ from hea_flows.alloy.sampling import (
     separation_of,
     summarise_temperatures,
 )
+from hea_flows.alloy.streams import stream
 from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.failures import result_job
@@ -184,7 +185,7 @@ def run_chains(
     host = alloy.to_alloy()
     supercell, counts = spec.cell(host)
     settings = spec.sampling
-    references = reference_codes(counts, settings.random, np.random.default_rng([seed, 1]))
+    references = reference_codes(counts, settings.random, stream(seed, "references"))
     cache = EnergyCache(folder / ENERGIES_FILE)
     cached = CachedEnergies(energies, cache)
     begun, ladder = time.monotonic(), None
@@ -192,7 +193,7 @@ def run_chains(
         ladder = stored_ladder(folder, key)
         if ladder is None:
             say(f"a pilot run chooses temperatures from {asked.lowest:g} to {asked.highest:g} K")
-            rng = np.random.default_rng([seed, 3])
+            rng = stream(seed, "pilot")
             ladder = run_pilot(cached, host, supercell, counts, asked, rng)
     chosen = settings if ladder is None else settings.at(ladder.temperatures)
     sampler = Sampler(energies, host, supercell, counts, chosen, seed)
@@ -234,7 +235,7 @@ def run_chains(
         "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
         "chains": [ChainSummary.of(a) for a in averaged],
         "averages": averages,
-        "separation": separation_of(averages, host.elements, np.random.default_rng([seed, 2])),
+        "separation": separation_of(averages, host.elements, stream(seed, "separation")),
         "series": series.to_file(),
         "evaluations": sampler.evaluations + len(cache),
         "forbidden": forbidden + (ladder.forbidden if ladder else 0),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 from jobflow import Maker, Response
 
 from hea_flows.alloy.lattice import Alloy, Ordering, mean_lattice_constant
 from hea_flows.alloy.sets import parse, random_orderings, sqs_objective
+from hea_flows.alloy.streams import stream
 from hea_flows.alloy.thermodynamics import (
     Disorder,
     decomposition_temperature,
@@ -120,7 +120,7 @@ class ThermodynamicsMaker(Maker):
             spec.random_supercell,
             spec.n_random,
             host.elements,
-            np.random.default_rng([self.seed, 0]),
+            stream(self.seed, "random structures"),
             composition="equimolar",
         )
         model = local_model(inputs.training)
@@ -209,7 +209,7 @@ class ThermodynamicsMaker(Maker):
         if error is None:
             return None
         sigma, source = error
-        rng = np.random.default_rng([self.seed, 1])
+        rng = stream(self.seed, "interval")
         interval = decomposition_temperature_interval(
             host.elements, enthalpies, 1e-3 * sigma, rng, N_DRAWS
         )

@@ -16,6 +16,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import nn
 
+from hea_flows.alloy.streams import seed_of
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.potential import MACEPotential
 from hea_flows.schemas import Frozen, LoRA, Replay, TrainingSettings
@@ -35,7 +36,7 @@ def prepare(potential: MACEPotential, settings: TrainingSettings) -> None:
     if isinstance(method, Frozen):
         _freeze(potential.module, method)
     elif isinstance(method, LoRA):
-        _add_low_rank(potential.module, method, settings.seed)
+        _add_low_rank(potential.module, method, seed_of(settings.seed, "lora"))
         potential.plain = _merged
     elif isinstance(method, Replay):
         shapes = {name: value.shape for name, value in potential.module.state_dict().items()}

@@ -11,6 +11,7 @@ import torch
 from ase import Atoms
 
 from hea_flows.potentials import model_files
+from hea_flows.alloy.streams import stream
 from hea_flows.potentials.potential import Batch, Graph, Potential
 from hea_flows.potentials.training.labels import Labels, read_labels
 from hea_flows.potentials.training.loss import (
@@ -29,7 +30,7 @@ def batches(n_frames: int, settings: TrainingSettings, epoch: int) -> list[list[
 
     `settings` are those of `hea_flows.potentials.training.schedule.with_defaults`.
     """
-    rng = np.random.default_rng([settings.seed, epoch])
+    rng = stream(settings.seed, "batches", epoch)
     order = rng.permutation(n_frames).tolist()
     size = settings.batch_size or n_frames
     return [order[i : i + size] for i in range(0, n_frames, size)]

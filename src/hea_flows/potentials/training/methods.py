@@ -6,9 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
+from hea_flows.alloy.streams import stream
 from hea_flows.potentials.base import Family
 from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
@@ -89,7 +89,7 @@ def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
             f"{method.frames} were asked for"
         )
         raise ValueError(msg)
-    rng = np.random.default_rng(method.seed)
+    rng = stream(method.seed, "replay")
     chosen = sorted(rng.choice(len(frames), method.frames, replace=False).tolist())
     return [frames[i] for i in chosen]
 

@@ -15,6 +15,7 @@ import torch
 from ase import Atoms
 
 from hea_flows.potentials import model_files
+from hea_flows.alloy.streams import seed_of
 from hea_flows.potentials.base import TrainingResult
 from hea_flows.potentials.potential import Batch, Potential
 from hea_flows.potentials.training.data import Split, batches, fingerprint
@@ -170,7 +171,7 @@ class _Run:
         errors, learned = SquaredErrors(), split["train"] + split["replay"]
         self.potential.module.train()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed * 1_000_003 + self.epoch)  # dropout, where there is any
+            torch.manual_seed(seed_of(settings.seed, "dropout", self.epoch))
             for chosen in batches(len(learned.labels), settings, self.epoch):
                 errors.add(self._step(*learned.batch(self.potential, chosen), weights))
         validation, test = (

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from hea_flows.alloy.errors import mae_by_group, mae_interval
+from hea_flows.alloy.streams import stream
 from hea_flows.results.figures import energy_note
 from hea_flows.schemas import BenchmarkDoc, DatasetDoc, Geometry, ParityPoint, TrainingDoc
 
@@ -160,7 +161,7 @@ def errors_of(comparison: Comparison, geometry: Geometry, quantity: Quantity) ->
         return None
     pairs = np.array([energies(p, quantity) for p in points])
     reference, model = pairs.T * (1e3 if quantity == "total" else 1.0)
-    rng = np.random.default_rng(comparison.benchmark.bootstrap_seed)
+    rng = stream(comparison.benchmark.bootstrap_seed, "bootstrap")
     interval = mae_interval(model, reference, rng)
     groups = mae_by_group(model, reference, [p.n_components for p in points])
     return Errors(
