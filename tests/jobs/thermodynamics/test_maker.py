@@ -8,7 +8,6 @@ from math import log, sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -19,6 +18,7 @@ from maggma.stores import MemoryStore
 
 from hea_flows import CampaignMaker, plugins
 from hea_flows.alloy.sets.named import parse
+from hea_flows.alloy.streams import stream
 from hea_flows.alloy.thermodynamics.transition_interval import decomposition_temperature_interval
 from hea_flows.config import Campaign, ThermodynamicsSpec, plan_campaign
 from hea_flows.jobs import report
@@ -268,7 +268,7 @@ def test_interval_of_the_document_is_the_alloys() -> None:
     assert interval is not None
     table = {tuple(k.split("-")): 1e-3 * v for k, v in found.sqs_mixing_mev.items()}
     again = decomposition_temperature_interval(
-        found.elements, table, 4e-4, np.random.default_rng([interval.seed, 1]), interval.n_draws
+        found.elements, table, 4e-4, stream(interval.seed, "interval"), interval.n_draws
     )
     assert (interval.low, interval.median, interval.high) == pytest.approx(
         (again.low, again.median, again.high)
