@@ -86,7 +86,7 @@ def status(
     typer.echo(f"{progress.total} jobs: {counts or 'none'}")
     lost = {job.fw_id: job.reason for job in lost_launches(launchpad)}
     for job in progress.running:
-        note = f"; {job.said}" if job.said else ""
+        note = f"; {job.message}" if job.message else ""
         note += f"; LOST: {lost[job.fw_id]}" if job.fw_id in lost else ""
         typer.echo(f"  {job.fw_id} {job.name}: taken by {job.worker or 'nobody yet'}{note}")
     for failed in progress.failed:

@@ -35,9 +35,9 @@ class StoredFile(Record):
             If the content does not have the recorded checksum.
         """
         raw = base64.b64decode(self.content)
-        found = hashlib.sha256(raw).hexdigest()
-        if found != self.sha256:
-            msg = f"{self.name}: sha256 is {found}, the document says {self.sha256}; not used"
+        sha256 = hashlib.sha256(raw).hexdigest()
+        if sha256 != self.sha256:
+            msg = f"{self.name}: sha256 is {sha256}, the document says {self.sha256}; not used"
             raise ValueError(msg)
         return raw
 

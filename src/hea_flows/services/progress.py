@@ -30,8 +30,8 @@ RESULT = "_campaign_result"
 _OPEN = ("READY", "RESERVED", "RUNNING")
 #: How jobflow begins to say that what a job takes was never made.
 _MISSING = "Could not resolve reference"
-#: What a running job last said of itself, in its launch folder.
-SAID_FILE = "progress.txt"
+#: Last line of progress of a running job, in its launch folder.
+PROGRESS_FILE = "progress.txt"
 
 
 def say(text: str) -> None:
@@ -41,23 +41,23 @@ def say(text: str) -> None:
     """
     print(text, flush=True)  # noqa: T201  the worker's log
     if Path("FW.json").exists():
-        atomic_write(Path(SAID_FILE), text)
+        atomic_write(Path(PROGRESS_FILE), text)
 
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A job that a worker has taken; `said` is what it last told of its progress, if anything."""
+    """A job that a worker has taken; `message` is the last line of its progress, if any."""
 
     fw_id: int
     name: str
     worker: str
     folder: str
-    said: str = ""
+    message: str = ""
 
     @property
     def step(self) -> str:
         """The first part of what it told, which is how far it is."""
-        return self.said.partition(",")[0]
+        return self.message.partition(",")[0]
 
 
 @dataclass(frozen=True)
@@ -208,18 +208,18 @@ def _workflows(launchpad: LaunchPad, workflow_id: int | None) -> list[dict[str, 
 def _said(folder: str) -> str:
     """Return what a job left in its folder; nothing where the folder is of another machine."""
     try:
-        return (Path(folder) / SAID_FILE).read_text(encoding="utf-8").strip() if folder else ""
+        return (Path(folder) / PROGRESS_FILE).read_text(encoding="utf-8").strip() if folder else ""
     except OSError:
         return ""
 
 
 def _parents(workflows: list[dict[str, Any]]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    parents: dict[int, list[int]] = {}
     for workflow in workflows:
         for parent, children in (workflow.get("links") or {}).items():
             for child in children:
-                found.setdefault(int(child), []).append(int(parent))
-    return found
+                parents.setdefault(int(child), []).append(int(parent))
+    return parents
 
 
 def _last_line(launch: dict[str, Any]) -> str:

@@ -41,7 +41,7 @@ from hea_flows.schemas import (
     Trajectory,
 )
 from hea_flows.services.connection import Connection
-from hea_flows.services.progress import SAID_FILE, campaign_progress, say
+from hea_flows.services.progress import PROGRESS_FILE, campaign_progress, say
 from hea_flows.services.workers import worker_loop
 
 SPEC = AlloySpec(elements=("Mo", "Ta", "V"))
@@ -209,7 +209,7 @@ def test_progress_of_a_running_job_is_read_from_its_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     say("nobody listens")
-    assert not (tmp_path / SAID_FILE).exists()  # not a launch folder
+    assert not (tmp_path / PROGRESS_FILE).exists()  # not a launch folder
     (tmp_path / "FW.json").touch()
     say("step 3 of 9, burn-in")
     launchpad = connection.launchpad()
@@ -217,7 +217,7 @@ def test_progress_of_a_running_job_is_read_from_its_folder(
     launchpad.add_wf(workflow)
     launchpad.checkout_fw(_worker(), str(tmp_path))
     [running] = campaign_progress(launchpad).running
-    assert (running.said, running.step) == ("step 3 of 9, burn-in", "step 3 of 9")
+    assert (running.message, running.step) == ("step 3 of 9, burn-in", "step 3 of 9")
 
 
 def _worker() -> Any:

@@ -84,8 +84,8 @@ def predict_label_time(
         msg = f"need one positive time per label; got {n.size} sizes and {t.size} times"
         raise ValueError(msg)
     sizes = int(n.min()), int(n.max())
-    told = sizes[0] != sizes[1]
-    if not told and (others := sorted({x for x in planned if x != sizes[0]})):
+    several_sizes = sizes[0] != sizes[1]
+    if not several_sizes and (others := sorted({x for x in planned if x != sizes[0]})):
         msg = (
             f"all {n.size} timed labels have {sizes[0]} atoms, which tells nothing of labels of "
             f"{', '.join(map(str, others))}"
@@ -94,7 +94,7 @@ def predict_label_time(
     want = np.asarray(planned, dtype=np.float64)
     (exponent,), (times,), (scatter,) = _fit(n[None], t[None], want)
     drawn = rng.integers(n.size, size=(n_resamples, n.size))
-    if told:  # a resample of one size has no exponent
+    if several_sizes:  # a resample of one size has no exponent
         drawn[np.ptp(n[drawn], axis=1) == 0] = np.arange(n.size)
     _, again, _ = _fit(n[drawn], t[drawn], want)
     pool = (again * rng.choice(scatter, size=again.shape)).sum(axis=1)
@@ -103,7 +103,7 @@ def predict_label_time(
         seconds=float(times.sum()),
         low=float(low),
         high=float(high),
-        exponent=float(exponent) if told else None,
+        exponent=float(exponent) if several_sizes else None,
         n=n.size,
         sizes=sizes,
     )

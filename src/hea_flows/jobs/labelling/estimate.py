@@ -63,9 +63,9 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
     for spec in (*plan.sets, *(plan.growth.steps[1:] if plan.growth else ())):
         labels = spec.labels
         maker = LabelsMaker(labels=labels, seed=campaign.seed)
-        known = {key for other, ids in labelled if other == labels for key in ids}
+        earlier = {key for other, ids in labelled if other == labels for key in ids}
         orderings = parse(spec.expression).build(alloy, campaign.seed)
-        orderings = [ordering for ordering in orderings if ordering.id not in known]
+        orderings = [ordering for ordering in orderings if ordering.id not in earlier]
         labelled.append((labels, set(spec.ids)))
         costs, gigabytes = label_costs(maker, orderings), None
         if costs is not None:

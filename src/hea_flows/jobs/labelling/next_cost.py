@@ -48,9 +48,9 @@ def next_point(
         Source of resamples.
     """
     orderings = parse(expression).build(alloy.to_alloy(), labelling.seed)
-    known = {e.structure_id for doc in structures for e in doc.structures}
-    known |= {x.structure.structure_id for group in labels for x in group if x is not None}
-    left = [o for o in orderings if o.id not in known]
+    labelled = {e.structure_id for doc in structures for e in doc.structures}
+    labelled |= {x.structure.structure_id for group in labels for x in group if x is not None}
+    left = [o for o in orderings if o.id not in labelled]
     if not left:
         text = "every structure of it is labelled already"
         return NextPoint(expression=expression, n_structures=0, hours=0.0, basis=text)
@@ -59,16 +59,16 @@ def next_point(
     why = "no label tells its time"
     if times:
         try:
-            told = predict_label_time([n for n, _ in times], [t for _, t in times], planned, rng)
+            cost = predict_label_time([n for n, _ in times], [t for _, t in times], planned, rng)
         except ValueError as error:
             why = str(error)
         else:
             return NextPoint(
                 expression=expression,
                 n_structures=len(left),
-                hours=told.seconds / 3600,
-                hours_interval=(told.low / 3600, told.high / 3600),
-                basis=_measured(told.n, told.sizes, told.exponent, planned),
+                hours=cost.seconds / 3600,
+                hours_interval=(cost.low / 3600, cost.high / 3600),
+                basis=_measured(cost.n, cost.sizes, cost.exponent, planned),
             )
     hours, basis = _estimated(labelling, left)
     return NextPoint(

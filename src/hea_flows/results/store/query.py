@@ -154,13 +154,13 @@ def documents(
     ValueError
         For an unknown kind, or a field that documents of this kind do not have.
     """
-    known = kinds()
+    classes = kinds()
     if not isinstance(kind, str):
         kind = str(kind.model_fields["kind"].default)
-    if kind not in known:
-        msg = f"unknown kind {kind!r}; accepted: {', '.join(known)}"
+    if kind not in classes:
+        msg = f"unknown kind {kind!r}; accepted: {', '.join(classes)}"
         raise ValueError(msg)
-    fields = known[kind].model_fields
+    fields = classes[kind].model_fields
     if unknown := sorted({f.split("__")[0] for f in filters} - set(fields)):
         msg = f"{kind} documents have no field {', '.join(unknown)}; accepted: {', '.join(fields)}"
         raise ValueError(msg)
