@@ -12,11 +12,11 @@ import typer
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
+from hea_flows import find_connection
 from hea_flows.config import BenchmarkSpec, model_from_text
 from hea_flows.jobs.learning.benchmark import BenchmarkMaker
 from hea_flows.results.store import documents
 from hea_flows.schemas import ModelSpec
-from hea_flows.services.connection import find_connection
 
 
 def main(

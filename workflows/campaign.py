@@ -15,10 +15,9 @@ from jobflow import JobStore, run_locally
 from jobflow.managers.fireworks import flow_to_workflow
 from maggma.stores import MemoryStore
 
-from hea_flows import CampaignMaker, load_campaign
+from hea_flows import CampaignMaker, find_connection, load_campaign
 from hea_flows.flows.campaign import campaign_metadata
 from hea_flows.results.store import documents
-from hea_flows.services.connection import find_connection
 from hea_flows.services.workers import start_workers
 
 

@@ -11,10 +11,10 @@ import typer
 from jobflow import Flow, JobStore, run_locally
 from maggma.stores import MemoryStore
 
+from hea_flows import find_connection
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.sampling import MonteCarloMaker
 from hea_flows.results.store import documents
-from hea_flows.services.connection import find_connection
 
 
 def main(

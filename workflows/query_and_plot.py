@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from hea_flows import find_connection
 from hea_flows.results.figures import parity
 from hea_flows.results.store import CampaignDocuments, documents
-from hea_flows.services.connection import find_connection
 
 
 def main(

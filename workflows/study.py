@@ -13,11 +13,10 @@ import typer
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from hea_flows import CampaignMaker, load_campaign
+from hea_flows import CampaignMaker, find_connection, load_campaign
 from hea_flows.config import plan_campaign
 from hea_flows.flows import launch
 from hea_flows.results.store import documents
-from hea_flows.services.connection import find_connection
 
 
 def main(

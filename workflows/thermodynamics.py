@@ -11,11 +11,11 @@ import typer
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
+from hea_flows import find_connection
 from hea_flows.config import ThermodynamicsSpec
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.results.store import documents
 from hea_flows.schemas import BenchmarkDoc
-from hea_flows.services.connection import find_connection
 
 
 def main(
