@@ -1,4 +1,8 @@
-"""Interatomic potentials: families, model files, training, relaxation, lattice energies."""
+"""Interatomic potentials: families, model files, training, relaxation, lattice energies.
+
+This front loads no torch. Authors of a family start from the modules `torch_family` and `edges`;
+`model_files` reads and writes its models.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,11 @@ __all__ = [
     "Relaxed",
     "TrainingResult",
     "decoration_energies",
+    "edges",
     "evaluator",
     "families",
     "family",
+    "model_files",
     "relax_many",
+    "torch_family",
 ]
