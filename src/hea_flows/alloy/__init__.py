@@ -2,4 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["clusters", "errors", "lattice", "sampling", "sets", "thermodynamics"]
+from hea_flows.alloy.streams import seed_of, stream
+
+__all__ = [
+    "clusters",
+    "errors",
+    "lattice",
+    "sampling",
+    "seed_of",
+    "sets",
+    "stream",
+    "thermodynamics",
+]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from jobflow import CURRENT_JOB, Flow, Job, Maker, OutputReference, Response
 
-from hea_flows.alloy.streams import stream
+from hea_flows.alloy import stream
 from hea_flows.config import GrowthSpec
 from hea_flows.flows.growth_step import GrowthStepMaker, StepOutput
 from hea_flows.jobs.failures import result_job

@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike
 
+from hea_flows.alloy import seed_of
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
-from hea_flows.alloy.streams import seed_of
 from hea_flows.potentials import foundations, model_files
 from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
 from hea_flows.potentials.foundations import Foundation

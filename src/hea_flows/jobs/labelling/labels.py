@@ -10,8 +10,8 @@ from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OutputReference, R
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import relax
-from hea_flows.alloy.streams import stream
 from hea_flows.config import LabelSpec, StartSpec
 from hea_flows.jobs.reuse import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, inherited_config, route, route_label

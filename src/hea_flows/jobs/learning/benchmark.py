@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from jobflow import Maker
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.errors import mae, mae_by_group, mae_interval
-from hea_flows.alloy.streams import stream
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.evaluation import Evaluation

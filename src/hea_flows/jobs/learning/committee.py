@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jobflow import Maker
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.errors import Committee, alarm, reliability, scale_factor, spread_and_error
-from hea_flows.alloy.streams import stream
 from hea_flows.jobs.failures import result_job
 from hea_flows.provenance import provenance
 from hea_flows.results.store import committee_on

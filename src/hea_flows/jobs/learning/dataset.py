@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ase import Atoms
 from jobflow import Maker
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.errors import default_fractions, split_frames
-from hea_flows.alloy.streams import stream
 from hea_flows.config import DatasetSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jobflow import CURRENT_JOB, Maker, Response
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import mean_lattice_constant
 from hea_flows.alloy.sampling import (
     AveragedChain,
@@ -22,7 +23,6 @@ from hea_flows.alloy.sampling import (
     separation_of,
     summarise_temperatures,
 )
-from hea_flows.alloy.streams import stream
 from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.failures import result_job

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from jobflow import Maker, Response
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import Alloy, Ordering, mean_lattice_constant
 from hea_flows.alloy.sets import parse, random_orderings, sqs_objective
-from hea_flows.alloy.streams import stream
 from hea_flows.alloy.thermodynamics import (
     Disorder,
     decomposition_temperature,

@@ -16,7 +16,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import nn
 
-from hea_flows.alloy.streams import seed_of
+from hea_flows.alloy import seed_of
 from hea_flows.potentials.mace import modules
 from hea_flows.potentials.mace.potential import MACEPotential
 from hea_flows.schemas import Frozen, LoRA, Replay, TrainingSettings

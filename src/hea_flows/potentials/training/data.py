@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from hea_flows.alloy.streams import stream
+from hea_flows.alloy import stream
 from hea_flows.potentials import model_files
 from hea_flows.potentials.potential import Batch, Graph, Potential
 from hea_flows.potentials.training.labels import Labels, read_labels

@@ -8,7 +8,7 @@ from typing import Any
 
 from ase import Atoms
 
-from hea_flows.alloy.streams import stream
+from hea_flows.alloy import stream
 from hea_flows.potentials.base import Family
 from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import ModelSpec, Replay, TrainingSettings

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from ase import Atoms
 
-from hea_flows.alloy.streams import seed_of
+from hea_flows.alloy import seed_of
 from hea_flows.potentials import model_files
 from hea_flows.potentials.base import TrainingResult
 from hea_flows.potentials.potential import Batch, Potential

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.errors import mae_by_group, mae_interval
-from hea_flows.alloy.streams import stream
 from hea_flows.results.figures import energy_note
 from hea_flows.schemas import BenchmarkDoc, DatasetDoc, Geometry, ParityPoint, TrainingDoc
 
