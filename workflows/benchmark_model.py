@@ -49,7 +49,7 @@ def main(
     run_locally(job, store=memory, ensure_success=True, log=False)
 
     result: Any = documents(memory, "benchmark")[-1]
-    print(f"{result.role} {result.model.label}, labels {result.settings_id}")
+    print(f"{result.role} {result.model.title}, labels {result.settings_id}")
     for table in result.tables:
         low, high = table.mixing_mae_interval_mev
         print(
