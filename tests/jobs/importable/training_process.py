@@ -75,7 +75,7 @@ class PatientFamily(Family):
 def main() -> None:
     """Train, in a store of this process alone."""
     plugins.FAMILIES.registered["patient"] = plugins.Row(PatientFamily)
-    taken = locks._taken
+    taken = locks.try_lock
 
     def noted(handle: int) -> bool:
         found = taken(handle)
@@ -83,7 +83,7 @@ def main() -> None:
             (FOLDER / f"waiting-{os.getpid()}").touch()
         return found
 
-    locks._taken, locks._POLL = noted, 0.01
+    locks.try_lock, locks._POLL = noted, 0.01
     data = DatasetDoc.model_validate_json((FOLDER / "dataset.json").read_text())
     job: Any = TrainMaker(model=ModelSpec(family="patient"), title=str(os.getpid())).make(data)
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
