@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 if find_spec("mace") is None:
     pytest.skip("mace-torch is not installed", allow_module_level=True)
 
+from hea_flows.alloy import stream  # noqa: E402
 from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.mace import (  # noqa: E402
     methods,
@@ -281,7 +282,7 @@ def test_a_step_with_replay_is_adam_on_the_weighted_loss(
 
 def _drawn(replay: dict[str, Any]) -> list[Atoms]:
     """The frames that seed 2 chooses of the eight known ones."""
-    chosen = sorted(np.random.default_rng(2).choice(8, 4, replace=False).tolist())
+    chosen = sorted(stream(2, "replay").choice(8, 4, replace=False).tolist())
     made = frames(8, 40)
     return [
         with_energies([made[i]], [made[i].get_potential_energy() - 5 * len(made[i])])[0]
