@@ -93,7 +93,7 @@ def _errors(growth: GrowthSpec, benchmarks: Sequence[BenchmarkDoc]) -> list[dict
     errors = [
         {
             p.structure_id: p.model_mixing_mev - p.reference_mixing_mev
-            for p in (bench.fixed if growth.geometry == "fixed" else bench.relaxed)
+            for p in bench.points(growth.geometry)
             if p.test_set == growth.test_set and p.n_components > 1 and not p.trained
         }
         for bench in benchmarks
