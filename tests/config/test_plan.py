@@ -366,3 +366,12 @@ def test_the_method_of_a_growth_is_checked_before_anything_runs() -> None:
     )
     with pytest.raises(ValueError, match=r"chgnet has no training method 'lora'; accepted: all"):
         CampaignMaker.from_campaign(campaign)
+
+
+def test_models_that_would_share_a_name_are_refused() -> None:
+    both = [
+        {"name": "a", "set": "1(1)+2(2)", "seeds": [1, 2]},
+        {"name": "a, seed 1", "set": "1(1)+2(2)"},
+    ]
+    with pytest.raises(ValueError, match="two would be called 'a, seed 1'; rename one of them"):
+        made(models=both)

@@ -187,7 +187,8 @@ def plan_campaign(campaign: Campaign) -> CampaignPlan:
     ------
     ValueError
         If a training set that grows cannot: its first set has no end points, a set adds nothing,
-        or the test set that decides holds nothing but training structures.
+        or the test set that decides holds nothing but training structures. If two models would have
+        one name.
     """
     planner = _Planner(campaign)
     plan = planner.plan
@@ -209,7 +210,15 @@ def plan_campaign(campaign: Campaign) -> CampaignPlan:
         planner.add_growth(campaign.grow, campaign.model)
     if campaign.sqs is not None:
         plan.sqs = planner.add_set(*campaign.sqs, "SQS")
+    _check_names([*(model.title for model in plan.models), *plan.foundations])
     return plan
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Make sure that every model has a name of its own: others find it by that."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = f"models: two would be called {twice[0]!r}; rename one of them"
+        raise ValueError(msg)
 
 
 class _Planner:
