@@ -56,7 +56,7 @@ class RunningJob:
 
     @property
     def step(self) -> str:
-        """The first part of what it told, which is how far it is."""
+        """The first part of the message, which says how far the job is."""
         return self.message.partition(",")[0]
 
 
