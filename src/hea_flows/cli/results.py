@@ -106,20 +106,28 @@ def export_frames(
     title: Annotated[str, typer.Option(help="Title of the card.")] = "",
     note: Annotated[list[str] | None, typer.Option(help="Note of the card; repeatable.")] = None,
     regenerate: Annotated[str, typer.Option(help="Command that makes the dataset again.")] = "",
+    licence: Annotated[
+        str | None, typer.Option(help="Licence that you give your data, e.g. CC-BY-4.0.")
+    ] = None,
+    citation: Annotated[str | None, typer.Option(help="What users of the data cite.")] = None,
+    author: Annotated[list[str] | None, typer.Option(help="Author; repeatable.")] = None,
 ) -> None:
     """Write labelled frames, under the names that MACE reads, and their card beside them.
 
     The card makes them a dataset of the archive engine: campaigns read it with
-    `labels: {engine: archive, options: {dataset: NAME.json}}`.
+    `labels: {engine: archive, options: {dataset: NAME.json}}`. It names a licence, a citation and
+    authors only if they are given: the data are yours.
 
     NAME.extxyz[.gz|.xz] holds the frames of the newest dataset document, in its order and with its
     splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
     the campaign still runs.
     """
+    from hea_flows.reference import DatasetTerms
     from hea_flows.results.export import export_dataset, write_archive
     from hea_flows.results.store import documents
     from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
+    terms = DatasetTerms(licence=licence, citation=citation, authors=author or [])
     store = open_store()
     labels = documents(store, LabelDoc, campaign, load=True)
     structures = documents(store, StructuresDoc, campaign)
@@ -134,6 +142,7 @@ def export_frames(
             structures=structures,
             regenerate=regenerate,
             notes=note or [],
+            terms=terms,
         )
         frames, card_file = output.with_name(card.file), output
     else:
@@ -145,6 +154,7 @@ def export_frames(
             title=title,
             regenerate=regenerate,
             notes=note or [],
+            terms=terms,
         )
         frames, card_file = output, output.with_name(f"{card.name}.json")
     typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {frames}, {card_file}")

@@ -5,7 +5,13 @@ An engine loads its code when it computes: importing this package imports none o
 
 from __future__ import annotations
 
-from hea_flows.reference.archive import ArchiveMaker, DatasetCard, find_card, load_dataset
+from hea_flows.reference.archive import (
+    ArchiveMaker,
+    DatasetCard,
+    DatasetTerms,
+    find_card,
+    load_dataset,
+)
 from hea_flows.reference.base import (
     ReferenceMaker,
     label_job,
@@ -22,6 +28,7 @@ __all__ = [
     "ArchiveMaker",
     "Calculation",
     "DatasetCard",
+    "DatasetTerms",
     "LabelCost",
     "MissingLabelError",
     "Outcome",

@@ -21,12 +21,19 @@ from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import AlloySpec, Record
 
 
-class DatasetCard(Record):
+class DatasetTerms(Record):
+    """Whose data a dataset holds and how they may be used: said by their owner, or not at all."""
+
+    licence: str | None = Field(None, description="For example CC-BY-4.0.")
+    citation: str | None = Field(None, description="What to cite: a reference, or a doi.")
+    authors: list[str] = Field(default_factory=list)
+
+
+class DatasetCard(DatasetTerms):
     """What a dataset file says of itself, in the JSON file beside it."""
 
     name: str
     title: str
-    licence: str
     file: str = Field(description="Frames file beside the card, extended XYZ.")
     sha256: str = Field(description="Of the frames file.")
     alloy: AlloySpec

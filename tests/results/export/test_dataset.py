@@ -28,7 +28,13 @@ from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.jobs.learning.dataset import DatasetMaker
 from hea_flows.provenance import settings_id
 from hea_flows.reference import Outcome, label_document
-from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
+from hea_flows.reference.archive import (
+    ArchiveMaker,
+    DatasetCard,
+    DatasetTerms,
+    find_card,
+    load_dataset,
+)
 from hea_flows.results.export.archive import card_of, write_archive
 from hea_flows.results.export.dataset import dataset_frames, export_dataset
 from hea_flows.results.store import CampaignDocuments
@@ -189,6 +195,40 @@ def test_suffixes_compress(tmp_path: Path, campaign: Campaign) -> None:
     assert texts[0] == texts[1] == texts[2]
 
 
+def terms_of(card: DatasetCard) -> DatasetTerms:
+    return DatasetTerms(licence=card.licence, citation=card.citation, authors=card.authors)
+
+
+def test_the_card_says_of_terms_what_is_given(campaign: Campaign, tmp_path: Path) -> None:
+    """The data are their owner's: no licence, citation or author is made up."""
+    dataset, labels, structures = campaign
+    write: dict[str, Any] = {
+        "d.xyz": partial(export_dataset, dataset),
+        "e.json": partial(write_archive, title="", regenerate=""),
+    }
+    full = DatasetTerms(licence="CC0-1.0", citation="doi 10.0/x", authors=["A. B.", "C. D."])
+    for terms in (None, DatasetTerms(), DatasetTerms(citation="a reference"), full):
+        for name, export in write.items():
+            path = tmp_path / name
+            card = export(path, labels=labels, structures=structures, terms=terms)
+            text = path.with_suffix(".json").read_text()
+            given = terms.model_dump(exclude_defaults=True) if terms else {}
+            read = json.loads(text)
+            assert {k: read[k] for k in DatasetTerms.model_fields if k in read} == given
+            assert DatasetCard.model_validate_json(text) == card
+            assert terms_of(card) == (terms or DatasetTerms())
+            assert ("CC" in text) == (terms is full)
+
+
+def test_the_shipped_dataset_has_its_licence() -> None:
+    card, _ = load_dataset(find_card("pbe-mo-ta-nb-w-v-s2"))
+    assert card.licence == "CC-BY-4.0"
+    command = "hea-flows export dataset --campaign pbe-mo-ta-nb-w-v-s2 --licence CC-BY-4.0 pbe-mo"
+    root = Path(__file__).parents[3]
+    for page in ("configs/pbe-dataset.yaml", "docs/gpaw.md"):
+        assert command in (root / page).read_text()
+
+
 SHIPPED = """\
 name: shipped
 seed: 1
@@ -211,14 +251,18 @@ def test_the_command_exports_what_came_from_the_shipped_file(
     run_locally(flow, store=store, ensure_success=True, log=False, root_dir=tmp_path)
     _, shipped = load_dataset(find_card("pbe-mo-ta-nb-w-v-s2"))
     environment = {**os.environ, **connection.environment(), "COLUMNS": "300"}
-    for name, files in (
-        ("a.extxyz", ["a.extxyz", "a.json"]),
-        ("b.extxyz.gz", ["b.extxyz.gz", "b.json"]),
-        ("c.json", ["c.extxyz.xz", "c.json"]),
+    terms = DatasetTerms(licence="ODbL-1.0", citation="doi 10.0/x", authors=["A. B.", "C. D."])
+    given = ["--licence", "ODbL-1.0", "--citation", "doi 10.0/x"]
+    given += ["--author", "A. B.", "--author", "C. D."]
+    for name, files, more, said in (
+        ("a.extxyz", ["a.extxyz", "a.json"], given, terms),
+        ("b.extxyz.gz", ["b.extxyz.gz", "b.json"], [], DatasetTerms()),
+        ("c.json", ["c.extxyz.xz", "c.json"], given[:2], DatasetTerms(licence="ODbL-1.0")),
     ):
         command = [sys.executable, "-m", "hea_flows", "export", "dataset", name]
+        command += ["--campaign", "shipped", "--title", "Six structures", "--note", "a note"]
         done = subprocess.run(
-            [*command, "--campaign", "shipped", "--title", "Six structures", "--note", "a note"],
+            [*command, *more],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -230,6 +274,7 @@ def test_the_command_exports_what_came_from_the_shipped_file(
         expected = f"{card.n_structures} structures, {card.n_frames} frames: {', '.join(files)}"
         assert done.stdout.strip() == expected
         assert (card.title, card.notes, card.n_structures) == ("Six structures", ["a note"], 6)
+        assert terms_of(card) == said
         assert len(trajectories) == 6
         for key, frames in trajectories.items():
             assert frames_checksum(frames) == frames_checksum(shipped[key])

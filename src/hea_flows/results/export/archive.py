@@ -9,7 +9,7 @@ from pathlib import Path
 from ase import Atoms
 from pydantic import ValidationError
 
-from hea_flows.reference import DatasetCard
+from hea_flows.reference import DatasetCard, DatasetTerms
 from hea_flows.runtime import atomic_write
 from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import LabelDoc, StructuresDoc
@@ -30,6 +30,7 @@ def write_archive(
     structures: Sequence[StructuresDoc],
     regenerate: str,
     notes: Sequence[str] = (),
+    terms: DatasetTerms | None = None,
 ) -> DatasetCard:
     """Write every frame of a campaign (extended XYZ, xz) and the card beside it.
 
@@ -39,6 +40,8 @@ def write_archive(
         The JSON card to write; the frames file takes its name.
     title, regenerate, notes
         Texts of the card.
+    terms
+        Licence, citation and authors; the card says nothing of what is not given.
     labels, structures
         The campaign's documents; labels with frames are written, each with its own state.
 
@@ -60,6 +63,7 @@ def write_archive(
         structures=structures,
         regenerate=regenerate,
         notes=notes,
+        terms=terms,
     )
 
 
@@ -108,6 +112,7 @@ def write_dataset(
     structures: Sequence[StructuresDoc],
     regenerate: str = "",
     notes: Sequence[str] = (),
+    terms: DatasetTerms | None = None,
 ) -> DatasetCard:
     """Write frames under MACE's names, and their card beside them.
 
@@ -119,6 +124,8 @@ def write_dataset(
         All frames of the labels, as `label_frames` describes them.
     title, regenerate, notes
         Texts of the card.
+    terms
+        Licence, citation and authors; the card says nothing of what is not given.
     labels
         Where the frames come from; trajectories are not needed.
     structures
@@ -144,10 +151,11 @@ def write_dataset(
             "converged": sum(d.state == "converged" for d in own),
             "frames": sum(d.n_frames for d in own),
         }
+    terms = terms or DatasetTerms()
     card = DatasetCard(
+        **terms.model_dump(),
         name=card_path.stem,
         title=title,
-        licence="CC-BY-4.0",
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         alloy=structures[0].alloy,
@@ -161,5 +169,6 @@ def write_dataset(
         notes=list(notes),
         regenerate=regenerate,
     )
-    atomic_write(card_path, card.model_dump_json(indent=2) + "\n")
+    unsaid = {name for name, value in terms if not value}
+    atomic_write(card_path, card.model_dump_json(indent=2, exclude=unsaid) + "\n")
     return card

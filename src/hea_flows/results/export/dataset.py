@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from hea_flows.reference import DatasetCard
+from hea_flows.reference import DatasetCard, DatasetTerms
 from hea_flows.results.export.archive import label_frames, write_dataset
 from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
@@ -70,6 +70,7 @@ def export_dataset(
     title: str = "",
     regenerate: str = "",
     notes: Sequence[str] = (),
+    terms: DatasetTerms | None = None,
 ) -> DatasetCard:
     """Write a dataset as extended XYZ with its card, and return the card.
 
@@ -90,6 +91,8 @@ def export_dataset(
         The campaign's documents, labels with their trajectories loaded.
     title, regenerate, notes
         Texts of the card; the title is by default the campaign's name.
+    terms
+        Licence, citation and authors; the card says nothing of what is not given.
 
     Raises
     ------
@@ -106,4 +109,5 @@ def export_dataset(
         structures=structures,
         regenerate=regenerate,
         notes=notes,
+        terms=terms,
     )
