@@ -125,7 +125,7 @@ def test_rattled_starts_depend_on_the_seed_others_do_not() -> None:
 def test_models_in_files_go_by_their_content(tmp_path: Path) -> None:
     pytest.importorskip("chgnet")
     resolved = CHGNetFamily().resolve(ModelSpec(family="chgnet", name="0.3.0"))
-    source, _ = CHGNetFamily().locate(ModelSpec(family="chgnet", name="0.3.0"))
+    source = CHGNetFamily().locate(ModelSpec(family="chgnet", name="0.3.0")).path
     copies = [tmp_path / name for name in ("a.pt", "b.pt")]
     for copy in copies:
         shutil.copy(source, copy)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 
-from hea_flows.potentials import foundations, model_files
+from hea_flows.potentials import foundations
 from hea_flows.potentials.foundations import Foundation
-from hea_flows.potentials.model_files import ModelFileError
-from hea_flows.schemas import ModelSpec
+from hea_flows.potentials.model_files import ModelFile, ModelFileError
+from hea_flows.schemas import ModelSpec, Promised
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -46,30 +47,40 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-def locate(known: dict[str, Foundation], name: str, **more: Any) -> tuple[Path, str | None]:
+def locate(known: dict[str, Foundation], name: str, **more: Any) -> ModelFile:
     return foundations.locate(ModelSpec(family="toy", name=name, **more), "Toy", known)
 
 
-def test_a_foundation_is_downloaded_once_and_its_checksum_recorded(
-    address: str, tmp_path: Path
-) -> None:
-    known = {"tiny": Foundation(f"{address}/toy-tiny.pt", str(tmp_path / "cache"))}
-    path, sha256 = locate(known, "tiny")
-    assert path == tmp_path / "cache" / "toy-tiny.pt"
-    assert path.read_bytes() == CONTENT
-    assert sha256 == SHA256
-    known = {"tiny": Foundation("http://127.0.0.1:9/toy-tiny.pt", str(tmp_path / "cache"))}
-    assert locate(known, "tiny") == (path, SHA256)  # no second download
+def test_a_name_without_a_published_checksum_is_refused_once(address: str, tmp_path: Path) -> None:
+    """The line says what the download measures, and what to write if it is trusted."""
+    cache = tmp_path / "cache"
+    path = cache / "toy-tiny.pt"
+    expected = (
+        "toy model 'tiny' has no published checksum; if you trust where it comes from, write "
+        f"model: {{family: toy, name: tiny, sha256: {SHA256}}}"
+    )
+    for url in (address, "http://127.0.0.1:9"):  # the second time there is no second download
+        known = {"tiny": Foundation(f"{url}/toy-tiny.pt", str(cache))}
+        with pytest.raises(ModelFileError) as caught:
+            locate(known, "tiny")
+        assert str(caught.value) == expected
+        assert path.read_bytes() == CONTENT
+        # who put the file there could have put a checksum beside it
+        (cache / "toy-tiny.pt.sha256").write_text(SHA256)
+    given = yaml.safe_load(expected.partition("write ")[2])["model"]
+    file = locate(known, **{k: v for k, v in given.items() if k != "family"})
+    assert (file.path, file.promised) == (path, SHA256)
+    assert file.resolved() == ModelSpec.model_validate(given)
     path.write_bytes(CONTENT + b" ")
-    assert locate(known, "tiny") == (path, SHA256)
-    with pytest.raises(ModelFileError, match=f"{SHA256} was promised; not loaded"):
-        model_files.read_bytes(*locate(known, "tiny"))
+    with pytest.raises(ModelFileError, match=f"{SHA256} was expected; not loaded"):
+        file.resolved()
 
 
-def test_a_published_or_promised_checksum_comes_first(address: str, tmp_path: Path) -> None:
-    known = {"tiny": Foundation(f"{address}/toy-tiny.pt", str(tmp_path), "ab" * 32)}
-    assert locate(known, "tiny")[1] == "ab" * 32
-    assert locate(known, "tiny", sha256="cd" * 32)[1] == "cd" * 32
+def test_a_promised_checksum_comes_before_the_published(address: str, tmp_path: Path) -> None:
+    published = Promised("ab" * 32)
+    known = {"tiny": Foundation(f"{address}/toy-tiny.pt", str(tmp_path), published)}
+    assert locate(known, "tiny").promised == published
+    assert locate(known, "tiny", sha256="cd" * 32).promised == "cd" * 32
     assert [p.name for p in tmp_path.iterdir()] == ["toy-tiny.pt"]
 
 
@@ -96,7 +107,7 @@ def test_what_cannot_be_downloaded_is_one_line_and_leaves_nothing(
 
 def test_a_path_needs_no_network_and_an_unknown_name_lists_the_known() -> None:
     spec = ModelSpec(family="toy", path="here.pt", sha256="ef")
-    assert foundations.locate(spec, "Toy", {}) == (Path("here.pt"), "ef")
+    assert foundations.locate(spec, "Toy", {}) == ModelFile(spec, Path("here.pt"), spec.sha256)
     known = {name: Foundation("http://127.0.0.1:9/x", "~") for name in ("one", "two")}
     with pytest.raises(ValueError, match=r"^unknown Toy model 'three'; accepted: one, two, or a"):
         locate(known, "three")

@@ -4,13 +4,19 @@ import hashlib
 import os
 import pickle
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from hea_flows.potentials import model_files  # noqa: E402
-from hea_flows.potentials.model_files import Checkpoint, ModelFileError  # noqa: E402
+from hea_flows.potentials.model_files import (  # noqa: E402
+    Checkpoint,
+    ModelFile,
+    ModelFileError,
+)
+from hea_flows.schemas import Measured, ModelSpec, Promised  # noqa: E402
 
 
 class Payload:
@@ -44,13 +50,46 @@ def test_a_payload_does_not_run(
     for promised in (None, sha256):
         with pytest.raises(ModelFileError, match="does not hold plain data only"):
             model_files.load(path, "toy", promised)
-    with pytest.raises(ModelFileError, match="is a pickle, which may run code: give its sha256"):
-        model_files.load_pickle(path, None)
-    with pytest.raises(ModelFileError, match=f"sha256 is {sha256}, 0000 was promised; not loaded"):
-        model_files.load_pickle(path, "0000")
+    with pytest.raises(ModelFileError, match=f"sha256 is {sha256}, none was expected; not loaded"):
+        model_files.load_pickle(path, None)  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match=f"sha256 is {sha256}, 0000 was expected; not loaded"):
+        model_files.load_pickle(path, Promised("0000"))
     assert not victim.exists()
-    model_files.load_pickle(path, sha256)  # the payload is alive: trusted files do run
+    model_files.load_pickle(path, Promised(sha256))  # the payload is alive: trusted files do run
     assert victim.exists()
+
+
+def test_only_a_promise_opens_a_pickle(trap: tuple[Path, Path, str]) -> None:
+    path, victim, sha256 = trap
+    assert get_type_hints(model_files.load_pickle)["promised"] is Promised
+    assert get_type_hints(model_files.verify)["return"] is Measured
+    spec = ModelSpec(family="toy", path=str(path), dtype="float64")
+    for known in (spec, spec.model_copy(update={"measured": sha256})):
+        with pytest.raises(ModelFileError) as caught:
+            model_files.load_plain_or_pickle(ModelFile(known, path, known.sha256))
+        assert str(caught.value) == (
+            f"{path} may run code, so it is loaded only with a promised checksum; if you trust "
+            "where it comes from, write model: "
+            f"{{family: toy, path: {path}, dtype: float64, sha256: {sha256}}}"
+        )
+    other = spec.model_copy(update={"measured": "00" * 32})
+    with pytest.raises(ModelFileError, match=f"sha256 is {sha256}, 0000.* was expected"):
+        model_files.load_plain_or_pickle(ModelFile(other, path, None))
+    assert not victim.exists()
+    model_files.load_plain_or_pickle(ModelFile(spec, path, Promised(sha256)))
+    assert victim.exists()
+
+
+def test_what_is_measured_is_no_promise(tmp_path: Path) -> None:
+    path = tmp_path / "m.pt"
+    sha256 = model_files.save(path, checkpoint())
+    spec = ModelSpec(family="toy", path=str(path))
+    measured = ModelFile(spec, path, None).resolved()
+    assert (measured.sha256, measured.measured, measured.checksum) == (None, sha256, sha256)
+    promised = ModelFile(measured, path, sha256).resolved()
+    assert (promised.sha256, promised.measured, promised.checksum) == (sha256, None, sha256)
+    assert measured.content() == promised.content()  # the same model, whoever stands for it
+    assert ModelSpec.from_dict(measured.as_dict()) == measured  # also after a database
 
 
 def test_a_bare_pickle_does_not_run(tmp_path: Path) -> None:
@@ -85,7 +124,7 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
 def test_a_wrong_checksum_or_family_or_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "m.pt"
     model_files.save(path, checkpoint())
-    with pytest.raises(ModelFileError, match="beef was promised; not loaded"):
+    with pytest.raises(ModelFileError, match="beef was expected; not loaded"):
         model_files.load(path, "toy", "beef")
     with pytest.raises(ModelFileError, match="holds a model of the family 'toy', not 'mace'"):
         model_files.load(path, "mace")

@@ -101,7 +101,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert FAMILY.resolve(spec) == spec
     with pytest.raises(ModelFileError, match=r"half\.nequip\.pth could not be loaded: "):
         FAMILY.calculator(spec)
-    with pytest.raises(ModelFileError, match="may run code: give its sha256"):
-        FAMILY.calculator(spec.model_copy(update={"sha256": None}))
+    unknown = spec.model_copy(update={"sha256": None})
+    for use in (FAMILY.calculator, FAMILY.resolve):
+        with pytest.raises(ModelFileError, match="is loaded only with a promised checksum"):
+            use(unknown)
     with pytest.raises(ValueError, match="trained by nequip-train, not here"):
         FAMILY.train(spec, labelled_frames(1), [], [], SETTINGS, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from hea_flows.alloy.thermodynamics import require_phonopy
@@ -60,6 +61,8 @@ class Composition:
         for one in self.plan.sets:
             maker = LabellingMaker.from_spec(one.labels, self.seed, reuse=self.reuse)
             maker.labels.reference.check(self.campaign.alloy)
+            if one.labels.start is not None:
+                _checked(one.labels.start.model)
             earlier = _names(self.plan.labelled_before(one))
             entries.append(LabelledSet(one.name, one.expression, earlier, maker))
         return entries
@@ -171,6 +174,15 @@ def _dataset_name(sets: Iterable[SetPlan]) -> str:
 
 
 def _checked(model: ModelSpec) -> ModelSpec:
-    """Return a model after making sure that its family, and its file if one is given, are there."""
+    """Return a model after making sure that its family and its file are there and may be loaded.
+
+    A name whose checksum is given or published is left to the job that downloads it; so is one
+    that cannot be had here.
+    """
     engine = family(model.family)
-    return engine.resolve(model) if model.path is not None else model
+    if model.path is not None:
+        return engine.resolve(model)
+    if model.name is not None and engine.promised(model) is None:
+        with suppress(OSError):
+            engine.resolve(model)
+    return model

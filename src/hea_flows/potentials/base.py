@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import AseEnergies, DecorationEnergies
 from hea_flows.plugins import FAMILIES
-from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, TrainingSettings
+from hea_flows.schemas import Epoch, ErrorSummary, ModelSpec, Promised, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,20 @@ class Family(ABC):
 
     @abstractmethod
     def resolve(self, spec: ModelSpec) -> ModelSpec:
-        """Return `spec` with the checksum of its file.
+        """Return `spec` with the checksum of its file: promised, or else measured.
 
         Raises
         ------
         FileNotFoundError
             If there is no such file, and none can be downloaded.
         ValueError
-            If the name is unknown, or the file is not the one that `spec` promises.
+            If the name is unknown, the file is not the one that `spec` promises, or it may run
+            code and nobody promises it.
         """
+
+    def promised(self, spec: ModelSpec) -> Promised | None:
+        """Return the checksum given with a model, or published for its name; no file is read."""
+        return spec.sha256
 
     @abstractmethod
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
@@ -117,6 +122,7 @@ class Family(ABC):
         max_atoms
             Most atoms in a batch of several structures; it bounds the memory.
         """
+        self.resolve(spec)  # a model that is refused is no failure of every structure
         return lambda atoms_list: self.evaluate(spec, atoms_list, device=device)
 
     def lattice_energies(

@@ -1,4 +1,4 @@
-"""Foundation models by name: a file in the family's cache, downloaded once, and its checksum."""
+"""Foundation models by name: a file in the family's cache, and the checksum published for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hea_flows.potentials import model_files
+from hea_flows.potentials.model_files import ModelFile
 from hea_flows.runtime import atomic_write
-from hea_flows.schemas import ModelSpec
+from hea_flows.schemas import ModelSpec, Promised
 
 _TIMEOUT = 60.0  # s without an answer
 
@@ -27,12 +27,12 @@ class Foundation:
         Folder of the family's own program, where the file is looked for and kept; ``~`` is the
         user's.
     sha256
-        Its checksum, where that is known for sure; otherwise it is recorded at first use.
+        Its published checksum. Without one, whoever uses the name gives it.
     """
 
     url: str
     cache: str
-    sha256: str | None = None
+    sha256: Promised | None = None
 
     @property
     def path(self) -> Path:
@@ -40,10 +40,8 @@ class Foundation:
         return Path(self.cache).expanduser() / self.url.rsplit("/", 1)[1]
 
 
-def locate(
-    spec: ModelSpec, family: str, accepted: Mapping[str, Foundation]
-) -> tuple[Path, str | None]:
-    """Return the file that a spec means and the checksum it must have; a name may download it.
+def locate(spec: ModelSpec, family: str, accepted: Mapping[str, Foundation]) -> ModelFile:
+    """Return the file that a spec means, with what is promised of it; a name may download it.
 
     Parameters
     ----------
@@ -60,9 +58,11 @@ def locate(
         For an unknown name.
     FileNotFoundError
         If the file is not in the cache and cannot be downloaded.
+    ModelFileError
+        For a name without a checksum, given or published; the line says what the file measures.
     """
     if spec.path is not None:
-        return Path(spec.path), spec.sha256
+        return ModelFile(spec, Path(spec.path), spec.sha256)
     if spec.name is None or spec.name not in accepted:
         raise unknown(family, spec.name, accepted)
     foundation = accepted[spec.name]
@@ -71,23 +71,20 @@ def locate(
             atomic_write(foundation.path, _download(foundation.url))
         except (OSError, http.client.HTTPException) as error:
             raise unavailable(family, spec.name, foundation.url, error) from None
-    return foundation.path, checksum(foundation.path, spec, foundation.sha256)
+    return named(spec, foundation.path, foundation.sha256)
 
 
-def checksum(path: Path, spec: ModelSpec, published: str | None) -> str:
-    """Return the checksum a foundation's file must have: promised, published, or recorded.
+def named(spec: ModelSpec, path: Path, published: Promised | None) -> ModelFile:
+    """Return the file of a name, by the checksum given with it, or else the published one.
 
-    Without the first two, the checksum found at first use is kept beside the file, as
-    ``<file>.sha256``, and is what the file must have from then on.
+    Raises
+    ------
+    ModelFileError
+        Without either: what a download brought says nothing about who made it.
     """
-    if spec.sha256 is not None:
-        return spec.sha256
-    if published is not None:
-        return published
-    record = path.with_name(f"{path.name}.sha256")
-    if not record.exists():
-        atomic_write(record, model_files.verify(path, None).encode())
-    return record.read_text().strip()
+    file = ModelFile(spec, path, spec.sha256 or published)
+    file.promise()
+    return file
 
 
 def unknown(family: str, name: str | None, accepted: Iterable[str]) -> ValueError:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from hea_flows.potentials import model_files
 from hea_flows.potentials.foundations import Foundation
-from hea_flows.potentials.model_files import ModelFileError
+from hea_flows.potentials.model_files import Content, ModelFile, ModelFileError
 from hea_flows.potentials.potential import Batch, Potential, periodic
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training import scaling
-from hea_flows.schemas import ModelSpec
+from hea_flows.schemas import ModelSpec, Promised
 
 logger.disable("mattersim")  # it writes to the standard output
 
@@ -31,8 +31,16 @@ _ADDRESS = "https://raw.githubusercontent.com/microsoft/mattersim/main/pretraine
 
 #: Foundations by name: mattersim's own addresses and its own cache.
 FOUNDATIONS: Mapping[str, Foundation] = {
-    name: Foundation(f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models")
-    for name in ("v1.0.0-1M", "v1.0.0-5M")
+    name: Foundation(
+        f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models", sha256
+    )
+    for name, sha256 in (
+        ("v1.0.0-1M", None),
+        (
+            "v1.0.0-5M",
+            Promised("e3df9fa708725e3d453140646c7d1838324b347a3d1214cf1440522146f872b5"),
+        ),
+    )
 }
 #: What a small model from scratch is made of; arguments of mattersim's `M3Gnet`.
 ARCHITECTURE: Mapping[str, Any] = {
@@ -164,13 +172,14 @@ class MatterSimFamily(TorchFamily[MatterSimPotential]):
     ARCHITECTURE = ARCHITECTURE
     FOUNDATIONS = FOUNDATIONS
 
-    def load(self, spec: ModelSpec, device: str = "cpu") -> MatterSimPotential:
-        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors.
+    def read(self, file: ModelFile) -> Content:
+        """Return what a file holds: plain data, or a pickle."""
+        return model_files.load_plain_or_pickle(file)
 
-        A file that holds more than plain data is a pickle: it is loaded only with a checksum.
-        """
-        path, sha256 = self.locate(spec)
-        content = model_files.load_plain_or_pickle(path, sha256)
+    def load(self, spec: ModelSpec, device: str = "cpu") -> MatterSimPotential:
+        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors."""
+        file = self.locate(spec)
+        content, path = self.read(file), file.path
         if model_files.is_checkpoint(content):
             checkpoint = model_files.as_checkpoint(content, self.name, path)
             config, state = dict(checkpoint.config), checkpoint.state

@@ -1,19 +1,25 @@
-"""Model files: plain containers and tensors, a checksum, no code that runs while loading."""
+"""Model files: plain containers and tensors; what may run code opens by a promised checksum only.
+
+Two types keep apart what is known of a file. A `Promised` checksum is one that somebody stands
+for; a `Measured` one says what the file was, and opens nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from hea_flows.runtime import atomic_write
+from hea_flows.schemas import Measured, ModelSpec, Promised
 
 #: First entry of every model file that this package writes.
 FORMAT = "hea-flows model 1"
@@ -48,8 +54,64 @@ class Checkpoint:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def verify(path: Path | str, sha256: str | None) -> str:
-    """Return the sha256 of a file, after comparing it with the promised one.
+@dataclass(frozen=True)
+class ModelFile:
+    """The file that a spec means.
+
+    Parameters
+    ----------
+    spec
+        What was asked for.
+    path
+        Where the file is.
+    promised
+        The checksum that somebody stands for: given with the model, or published for its name.
+    """
+
+    spec: ModelSpec
+    path: Path
+    promised: Promised | None
+
+    @property
+    def expected(self) -> Promised | Measured | None:
+        """The checksum that the file must have, if any is known."""
+        return self.promised or self.spec.measured
+
+    def resolved(self) -> ModelSpec:
+        """Return the spec with the checksum of the file, compared with the expected one.
+
+        What was only measured stays so.
+        """
+        measured = verify(self.path, self.expected)
+        if self.promised is None:
+            return self.spec.model_copy(update={"measured": measured})
+        return self.spec.model_copy(update={"sha256": self.promised, "measured": None})
+
+    def promise(self) -> Promised:
+        """Return the promised checksum.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If nobody stands for the file. The line says what it measures, and where a person who
+            trusts it writes that down.
+        """
+        if self.promised is not None:
+            return self.promised
+        line = self.spec.model_dump(exclude_defaults=True, exclude={"measured"})
+        line["sha256"] = str(verify(self.path, self.expected))
+        given = yaml.safe_dump(line, default_flow_style=True, width=sys.maxsize, sort_keys=False)
+        what, why = str(self.path), "may run code, so it is loaded only with a promised checksum"
+        if self.spec.path is None:
+            what, why = f"{self.spec.family} model {self.spec.name!r}", "has no published checksum"
+        msg = f"{what} {why}; if you trust where it comes from, write model: {given.strip()}"
+        raise ModelFileError(msg)
+
+
+def verify(path: Path | str, sha256: str | None) -> Measured:
+    """Return the sha256 of a file, after comparing it with the expected one.
 
     Raises
     ------
@@ -58,11 +120,11 @@ def verify(path: Path | str, sha256: str | None) -> str:
     ModelFileError
         If the checksum is another one.
     """
-    return hashlib.sha256(read_bytes(path, sha256)).hexdigest()
+    return Measured(hashlib.sha256(read_bytes(path, sha256)).hexdigest())
 
 
 def read_bytes(path: Path | str, sha256: str | None = None) -> bytes:
-    """Return a file's content, after comparing its checksum with the promised one.
+    """Return a file's content, after comparing its checksum with the expected one.
 
     It is read once, so that what is compared is what is loaded.
 
@@ -81,7 +143,7 @@ def read_bytes(path: Path | str, sha256: str | None = None) -> bytes:
     if sha256 is not None:
         actual = hashlib.sha256(raw).hexdigest()
         if actual != sha256.lower():
-            msg = f"{path}: sha256 is {actual}, {sha256} was promised; not loaded"
+            msg = f"{path}: sha256 is {actual}, {sha256} was expected; not loaded"
             raise ModelFileError(msg)
     return raw
 
@@ -98,32 +160,31 @@ def load_plain(path: Path | str, sha256: str | None = None) -> Content:
     ModelFileError
         If the checksum is another one, or the file holds anything but plain data.
     """
-    raw = read_bytes(path, sha256)
+    return _plain(read_bytes(path, sha256), path)
+
+
+def _plain(raw: bytes, path: Path | str) -> Content:
     try:
-        return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write
+            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001  # of a damaged file torch raises whatever it meets
         msg = f"{path} does not hold plain data only, so it was not loaded ({first_line(error)})"
         raise ModelFileError(msg) from None
 
 
-def load_pickle(path: Path | str, sha256: str | None) -> Content:
-    """Load a file of another program, which may run code: only with its checksum.
+def load_pickle(path: Path | str, promised: Promised) -> Content:
+    """Load a file of another program, which may run code: with its promised checksum.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        Without a checksum, or if it is another one; nothing was run then. Also if the file is
-        damaged, or needs a package that is not there.
+        If the checksum is another one; nothing was run then. Also if the file is damaged, or needs
+        a package that is not there.
     """
-    if sha256 is None:
-        msg = (
-            f"{path} is a pickle, which may run code: give its sha256 in the model spec "
-            "if you trust where it comes from"
-        )
-        raise ModelFileError(msg)
-    raw = read_bytes(path, sha256)
+    raw = read_bytes(path, promised or "none")  # None compares nothing
     try:
         return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=False)
     except Exception as error:  # noqa: BLE001  # a pickle may raise whatever it likes
@@ -131,15 +192,16 @@ def load_pickle(path: Path | str, sha256: str | None) -> Content:
         raise ModelFileError(msg) from None
 
 
-def load_plain_or_pickle(path: Path | str, sha256: str | None) -> Content:
-    """Load a file of plain data, or of anything else only with its checksum.
+def load_plain_or_pickle(file: ModelFile) -> Content:
+    """Load a file of plain data, or of anything else only with its promised checksum.
 
-    See `load_plain` and `load_pickle` for errors.
+    See `load_plain`, `ModelFile.promise` and `load_pickle` for errors.
     """
+    raw = read_bytes(file.path, file.expected)
     try:
-        return load_plain(path, sha256)
-    except ModelFileError:  # the same again, if its reason was the checksum
-        return load_pickle(path, sha256)
+        return _plain(raw, file.path)
+    except ModelFileError:
+        return load_pickle(file.path, file.promise())
 
 
 def as_checkpoint(content: Content, family: str, path: Path | str) -> Checkpoint:
@@ -185,13 +247,13 @@ def fill(module: torch.nn.Module, state: Mapping[str, Any], path: Path | str) ->
         raise ModelFileError(msg) from None
 
 
-def save(path: Path, checkpoint: Checkpoint) -> str:
+def save(path: Path, checkpoint: Checkpoint) -> Promised:
     """Write a checkpoint at once or not at all; equal checkpoints are equal files.
 
     Returns
     -------
-    str
-        The sha256 of the file.
+    Promised
+        The sha256 of the file: what this package wrote, it stands for.
     """
     content = {
         "format": FORMAT,
@@ -200,7 +262,7 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         "state": dict(checkpoint.state),
         "meta": dict(checkpoint.meta),
     }
-    return write_plain(path, content)
+    return Promised(write_plain(path, content))
 
 
 def write_plain(path: Path, content: Content) -> str:

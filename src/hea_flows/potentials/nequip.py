@@ -18,9 +18,9 @@ from nequip.integrations.ase import NequIPCalculator
 
 from hea_flows.potentials import foundations, model_files
 from hea_flows.potentials.base import Family
-from hea_flows.potentials.model_files import ModelFileError
+from hea_flows.potentials.model_files import ModelFile, ModelFileError
 from hea_flows.potentials.potential import periodic
-from hea_flows.schemas import ModelSpec
+from hea_flows.schemas import ModelSpec, Promised
 
 _COMPILED, _PACKAGED = (".nequip.pth", ".nequip.pt2"), ".nequip.zip"
 
@@ -38,8 +38,10 @@ class NequIPFamily(Family):
     )
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
-        """Return `spec` with the checksum of its file, after comparing it."""
-        return spec.model_copy(update={"sha256": model_files.verify(_path(spec), spec.sha256)})
+        """Return `spec` after comparing the promised checksum with the file's."""
+        file = _file(spec)
+        file.promise()
+        return file.resolved()
 
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
         """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³).
@@ -49,34 +51,11 @@ class NequIPFamily(Family):
         FileNotFoundError
             If there is no such file.
         ModelFileError
-            Without a checksum, which these files need since they bring code along, or with
-            another one; or if the file is not what its name says.
+            Without a promised checksum, which these files need since they bring code along, or
+            with another one; or if the file is not what its name says.
         """
-        path = _path(spec)
-        raw = model_files.read_bytes(path, spec.sha256)
-        if spec.sha256 is None:
-            msg = (
-                f"{path} may run code: give its sha256 in the model spec if you trust where it "
-                "comes from"
-            )
-            raise ModelFileError(msg)
-        ending = next((e for e in (*_COMPILED, _PACKAGED) if path.name.endswith(e)), None)
-        if ending is None:
-            msg = f"{path} is no NequIP model: its name must end with {', '.join(_COMPILED)} or "
-            raise ModelFileError(msg + _PACKAGED)
-        saved = NequIPCalculator._from_saved_model  # noqa: SLF001
-        compiled = NequIPCalculator.from_compiled_model
-        load = compiled if ending in _COMPILED else saved
-        with tempfile.TemporaryDirectory() as folder:  # what was compared is what is loaded
-            copy = Path(folder) / f"model{ending}"
-            copy.write_bytes(raw)
-            try:
-                with _their_default():
-                    theirs = load(copy, device=device)
-            except Exception as error:  # noqa: BLE001  # whatever code it brings along may raise
-                msg = f"{path} could not be loaded: {model_files.first_line(error)}"
-                raise ModelFileError(msg) from None
-        return _Periodic(theirs)
+        file = _file(spec)
+        return _Periodic(_opened(file.path, file.promise(), device))
 
 
 class _Periodic(Calculator):
@@ -117,7 +96,29 @@ def _their_default() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _path(spec: ModelSpec) -> Path:
+def _opened(path: Path, promised: Promised, device: str) -> NequIPCalculator:
+    """Return NequIP's own calculator of a file, which runs the code that the file holds."""
+    raw = model_files.read_bytes(path, promised)
+    ending = next((e for e in (*_COMPILED, _PACKAGED) if path.name.endswith(e)), None)
+    if ending is None:
+        msg = f"{path} is no NequIP model: its name must end with {', '.join(_COMPILED)} or "
+        raise ModelFileError(msg + _PACKAGED)
+    saved = NequIPCalculator._from_saved_model  # noqa: SLF001
+    compiled = NequIPCalculator.from_compiled_model
+    load = compiled if ending in _COMPILED else saved
+    with tempfile.TemporaryDirectory() as folder:  # what was compared is what is loaded
+        copy = Path(folder) / f"model{ending}"
+        copy.write_bytes(raw)
+        try:
+            with _their_default():
+                theirs = load(copy, device=device)
+        except Exception as error:  # noqa: BLE001  # whatever code it brings along may raise
+            msg = f"{path} could not be loaded: {model_files.first_line(error)}"
+            raise ModelFileError(msg) from None
+    return theirs
+
+
+def _file(spec: ModelSpec) -> ModelFile:
     if spec.path is None:
         raise foundations.unknown(NequIPFamily.name, spec.name, ())
-    return Path(spec.path)
+    return ModelFile(spec, Path(spec.path), spec.sha256)

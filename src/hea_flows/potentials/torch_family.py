@@ -18,9 +18,10 @@ from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials import foundations, model_files
 from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
 from hea_flows.potentials.foundations import Foundation
+from hea_flows.potentials.model_files import ModelFile
 from hea_flows.potentials.potential import Potential, PotentialCalculator
 from hea_flows.potentials.training import methods, trainer
-from hea_flows.schemas import Epoch, ModelSpec, TrainingSettings
+from hea_flows.schemas import Epoch, ModelSpec, Promised, TrainingSettings
 
 P = TypeVar("P", bound=Potential)
 
@@ -78,9 +79,28 @@ class TorchFamily(Family, Generic[P]):
         """Return the same model, weights shared, in its quickest form."""
         return potential
 
-    def locate(self, spec: ModelSpec) -> tuple[Path, str | None]:
-        """Return the file that a spec means and its checksum, if known; a name may download it."""
+    def promised(self, spec: ModelSpec) -> Promised | None:
+        """Return the checksum given with a model, or published for its name; no file is read."""
+        foundation = self.FOUNDATIONS.get(spec.name or "")
+        return spec.sha256 or (foundation.sha256 if foundation else None)
+
+    def locate(self, spec: ModelSpec) -> ModelFile:
+        """Return the file that a spec means, with what is promised; a name may download it."""
         return foundations.locate(spec, self.name, self.FOUNDATIONS)
+
+    def read(self, file: ModelFile) -> model_files.Content:
+        """Return what a model file holds; here plain data, so no code is run.
+
+        A family whose files may run code replaces this by `model_files.load_plain_or_pickle`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If it has another checksum, or holds what cannot be loaded.
+        """
+        return model_files.load_plain(file.path, file.expected)
 
     def full_architecture(self) -> dict[str, Any]:
         """Return `ARCHITECTURE` with the changes of `architecture`.
@@ -97,9 +117,14 @@ class TorchFamily(Family, Generic[P]):
         return dict(self.ARCHITECTURE) | dict(self.architecture)
 
     def resolve(self, spec: ModelSpec) -> ModelSpec:
-        """Return `spec` with the checksum of its file, after comparing it; may download it."""
-        path, sha256 = self.locate(spec)
-        return spec.model_copy(update={"sha256": model_files.verify(path, sha256)})
+        """Return `spec` with the checksum of its file, after comparing it; may download it.
+
+        A file that nobody promises is read, so that what may run code is refused here.
+        """
+        file = self.locate(spec)
+        if file.promised is None:
+            self.read(file)
+        return file.resolved()
 
     def predictor(self, spec: ModelSpec, device: str = "cpu") -> Potential:
         """Return the model of a spec in its quickest form, its weights fixed."""

@@ -84,14 +84,14 @@ class SyntheticMaker(ReferenceMaker):
 
     def identity(self) -> dict[str, Any]:
         """Return what its labels depend on: the model's file, whatever it is called."""
-        model = self._resolved.model_dump(exclude={"name", "path"})
+        model = self._resolved.model_copy(update={"name": None}).content()
         return {"fields": replace(self, model=ModelSpec(family=self.model.family)), "model": model}
 
     def rule(self) -> dict[str, Any]:
         """Return the potential, by its content, and the pair term."""
         return {
             "code": "synthetic",
-            "model": self._resolved.model_dump(exclude={"path"}),
+            "model": self._resolved.content(),
             "pairs": {"-".join(sorted(k.split("-"))): v for k, v in self.pairs.items()},
             "cutoff": self.cutoff if self.pairs else None,
         }

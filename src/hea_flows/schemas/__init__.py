@@ -5,7 +5,7 @@ from __future__ import annotations
 from hea_flows.schemas.campaign import CampaignDoc, ReportDoc
 from hea_flows.schemas.datasets import DatasetDoc, FrameRef, TestSetDoc
 from hea_flows.schemas.documents import Document, describe_model, joined, kinds
-from hea_flows.schemas.files import ModelSpec, StoredFile
+from hea_flows.schemas.files import Measured, ModelSpec, Promised, StoredFile
 from hea_flows.schemas.growth import (
     GrowthDoc,
     GrowthInputs,
@@ -69,6 +69,7 @@ __all__ = [
     "LabelDoc",
     "LoRA",
     "LossWeights",
+    "Measured",
     "Method",
     "ModelSpec",
     "ModelUncertainty",
@@ -76,6 +77,7 @@ __all__ = [
     "NextPoint",
     "Offsets",
     "ParityPoint",
+    "Promised",
     "Record",
     "ReferencePhases",
     "Replay",

@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NewType, Self
 
 from pydantic import Field, model_validator
 
 from hea_flows.runtime import atomic_write
 from hea_flows.schemas.record import Record
+
+#: A sha256 that somebody stands for: whoever gave it with a model, a published list, or the
+#: document of a file that this package wrote. Only this opens a file that may run code.
+Promised = NewType("Promised", str)
+#: A sha256 that a file was found to have. It is compared, and opens nothing.
+Measured = NewType("Measured", str)
 
 
 class StoredFile(Record):
@@ -57,7 +63,12 @@ class ModelSpec(Record):
     family: str = Field(description="Row of the model registry, for example chgnet or mace.")
     name: str | None = Field(None, description="Foundation name, for example 0.3.0 or small.")
     path: str | None = Field(None, description="Local checkpoint.")
-    sha256: str | None = Field(None, description="Checksum of the checkpoint, verified on load.")
+    sha256: Promised | None = Field(
+        None, description="Checksum that the file must have; only this opens one that may run code."
+    )
+    measured: Measured | None = Field(
+        None, description="Checksum that the file had when it was first read, promised by nobody."
+    )
     dtype: Literal["float32", "float64"] = "float32"
     architecture: dict[str, Any] = Field(
         default_factory=dict, description="Of a model from scratch: changes to the family's own."
@@ -74,6 +85,15 @@ class ModelSpec(Record):
         return self
 
     @property
+    def checksum(self) -> Promised | Measured | None:
+        """Which file it is: the promised checksum, or else the measured one."""
+        return self.sha256 or self.measured
+
+    def content(self) -> dict[str, Any]:
+        """Return what predictions depend on: not where the file is, nor who vouches for it."""
+        return self.model_dump(exclude={"path", "measured"}) | {"sha256": self.checksum}
+
+    @property
     def pretrained(self) -> bool:
         """True for a trained model, named or in a file; False for a family to train afresh."""
         return bool(self.name or self.path)
@@ -81,4 +101,4 @@ class ModelSpec(Record):
     @property
     def title(self) -> str:
         """Short name for tables."""
-        return f"{self.family}-{self.name or (self.sha256 or 'scratch')[:8]}"
+        return f"{self.family}-{self.name or (self.checksum or 'scratch')[:8]}"

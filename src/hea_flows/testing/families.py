@@ -228,7 +228,8 @@ def check_lattice(family: Family, model: ModelSpec, alloy: Alloy = ALLOY) -> Non
 def check_model_files(family: Family, model: ModelSpec, directory: Path) -> None:
     """Check that checksums are pinned and compared, and that failures are said in one line."""
     resolved = family.resolve(model)
-    assert len(resolved.sha256 or "") == 64, "resolve gives no sha256"
+    assert len(resolved.checksum or "") == 64, "resolve gives no sha256"
+    assert resolved.sha256 == family.promised(model), "resolve promises what it only measured"
     assert family.resolve(resolved) == resolved
     wrong = model.model_copy(update={"sha256": "00" * 32})
     missing = ModelSpec(family=family.name, path=str(directory / "no-such-file.pt"))

@@ -151,15 +151,15 @@ def test_resolve_and_refusals(tmp_path: Path) -> None:
     assert found == SPEC.model_copy(update={"sha256": FOUNDATIONS["0.3.0"].sha256})
     with pytest.raises(ValueError, match=r"unknown chgnet model '0\.4'; accepted: 0\.3\.0, 0"):
         FAMILY.resolve(ModelSpec(family="chgnet", name="0.4"))
-    with pytest.raises(ModelFileError, match=r"sha256 is d14a.*, abcd was promised; not loaded"):
+    with pytest.raises(ModelFileError, match=r"sha256 is d14a.*, abcd was expected; not loaded"):
         FAMILY.load(SPEC.model_copy(update={"sha256": "abcd"}))
     path = tmp_path / "other.pt"
     torch.save({"weights": torch.zeros(3)}, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert FAMILY.resolve(ModelSpec(family="chgnet", path=str(path))).sha256 == sha256
+    assert FAMILY.resolve(ModelSpec(family="chgnet", path=str(path))).measured == sha256
     with pytest.raises(ModelFileError, match="neither a CHGNet checkpoint of hea-flows nor"):
         FAMILY.load(ModelSpec(family="chgnet", path=str(path)))
-    with pytest.raises(ModelFileError, match="ff was promised; not loaded"):
+    with pytest.raises(ModelFileError, match="ff was expected; not loaded"):
         FAMILY.load(ModelSpec(family="chgnet", path=str(path), sha256="ff"))
     with pytest.raises(ValueError, match="CHGNet knows the elements up to Z = 94"):
         FAMILY.evaluate(SPEC, [bulk("Cm", "fcc", a=5.0)])

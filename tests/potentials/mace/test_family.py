@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -160,9 +161,9 @@ def test_a_pickle_of_mace_itself_needs_its_checksum(
     module, path = foundation
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     spec = ModelSpec(family="mace", path=str(path), dtype="float64")
-    with pytest.raises(ModelFileError, match=r"is a pickle, which may run code: give its sha256"):
+    with pytest.raises(ModelFileError, match="is loaded only with a promised checksum; if you"):
         FAMILY.load(spec)
-    with pytest.raises(ModelFileError, match="12 was promised; not loaded"):
+    with pytest.raises(ModelFileError, match="12 was expected; not loaded"):
         FAMILY.load(spec.model_copy(update={"sha256": "12"}))
     spec = spec.model_copy(update={"sha256": sha256})
     assert FAMILY.resolve(spec) == spec
@@ -203,13 +204,19 @@ def test_foundations_by_name(
     path.write_bytes(foundation[1].read_bytes())
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(downloads, "download_mace_mp_checkpoint", lambda name: str(path))
-    with pytest.raises(ModelFileError, match=r"2ddb079c.* was promised; not loaded"):
+    with pytest.raises(ModelFileError, match=r"2ddb079c.* was expected; not loaded"):
         FAMILY.load(ModelSpec(family="mace", name="small"))  # a published checksum
     medium = ModelSpec(family="mace", name="medium", dtype="float64")
-    assert FAMILY.resolve(medium).sha256 == sha256  # recorded at first use
+    monkeypatch.delitem(foundations.CHECKSUMS, "medium")  # as a name that a later MACE adds
+    line = f"write model: {{family: mace, name: medium, dtype: float64, sha256: {sha256}}}$"
+    for use in (FAMILY.resolve, FAMILY.load):
+        with pytest.raises(ModelFileError, match=f"'medium' has no published checksum; .*{line}"):
+            use(medium)
+    medium = ModelSpec(family="mace", name="medium", dtype="float64", sha256=sha256)
+    assert FAMILY.resolve(medium) == medium
     assert FAMILY.load(medium).numbers == [16, 23, 41, 42]
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(ModelFileError, match=f"{sha256} was promised; not loaded"):
+    with pytest.raises(ModelFileError, match=f"{sha256} was expected; not loaded"):
         FAMILY.load(medium)
 
 
@@ -227,6 +234,8 @@ def test_every_foundation_of_the_installed_mace_has_its_file(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(modules.foundations_models, "_urlretrieve_with_timeout", download)
     known = foundations.names()
+    assert set(foundations.CHECKSUMS) <= set(known)
+    assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in foundations.CHECKSUMS.values())
     paper = {"small", "small-0b2"}
     others = {"medium", "large", "small-0b", "medium-0b", "medium-0b2", "large-0b2", "medium-0b3"}
     newer = {"medium-mpa-0", "small-omat-0", "medium-omat-0", "mace-matpes-pbe-0"}
@@ -237,10 +246,10 @@ def test_every_foundation_of_the_installed_mace_has_its_file(
         for _ in range(2):
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
-                path, sha256 = foundations.locate(spec)
-            assert path.parent == tmp_path / "mace"
-            assert path.read_bytes() == b"weights"
-            assert sha256 == spec.sha256
+                file = foundations.locate(spec)
+            assert file.path.parent == tmp_path / "mace"
+            assert file.path.read_bytes() == b"weights"
+            assert file.promised == spec.sha256
             expected = [f"{name}: Using model under Academic"] if name in academic else []
             assert [str(w.message)[: len(name) + 28] for w in told] == expected
     assert len(asked) == len(set(asked)) == len(known)  # the second time it lay in the cache

@@ -97,7 +97,7 @@ def test_a_replay_file_has_its_checksum(file: Path) -> None:
     assert methods.resolve(settings("lora")) == settings("lora")
     file.write_text(file.read_text() + " ")
     for use in (methods.resolve, lambda s: methods.replay_frames(s.method, [29])):
-        with pytest.raises(ValueError, match=f"{known.method.sha256} was promised; not loaded"):
+        with pytest.raises(ValueError, match=f"{known.method.sha256} was expected; not loaded"):
             use(known)
     file.unlink()
     with pytest.raises(FileNotFoundError, match="no replay file at"):

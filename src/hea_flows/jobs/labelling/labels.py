@@ -198,10 +198,12 @@ def fan_out(job: Job, **manager_config: object) -> Job:
 
 def _start_identity(start: StartSpec | None) -> object:
     """Return what a start geometry depends on: the content of a model's file, not its place."""
-    if start is None or start.model.path is None:
-        return start
-    spec = family(start.model.family).resolve(start.model)
-    return {"model": spec.model_dump(exclude={"path"}), "rattle": start.rattle}
+    if start is None:
+        return None
+    spec = start.model
+    if spec.path is not None:
+        spec = family(spec.family).resolve(spec)
+    return {"model": spec.content(), "rattle": start.rattle}
 
 
 def _usable(uuids: list[str]) -> set[str]:

@@ -104,7 +104,7 @@ class BenchmarkMaker(Maker):
             title = self.title or model.title
         trained = set(dataset.n_frames) if dataset else set()
         key = identity(
-            model=[model.family, model.sha256, model.dtype],
+            model=[model.family, model.checksum, model.dtype],
             offsets=training.offsets if training else None,
             test_sets=[[d.name, d.members, d.checksum, d.relaxed] for d in test_sets],
             trained=sorted(trained),

@@ -21,6 +21,7 @@ from hea_flows.runtime.continuation import continue_later
 from hea_flows.schemas import (
     DatasetDoc,
     ModelSpec,
+    Promised,
     StoredFile,
     TrainingDoc,
     TrainingSettings,
@@ -88,7 +89,7 @@ class TrainMaker(Maker):
             frames=[dataset.checksum, list(dataset.n_frames)],  # splits count in this order
             splits=[dataset.train, dataset.test, dataset.validation],
             family=self.model.family,
-            parent=parent.sha256 if parent else None,
+            parent=parent.checksum if parent else None,
             dtype=self.model.dtype,
             architecture=self.model.architecture,
             settings=methods.recorded(settings),
@@ -157,6 +158,5 @@ class TrainMaker(Maker):
 def local_model(document: TrainingDoc) -> ModelSpec:
     """Write the model of a document to the models folder, verified; return where it is."""
     path = document.model_file.write_to(get_settings().models_dir)
-    return document.model.model_copy(
-        update={"path": str(path), "sha256": document.model_file.sha256}
-    )
+    promised = Promised(document.model_file.sha256)  # our own document stands for its file
+    return document.model.model_copy(update={"path": str(path), "sha256": promised})

@@ -46,7 +46,7 @@ def cell_energies(
         If the batch job would end before all are evaluated; what is done is kept.
     """
     key = identity(
-        model=model.sha256,
+        model=model.checksum,
         dtype=model.dtype,
         mode=mode,
         lattice_constant=lattice_constant,

@@ -17,14 +17,16 @@ from hea_flows.potentials.chgnet.potential import CHGNetPotential
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import ModelFileError
 from hea_flows.potentials.torch_family import TorchFamily
-from hea_flows.schemas import ModelSpec, TrainingSettings
+from hea_flows.schemas import ModelSpec, Promised, TrainingSettings
 
 _ADDRESS = "https://github.com/CederGroupHub/chgnet/raw/main/chgnet/pretrained"
 _WHEEL = str(files("chgnet") / "pretrained")
 
 #: Foundations by name: all are in CHGNet's wheel.
 FOUNDATIONS: Mapping[str, Foundation] = {
-    name: Foundation(f"{_ADDRESS}/{name}/chgnet_{file}.pth.tar", f"{_WHEEL}/{name}", sha256)
+    name: Foundation(
+        f"{_ADDRESS}/{name}/chgnet_{file}.pth.tar", f"{_WHEEL}/{name}", Promised(sha256)
+    )
     for name, file, sha256 in (
         (
             "0.3.0",
@@ -71,8 +73,8 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
 
     def load(self, spec: ModelSpec, device: str = "cpu") -> CHGNetPotential:
         """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors."""
-        path, sha256 = self.locate(spec)
-        content = model_files.load_plain(path, sha256)
+        file = self.locate(spec)
+        content, path = self.read(file), file.path
         if model_files.is_checkpoint(content):
             checkpoint = model_files.as_checkpoint(content, self.name, path)
             config, state = checkpoint.config, checkpoint.state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from ase import Atoms
@@ -12,10 +11,11 @@ from hea_flows.potentials import model_files
 from hea_flows.potentials.mace import foundations, methods, modules
 from hea_flows.potentials.mace.fast import ScalarMACE, supported
 from hea_flows.potentials.mace.potential import MACEPotential, neighbours
+from hea_flows.potentials.model_files import Content, ModelFile
 from hea_flows.potentials.potential import Potential
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training import replay_frames, scaling
-from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
+from hea_flows.schemas import ModelSpec, Promised, Replay, TrainingSettings
 
 
 class MACEFamily(TorchFamily[MACEPotential]):
@@ -26,25 +26,30 @@ class MACEFamily(TorchFamily[MACEPotential]):
     methods = methods.METHODS
     ARCHITECTURE = modules.ARCHITECTURE
 
-    def locate(self, spec: ModelSpec) -> tuple[Path, str | None]:
-        """Return the file that a spec means and its checksum, if known; a name may download it."""
+    def promised(self, spec: ModelSpec) -> Promised | None:
+        """Return the checksum given with a model, or published for its name; no file is read."""
+        return spec.sha256 or foundations.CHECKSUMS.get(spec.name or "")
+
+    def locate(self, spec: ModelSpec) -> ModelFile:
+        """Return the file that a spec means, with what is promised; a name may download it."""
         return foundations.locate(spec)
 
-    def load(self, spec: ModelSpec, device: str = "cpu") -> MACEPotential:
-        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors.
+    def read(self, file: ModelFile) -> Content:
+        """Return what a file holds: this package's are plain data, MACE's own are pickles."""
+        return model_files.load_plain_or_pickle(file)
 
-        A file that is not this package's is a pickle: it is loaded only with a checksum.
-        """
-        path, sha256 = self.locate(spec)
-        content = model_files.load_plain_or_pickle(path, sha256)
+    def load(self, spec: ModelSpec, device: str = "cpu") -> MACEPotential:
+        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors."""
+        file = self.locate(spec)
+        content = self.read(file)
         if isinstance(content, torch.nn.Module):
             with torch.random.fork_rng(devices=[]):
                 module, config = modules.rebuilt(content)
         else:
-            checkpoint = model_files.as_checkpoint(content, self.name, path)
+            checkpoint = model_files.as_checkpoint(content, self.name, file.path)
             config = dict(checkpoint.config)
             module = modules.build(config)
-            model_files.fill(module, checkpoint.state, path)
+            model_files.fill(module, checkpoint.state, file.path)
         return MACEPotential(module, config, spec.dtype, device)
 
     def fresh(

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from hea_flows.potentials import model_files
 from hea_flows.potentials.edges import EdgePotential
 from hea_flows.potentials.foundations import Foundation
-from hea_flows.potentials.model_files import ModelFileError
+from hea_flows.potentials.model_files import ModelFile, ModelFileError
 from hea_flows.potentials.nequix import network
 from hea_flows.potentials.potential import periodic
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training import scaling
-from hea_flows.schemas import ModelSpec
+from hea_flows.schemas import ModelSpec, Promised
 
 _ADDRESS = "https://github.com/atomicarchitects/nequix/raw"
 _MP, _OMAT = "7c2854de8e754b1a60274c7d9d2e014989ed632e", "9c852a9c4cce69ae5e75bc5a2cf670be21ff8c28"
@@ -33,7 +33,7 @@ FOUNDATIONS: Mapping[str, Foundation] = {
         f"{_ADDRESS}/{commit}/models/nequix-{name}.nqx", "~/.cache/nequix/models", sha256
     )
     for name, commit, sha256 in (
-        ("mp-1", _MP, "1647af8e627e1afa11e2bfadeab0797326513a521afd7dd01606a96f56783eee"),
+        ("mp-1", _MP, Promised("1647af8e627e1afa11e2bfadeab0797326513a521afd7dd01606a96f56783eee")),
         ("mp-1-pft", _MP, None),
         ("mp-1-pft-no-cotrain", _MP, None),
         ("omat-1", _OMAT, None),
@@ -63,17 +63,20 @@ class NequixFamily(TorchFamily[NequixPotential]):
     ARCHITECTURE = network.ARCHITECTURE
     FOUNDATIONS = FOUNDATIONS
 
-    def load(self, spec: ModelSpec, device: str = "cpu") -> NequixPotential:
-        """Load a model; Nequix's own files (``.nqx``) are JSON and plain arrays, no code is run."""
-        path, sha256 = self.locate(spec)
-        raw = model_files.read_bytes(path, sha256)
+    def read(self, file: ModelFile) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return configuration and weights; Nequix's own files (``.nqx``) are JSON and arrays."""
+        raw = model_files.read_bytes(file.path, file.expected)
         if raw.startswith(b"{"):
-            config, state = _read_nqx(raw, path)
-        else:
-            checkpoint = model_files.load(path, self.name, sha256)
-            config, state = dict(checkpoint.config), dict(checkpoint.state)
+            return _read_nqx(raw, file.path)
+        checkpoint = model_files.load(file.path, self.name, file.expected)
+        return dict(checkpoint.config), dict(checkpoint.state)
+
+    def load(self, spec: ModelSpec, device: str = "cpu") -> NequixPotential:
+        """Load a model; see `hea_flows.potentials.base.Family.resolve` for errors."""
+        file = self.locate(spec)
+        config, state = self.read(file)
         module = network.Nequix(config)
-        model_files.fill(module, state, path)
+        model_files.fill(module, state, file.path)
         return NequixPotential(module, config, spec.dtype, device)
 
     def fresh(

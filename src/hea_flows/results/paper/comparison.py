@@ -52,7 +52,7 @@ class Comparison:
     def __post_init__(self) -> None:
         if self.training is None:
             return
-        trained, compared = self.training.model.sha256, self.benchmark.model.sha256
+        trained, compared = self.training.model.checksum, self.benchmark.model.checksum
         if trained and compared and trained != compared:
             msg = (
                 f"{self.name}: the benchmark is of the model {compared[:8]}, the training made "

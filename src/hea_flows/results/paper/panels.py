@@ -25,10 +25,10 @@ T = TypeVar("T")
 def comparisons_of(documents: CampaignDocuments) -> list[Comparison]:
     """Return a comparison for every benchmark and every test set of it."""
     datasets = {d.checksum: d for d in documents.datasets}
-    trainings = {d.model.sha256: d for d in documents.trainings}
+    trainings = {d.model.checksum: d for d in documents.trainings}
     comparisons = []
     for bench in documents.benchmarks:
-        training = trainings.get(bench.model.sha256) if bench.role != "foundation" else None
+        training = trainings.get(bench.model.checksum) if bench.role != "foundation" else None
         dataset = datasets.get(training.dataset_checksum) if training else None
         comparisons += [
             Comparison(bench.name, bench, name, None, training, dataset) for name in bench.test_sets

@@ -98,7 +98,7 @@ class CampaignDocuments:
     def parent_of(self, model: ModelSpec) -> ModelSpec | None:
         """Return the foundation that a model was fine-tuned from, if its document is here."""
         for doc in reversed(self.trainings):
-            digest = doc.model.sha256 or doc.model_file.sha256
+            digest = doc.model.checksum or doc.model_file.sha256
             if _same_model(doc.model.model_copy(update={"sha256": digest}), model):
                 return doc.parent
         return None
@@ -113,6 +113,6 @@ def _classes() -> dict[type[Document], str]:
 
 
 def _same_model(a: ModelSpec, b: ModelSpec) -> bool:
-    if a.sha256 and b.sha256:
-        return a.sha256 == b.sha256
+    if a.checksum and b.checksum:
+        return a.checksum == b.checksum
     return (a.family, a.name, a.path) == (b.family, b.name, b.path)
