@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from fireworks import Workflow
 from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.config import Campaign
@@ -25,8 +26,9 @@ from hea_flows.services import (
     recover_lost,
     start_workers,
     stop_workers,
+    submit_once,
 )
-from hea_flows.services.workflows import add_workflow, find_workflow, jobs_query, retry_failed
+from hea_flows.services.workflows import jobs_query, retry_failed
 
 #: Seconds before the end of a batch job at which workers are stopped.
 ENDING = 60.0
@@ -58,7 +60,9 @@ class Submission:
 def submit(
     campaign: Campaign, text: str, connection: Connection, *, again: bool = False
 ) -> Submission:
-    """Put a campaign on the launchpad, or find it there by its name and its file's checksum.
+    """Put a campaign on the launchpad, or find it there by what its file says.
+
+    Of several processes that submit the same campaign at once, one does and the others find it.
 
     Parameters
     ----------
@@ -72,13 +76,18 @@ def submit(
     maker = CampaignMaker.from_campaign(campaign, reuse=not again)
     connection.activate()
     launchpad = connection.launchpad()
-    metadata = campaign_metadata(campaign.name, text)
-    if not again and (fw_id := find_workflow(launchpad, metadata)) is not None:
-        return Submission(fw_id, existing=True, rerun=retry_failed(launchpad, fw_id))
-    # No store: a store holds a password, and workers have their own.
-    flow = maker.make(campaign, text)
-    workflow = flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
-    return Submission(add_workflow(launchpad, workflow), existing=False)
+    metadata = campaign_metadata(campaign)
+
+    def build() -> Workflow:
+        # No store: a store holds a password, and workers have their own.
+        flow = maker.make(campaign, text)
+        return flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
+
+    submitted = submit_once(launchpad, metadata, build, again=again)
+    if submitted.existing:
+        rerun = retry_failed(launchpad, submitted.fw_id)
+        return Submission(submitted.fw_id, existing=True, rerun=rerun)
+    return Submission(submitted.fw_id, existing=False)
 
 
 def run_workers(

@@ -17,6 +17,7 @@ from hea_flows.services.progress import (
     say,
 )
 from hea_flows.services.recovery import LostLaunch, Recovery, lost_launches, recover_lost
+from hea_flows.services.submission import SubmittedWorkflow, submit_once
 from hea_flows.services.workers import start_workers, stop_workers, worker_log, worker_loop
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Progress",
     "Recovery",
     "RunningJob",
+    "SubmittedWorkflow",
     "campaign_progress",
     "doctor",
     "find_connection",
@@ -39,6 +41,7 @@ __all__ = [
     "say",
     "start_workers",
     "stop_workers",
+    "submit_once",
     "worker_log",
     "worker_loop",
     "workflows",
