@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from hea_flows.services import mongod
 from hea_flows.services.connection import Connection, find_connection
-from hea_flows.services.errors import DatabaseUnreachableError, MongodError, redact
+from hea_flows.services.errors import DatabaseUnreachableError, MongodError, is_outage, redact
+from hea_flows.services.outages import Outage
 from hea_flows.services.progress import (
     RESULT,
     FailedJob,
@@ -18,7 +19,13 @@ from hea_flows.services.progress import (
 )
 from hea_flows.services.recovery import LostLaunch, Recovery, lost_launches, recover_lost
 from hea_flows.services.submission import SubmittedWorkflow, submit_once
-from hea_flows.services.workers import start_workers, stop_workers, worker_log, worker_loop
+from hea_flows.services.workers import (
+    start_workers,
+    stop_workers,
+    thread_environment,
+    worker_log,
+    worker_loop,
+)
 
 __all__ = [
     "RESULT",
@@ -27,6 +34,7 @@ __all__ = [
     "FailedJob",
     "LostLaunch",
     "MongodError",
+    "Outage",
     "Progress",
     "Recovery",
     "RunningJob",
@@ -34,6 +42,7 @@ __all__ = [
     "campaign_progress",
     "doctor",
     "find_connection",
+    "is_outage",
     "lost_launches",
     "mongod",
     "recover_lost",
@@ -42,6 +51,7 @@ __all__ = [
     "start_workers",
     "stop_workers",
     "submit_once",
+    "thread_environment",
     "worker_log",
     "worker_loop",
     "workflows",
