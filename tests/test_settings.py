@@ -18,6 +18,7 @@ def test_defaults_follow_the_data_folder(machine: Path) -> None:
         "database": "hea_flows",
         "local": False,
         "scratch_dir": machine / "scratch",
+        "reconnect_seconds": 300.0,
         "models_dir": home / ".cache" / "hea-flows" / "models",
         "vasp_cell_tag": "LATTICE_CONSTRAINTS",
         "gpaw_command": None,

@@ -43,7 +43,7 @@ def main(
         workflow = flow_to_workflow(
             flow,
             store=None,  # type: ignore[arg-type]  # the store of the worker
-            metadata=campaign_metadata(campaign.name, text),
+            metadata=campaign_metadata(campaign),
         )
         ids = connection.launchpad().add_wf(workflow)
         print(f"submitted: {len(ids)} jobs, Firework {min(ids.values())} is one of them")

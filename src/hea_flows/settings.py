@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         default_factory=lambda data: data["data_dir"] / "scratch",
         description="Folder in which reference engines keep unfinished relaxations.",
     )
+    reconnect_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds that a worker waits for a database that stopped answering.",
+    )
     models_dir: Folder = Field(
         default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache") / "models",
         description="Folder that caches checkpoints of potentials.",

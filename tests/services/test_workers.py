@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, run
 
 import pytest
+from fireworks import FWorker
 from jobflow import Flow, JobConfig
 from jobflow.managers.fireworks import flow_to_workflow
 
@@ -16,16 +17,11 @@ from hea_flows.flows.launch import Submission, _exit_on_signals, run_workers
 from hea_flows.jobs.routing import route
 from hea_flows.services.connection import Connection
 from hea_flows.services.mongod import LocalMongod
+from hea_flows.services.processes import is_alive
 from hea_flows.services.progress import campaign_progress
 from hea_flows.services.recovery import lost_launches, recover_lost
-from hea_flows.services.workers import (
-    _fworker,
-    _may_become_ready,
-    start_workers,
-    stop_workers,
-    worker_log,
-    worker_loop,
-)
+from hea_flows.services.workers import start_workers, stop_workers, worker_log, worker_loop
+from hea_flows.services.workers.queue import JobQueue
 
 IMPORTABLE = Path(__file__).parent / "importable"
 
@@ -151,19 +147,55 @@ def test_a_run_exits_in_order_on_a_signal(number: signal.Signals) -> None:
         signal.signal(number, before)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_leave_with_the_run_that_started_them(
-    connection: Connection, jobs: object, tmp_path: Path
+    connection: Connection, jobs: object, tmp_path: Path, number: signal.Signals
 ) -> None:
     lines, marker = tmp_path / "lines", tmp_path / "marker"
     workflow = _submit(connection, [jobs.append_slowly(str(lines), "slow", str(marker))])
     environment = {**os.environ, **connection.environment()}
-    run = Popen([sys.executable, "-c", RUN, str(workflow)], env=environment)
+    running = Popen([sys.executable, "-c", RUN, str(workflow)], env=environment)
     _until(marker.exists, 60)
     worker = int(marker.read_text())
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(30) == 128 + signal.SIGTERM
-    assert not Path(f"/proc/{worker}").exists()
+    running.send_signal(number)
+    assert running.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
+    _until(lambda: not is_alive(worker))
     assert campaign_progress(connection.launchpad(), workflow).counts == {"READY": 1}
+
+
+def test_an_idle_worker_leaves_with_the_process_that_started_it(connection: Connection) -> None:
+    start = "import sys; from hea_flows.services import find_connection, start_workers;"
+    start += "print(start_workers(1, find_connection(), idle_exit=False, outlive=False)[0].pid)"
+    environment = {**os.environ, **connection.environment()}
+    done = run([sys.executable, "-c", start], env=environment, capture_output=True, check=True)
+    _until(lambda: not is_alive(int(done.stdout)), 60)
+
+
+def test_a_worker_that_replaces_another_has_its_threads(
+    connection: Connection, jobs: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    marker = tmp_path / "marker"
+    workflow = _submit(connection, [jobs.append_slowly(str(tmp_path / "lines"), "a", str(marker))])
+    threads = []
+
+    def start(n: int, **options: object) -> list[Popen[bytes]]:
+        workers = start_workers(n, **options)
+        for worker in workers:
+            environment = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+            threads.append({v for v in environment if v.startswith(b"OMP_")})
+        return workers
+
+    def kill(_: object) -> None:
+        if marker.exists() and len(threads) == 2:
+            os.kill(int(marker.read_text()), signal.SIGKILL)
+
+    monkeypatch.setattr("hea_flows.flows.launch.start_workers", start)
+    submission = Submission(workflow, existing=False)
+    assert run_workers(submission, connection, workers=2, on_progress=kill, poll=0.1).finished
+    number = max(1, len(os.sched_getaffinity(0)) // 2)
+    expected = {f"OMP_NUM_THREADS={number}".encode(), b"OMP_WAIT_POLICY=PASSIVE"}
+    assert threads == [expected] * 3
 
 
 def test_a_run_leaves_the_jobs_of_other_campaigns_alone(
@@ -199,9 +231,10 @@ def test_categories(connection: Connection, jobs: object, tmp_path: Path) -> Non
     ml.config = JobConfig(manager_config={"_category": "ml"})
     _submit(connection, [dft, ml])
     launchpad = connection.launchpad()
-    assert _may_become_ready(launchpad, _fworker("ml", None))  # once the other one is done
-    assert _may_become_ready(launchpad, _fworker(None, None))
-    assert not _may_become_ready(launchpad, _fworker("gpu", None))
+    # Once the other one is done.
+    assert JobQueue(launchpad, FWorker(category="ml").query).may_grow()
+    assert JobQueue(launchpad, FWorker().query).may_grow()
+    assert not JobQueue(launchpad, FWorker(category="gpu").query).may_grow()
     assert worker_loop(connection, category="dft", poll=0.05) == 1
     assert lines.read_text() == "dft\n"
     assert worker_loop(connection, category=["ml", "gpu"], poll=0.05) == 1
@@ -214,7 +247,7 @@ def test_a_worker_that_may_not_idle_leaves_though_jobs_will_come(
     first = route(jobs.append(str(tmp_path / "lines"), "first"), "vasp")
     second = route(jobs.append(str(tmp_path / "lines"), "second", first.output), "mace")
     _submit(connection, [first, second])
-    assert _may_become_ready(connection.launchpad(), _fworker("mace", None))
+    assert JobQueue(connection.launchpad(), FWorker(category="mace").query).may_grow()
     assert worker_loop(connection, category="mace", poll=0.05, max_idle=0.1) == 0
     assert worker_loop(connection, poll=0.05, max_idle=0.1) == 2
 
@@ -282,8 +315,8 @@ def test_threads_are_shared_out(connection: Connection, monkeypatch: pytest.Monk
         def __init__(self, command: list[str], **kwargs: object) -> None:
             started.append((command, kwargs["env"]))
 
-    monkeypatch.setattr("hea_flows.services.workers.subprocess.Popen", Fake)
-    monkeypatch.setattr("hea_flows.services.workers._cores", lambda: 7)
+    monkeypatch.setattr("hea_flows.services.workers.start.subprocess.Popen", Fake)
+    monkeypatch.setattr("hea_flows.services.workers.start._cores", lambda: 7)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     for n, threads in ((1, "7"), (2, "3"), (9, "1")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -38,11 +39,16 @@ def worker(
     leave_before: Annotated[
         float, typer.Option(min=0, help="Exit this many seconds before the batch job's time limit.")
     ] = 0.0,
+    leave_with: Annotated[
+        int | None,
+        typer.Option(help="Id of the parent process; give the job back and exit with it."),
+    ] = None,
 ) -> None:
     """Run the jobs of the launchpad, one after the other, in this process."""
-    from hea_flows.services import find_connection, worker_loop
+    from hea_flows.services import find_connection, thread_environment, worker_loop
 
     parsed_query = _query(query)
+    os.environ.update(thread_environment())
     launched = worker_loop(
         find_connection(start_local=False),
         category=category,
@@ -52,6 +58,7 @@ def worker(
         max_launches=max_launches,
         max_idle=max_idle,
         leave_before=leave_before,
+        leave_with=leave_with,
     )
     typer.echo(f"{launched} jobs run")
 
@@ -89,6 +96,8 @@ def status(
         note = f"; {job.message}" if job.message else ""
         note += f"; LOST: {lost[job.fw_id]}" if job.fw_id in lost else ""
         typer.echo(f"  {job.fw_id} {job.name}: taken by {job.worker or 'nobody yet'}{note}")
+    for ready in progress.left:
+        typer.echo(f"  {ready.fw_id} {ready.name}: waits for a worker that has {ready.needs}")
     for failed in progress.failed:
         where = "" if failed.skipped else f"failed in {failed.folder}: "
         typer.echo(f"  {failed.fw_id} {failed.name}: {where}{failed.error}")

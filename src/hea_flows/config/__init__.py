@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
+from hea_flows.config.campaign import (
+    Campaign,
+    campaign_sha256,
+    load_campaign,
+    text_sha256,
+)
 from hea_flows.config.errors import validation_line
 from hea_flows.config.plan import (
     CampaignPlan,
@@ -45,6 +50,7 @@ __all__ = [
     "TestSetSpec",
     "ThermodynamicsSpec",
     "VibrationsSpec",
+    "campaign_sha256",
     "load_campaign",
     "model_from_text",
     "plan_campaign",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -282,5 +283,15 @@ def _structures_of(expression: str, alloy: str, seed: int) -> tuple[tuple[str, i
 
 
 def text_sha256(text: str) -> str:
-    """Return the checksum that identifies a campaign file."""
+    """Return the checksum of a campaign file as it was written."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def campaign_sha256(campaign: Campaign) -> str:
+    """Return the checksum of what a campaign file says.
+
+    Comments, white space, the order of keys and ways to write a value make no difference.
+    """
+    # A seed that is given differs from one that is derived, even if both are 0: unset stays unset.
+    content = campaign.model_dump(mode="json", exclude_unset=True)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from jobflow import Flow, Maker
 
-from hea_flows.config import Campaign, text_sha256
+from hea_flows.config import Campaign, campaign_sha256
 from hea_flows.flows.composition import Composition
 from hea_flows.flows.entries import (
     Collection,
@@ -172,10 +172,10 @@ class CampaignMaker(Maker):
             )
         )
         whole = Flow([*parts, report], output=report.output, name=self.name)
-        whole.update_metadata(campaign_metadata(campaign.name, text))
+        whole.update_metadata(campaign_metadata(campaign))
         return whole
 
 
-def campaign_metadata(name: str, text: str) -> dict[str, str]:
+def campaign_metadata(campaign: Campaign) -> dict[str, str]:
     """Return the metadata by which jobs and workflows of a campaign are found again."""
-    return {"campaign": name, "campaign_sha256": text_sha256(text)}
+    return {"campaign": campaign.name, "campaign_sha256": campaign_sha256(campaign)}

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
+from fireworks import Workflow
 from jobflow.managers.fireworks import flow_to_workflow
 
 from hea_flows.config import Campaign
@@ -20,16 +22,22 @@ from hea_flows.runtime import seconds_left
 from hea_flows.services import (
     Connection,
     FailedJob,
+    Outage,
     Progress,
     campaign_progress,
+    is_outage,
     recover_lost,
     start_workers,
     stop_workers,
+    submit_once,
 )
-from hea_flows.services.workflows import add_workflow, find_workflow, jobs_query, retry_failed
+from hea_flows.services.workflows import jobs_query, retry_failed
+from hea_flows.settings import get_settings
 
 #: Seconds before the end of a batch job at which workers are stopped.
 ENDING = 60.0
+#: Seconds after which jobs that the workers of a run cannot run are not waited for any more.
+STUCK = 30.0
 
 
 class CampaignFailedError(RuntimeError):
@@ -58,7 +66,9 @@ class Submission:
 def submit(
     campaign: Campaign, text: str, connection: Connection, *, again: bool = False
 ) -> Submission:
-    """Put a campaign on the launchpad, or find it there by its name and its file's checksum.
+    """Put a campaign on the launchpad, or find it there by what its file says.
+
+    Of several processes that submit the same campaign at once, one does and the others find it.
 
     Parameters
     ----------
@@ -72,13 +82,18 @@ def submit(
     maker = CampaignMaker.from_campaign(campaign, reuse=not again)
     connection.activate()
     launchpad = connection.launchpad()
-    metadata = campaign_metadata(campaign.name, text)
-    if not again and (fw_id := find_workflow(launchpad, metadata)) is not None:
-        return Submission(fw_id, existing=True, rerun=retry_failed(launchpad, fw_id))
-    # No store: a store holds a password, and workers have their own.
-    flow = maker.make(campaign, text)
-    workflow = flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
-    return Submission(add_workflow(launchpad, workflow), existing=False)
+    metadata = campaign_metadata(campaign)
+
+    def build() -> Workflow:
+        # No store: a store holds a password, and workers have their own.
+        flow = maker.make(campaign, text)
+        return flow_to_workflow(flow, store=None, metadata=metadata)  # type: ignore[arg-type]
+
+    submitted = submit_once(launchpad, metadata, build, again=again)
+    if submitted.existing:
+        rerun = retry_failed(launchpad, submitted.fw_id)
+        return Submission(submitted.fw_id, existing=True, rerun=rerun)
+    return Submission(submitted.fw_id, existing=False)
 
 
 def run_workers(
@@ -91,8 +106,9 @@ def run_workers(
 ) -> Progress:
     """Finish a campaign with worker processes; workers that die are replaced.
 
-    They take jobs of this campaign only, whatever else is on the launchpad. On SIGTERM, and when
-    the terminal closes, they give their jobs back and leave with this process.
+    They take jobs of this campaign only, whatever else is on the launchpad. However this process
+    ends, by SIGKILL too, they give their jobs back and leave with it. A database that stops
+    answering is waited for; the local one is started again if it was killed.
 
     Parameters
     ----------
@@ -108,30 +124,47 @@ def run_workers(
     Raises
     ------
     CampaignFailedError
-        If the batch job that this runs in is about to end, or jobs failed so that there is no
-        report; what was finished is kept. Other failed jobs (a label that is missing, a training)
-        are in what is returned.
+        If the batch job that this runs in is about to end, jobs failed so that there is no report,
+        or the rest needs a package that the workers lack; what was finished is kept. Other failed
+        jobs (a label that is missing, a training) are in what is returned.
+    DatabaseUnreachableError
+        If the database stopped answering and stays away.
     """
     launchpad = connection.launchpad()
     progress = campaign_progress(launchpad, submission.fw_id)
     on_progress(progress)
     query = json.dumps(jobs_query(launchpad, submission.fw_id))
+    start = partial(
+        start_workers,
+        connection=connection,
+        query=query,
+        idle_exit=False,
+        poll=0.5,
+        share=workers,
+        outlive=False,
+    )
+    outage = Outage(connection, get_settings().reconnect_seconds, restart=True)
     processes: list[Any] = []
+    moved = time.monotonic()
     before = _exit_on_signals()
     try:
         while not progress.over:
-            if (left := seconds_left()) is not None and left < ENDING:
-                msg = f"the batch job ends in {left:.0f} s; run again to go on"
-                raise CampaignFailedError(msg)
+            moved = moved if progress.stuck else time.monotonic()
+            _check_that_it_can_go_on(progress, moved)
             alive = [p for p in processes if p.poll() is None]
-            if len(alive) < len(processes):
-                recover_lost(launchpad)
-            if len(alive) < workers:
-                missing = workers - len(alive)
-                alive += start_workers(missing, connection, query=query, idle_exit=False, poll=0.5)
-            processes = alive
-            time.sleep(poll)
-            progress = campaign_progress(launchpad, submission.fw_id)
+            died, processes = len(alive) < len(processes), alive
+            try:
+                if died:
+                    recover_lost(launchpad)
+                if (missing := workers - len(processes)) > 0:
+                    processes += start(missing)
+                time.sleep(poll)
+                progress = campaign_progress(launchpad, submission.fw_id)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                if not outage.outlast():
+                    raise outage.error() from None
             on_progress(progress)
     finally:
         stop_workers(processes)
@@ -142,6 +175,24 @@ def run_workers(
     if progress.failed and not progress.finished:
         raise failure(progress.missed or progress.failed)
     return progress
+
+
+def _check_that_it_can_go_on(progress: Progress, moved: float) -> None:
+    """Raise `CampaignFailedError` if time is up, or no worker here can run what is left.
+
+    `moved` is when (`time.monotonic`) there last was a job for the workers.
+    """
+    if (left := seconds_left()) is not None and left < ENDING:
+        msg = f"the batch job ends in {left:.0f} s; run again to go on"
+        raise CampaignFailedError(msg)
+    if time.monotonic() - moved > STUCK:
+        first = progress.left[0]
+        msg = (
+            f"{len(progress.left)} jobs need what the workers of this run cannot import, first "
+            f"Firework {first.fw_id} ({first.name}): {first.needs}; install it, or start a worker "
+            "where it is; what was finished is kept, run again to go on"
+        )
+        raise CampaignFailedError(msg)
 
 
 def _exit_on_signals() -> dict[int, Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from hea_flows.services import mongod
 from hea_flows.services.connection import Connection, find_connection
-from hea_flows.services.errors import DatabaseUnreachableError, MongodError, redact
+from hea_flows.services.errors import DatabaseUnreachableError, MongodError, is_outage, redact
+from hea_flows.services.outages import Outage
 from hea_flows.services.progress import (
     RESULT,
     FailedJob,
@@ -17,7 +18,14 @@ from hea_flows.services.progress import (
     say,
 )
 from hea_flows.services.recovery import LostLaunch, Recovery, lost_launches, recover_lost
-from hea_flows.services.workers import start_workers, stop_workers, worker_log, worker_loop
+from hea_flows.services.submission import SubmittedWorkflow, submit_once
+from hea_flows.services.workers import (
+    start_workers,
+    stop_workers,
+    thread_environment,
+    worker_log,
+    worker_loop,
+)
 
 __all__ = [
     "RESULT",
@@ -26,12 +34,15 @@ __all__ = [
     "FailedJob",
     "LostLaunch",
     "MongodError",
+    "Outage",
     "Progress",
     "Recovery",
     "RunningJob",
+    "SubmittedWorkflow",
     "campaign_progress",
     "doctor",
     "find_connection",
+    "is_outage",
     "lost_launches",
     "mongod",
     "recover_lost",
@@ -39,6 +50,8 @@ __all__ = [
     "say",
     "start_workers",
     "stop_workers",
+    "submit_once",
+    "thread_environment",
     "worker_log",
     "worker_loop",
     "workflows",

@@ -68,12 +68,15 @@ class LocalMongod:
 
     @property
     def uri(self) -> str:
-        """URI, password included."""
+        """URI, password included.
+
+        With the journal, what was written is still there after the server was killed.
+        """
         if self.port is None or self.password is None:
             msg = f"the local mongod of {self.folder} was never started; run `hea-flows db start`"
             raise MongodError(msg)
         password = quote(self.password, safe="")
-        return f"mongodb://{USER}:{password}@127.0.0.1:{self.port}/?authSource=admin"
+        return f"mongodb://{USER}:{password}@127.0.0.1:{self.port}/?authSource=admin&journal=true"
 
 
 def status(data_dir: Path | None = None) -> LocalMongod:

@@ -27,6 +27,8 @@ STATES = (
 )
 #: Key of a Firework's spec that marks jobs which make a campaign's results; labels are none.
 RESULT = "_campaign_result"
+#: Key of a ready Firework, beside its spec: what it needs and no worker so far could import.
+NEEDS = "hea_flows_needs"
 _OPEN = ("READY", "RESERVED", "RUNNING")
 #: How jobflow begins to say that what a job takes was never made.
 _MISSING = "Could not resolve reference"
@@ -89,6 +91,15 @@ class FailedJob:
 
 
 @dataclass(frozen=True)
+class LeftJob:
+    """A ready job that a worker has left to others, and what it needs that the worker lacks."""
+
+    fw_id: int
+    name: str
+    needs: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """The jobs of a workflow: how many are in each state, which run, which failed.
 
@@ -100,6 +111,12 @@ class Progress:
     running: tuple[RunningJob, ...]
     failed: tuple[FailedJob, ...]
     settled: bool = True
+    left: tuple[LeftJob, ...] = ()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the only jobs that could run were left by workers that lack a package."""
+        return bool(self.left) and len(self.left) == sum(self.counts.get(s, 0) for s in _OPEN)
 
     @property
     def total(self) -> int:
@@ -151,7 +168,7 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
             raise ValueError(msg)
         which = {"fw_id": {"$in": before[0]["nodes"]}}
     fields = {"fw_id": 1, "name": 1, "state": 1, "launches": 1}
-    fields |= {f"spec.{RESULT}": 1, "spec._tasks.job.uuid": 1}
+    fields |= {f"spec.{RESULT}": 1, "spec._tasks.job.uuid": 1, NEEDS: 1}
     fireworks = list(launchpad.fireworks.find(which, fields).sort("fw_id", 1))
     # FireWorks locks a workflow, changes its jobs one by one, dates it and unlocks it.
     settled = before == _workflows(launchpad, workflow_id) and not any(
@@ -195,8 +212,13 @@ def campaign_progress(launchpad: LaunchPad, workflow_id: int | None = None) -> P
         else:
             worker = launch.get("fworker", {}).get("name", "")
             running.append(RunningJob(*job, worker, folder, _said(folder)))
+    left = tuple(
+        LeftJob(int(f["fw_id"]), str(f["name"]), str(f[NEEDS]))
+        for f in fireworks
+        if f["state"] == "READY" and NEEDS in f
+    )
     ordered = {state: counts[state] for state in STATES if counts[state]}
-    return Progress(ordered, tuple(running), tuple(failed), settled)
+    return Progress(ordered, tuple(running), tuple(failed), settled, left)
 
 
 def _workflows(launchpad: LaunchPad, workflow_id: int | None) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,10 @@ SILENT_SECONDS = 3600.0
 ENDED_SECONDS = 60.0
 #: Seconds that a live worker may need between taking, running and finishing a job.
 STEP_SECONDS = 60.0
+#: Seconds after which a Firework that no workflow holds was left by a process that died.
+ORPHAN_SECONDS = 300.0
+#: How often a job may be lost.
+MAX_LOSSES = 5
 
 #: `unfinished_jobs`, asked once per cluster and user.
 _Queue = Callable[[str, int], dict[int, int] | None]
@@ -120,7 +124,7 @@ def recover_lost(
     silent_after: float = SILENT_SECONDS,
     ended_after: float = ENDED_SECONDS,
     step: float = STEP_SECONDS,
-    max_losses: int = 5,
+    max_losses: int = MAX_LOSSES,
     lock_patience: float = 30.0,
 ) -> Recovery:
     """Rerun the lost jobs, and only those.
@@ -138,9 +142,12 @@ def recover_lost(
     lock_patience
         Seconds after which an unused lock of a workflow counts as left by a dead worker.
     """
-    rerun, finished, given_up = [], [], []
+    rerun: list[int] = []
+    finished: list[int] = []
+    given_up: list[int] = []
     for workflow in launchpad.workflows.find({"locked": {"$exists": True}}, {"nodes": 1}):
-        break_stale_lock(launchpad, workflow["nodes"][0], lock_patience)
+        if break_stale_lock(launchpad, workflow["nodes"][0], lock_patience):
+            finish_update(launchpad, workflow["nodes"][0])
     limits = {"silent_after": silent_after, "ended_after": ended_after, "step": step}
     for lost in lost_launches(launchpad, **limits):
         if lost.finished:
@@ -149,14 +156,75 @@ def recover_lost(
             continue
         if not _claim(launchpad, lost):
             continue
-        losses = {"fw_id": lost.fw_id, "hea_flows_lost": True}
-        if launchpad.launches.count_documents(losses) >= max_losses:
-            launchpad._refresh_wf(lost.fw_id)  # noqa: SLF001
-            given_up.append(lost.fw_id)
-        else:
-            launchpad.rerun_fw(lost.fw_id)
-            rerun.append(lost.fw_id)
+        (rerun if _rerun(launchpad, lost.fw_id, max_losses) else given_up).append(lost.fw_id)
     return Recovery(tuple(rerun), tuple(finished), tuple(given_up))
+
+
+def give_back(launchpad: LaunchPad, process: ProcessIdentity, *, lost: bool = False) -> None:
+    """Make the jobs ready again that a process has taken and does not run any more.
+
+    Parameters
+    ----------
+    launchpad
+        FireWorks' launchpad.
+    process
+        A worker that is between two jobs.
+    lost
+        Whether they count as lost (see `recover_lost`); a job that was stopped on purpose does not.
+    """
+    mine = {f"fworker.env.{PROCESS_KEY}": asdict(process), "state": {"$in": TAKEN}}
+    mark = {"state": "FIZZLED", "hea_flows_lost": lost}
+    for launch in list(launchpad.launches.find(mine, {"launch_id": 1, "fw_id": 1})):
+        still = {"launch_id": launch["launch_id"], "state": {"$in": TAKEN}}
+        if launchpad.launches.update_one(still, {"$set": mark}).modified_count:
+            _rerun(launchpad, launch["fw_id"], MAX_LOSSES)
+
+
+def finish_update(launchpad: LaunchPad, fw_id: int) -> None:
+    """Do an update of a workflow again that was cut off, and that nobody else is doing.
+
+    FireWorks writes new and changed Fireworks before the workflow, which holds their links and
+    states: what differs there was cut off. A job that is done already would not add its jobs again,
+    so it is set back before the workflow is refreshed.
+    """
+    workflow = launchpad.workflows.find_one({"nodes": fw_id}, {"nodes": 1, "fw_states": 1})
+    states = {int(node): state for node, state in (workflow.get("fw_states") or {}).items()}
+    differing = []
+    these = {"fw_id": {"$in": workflow["nodes"]}}
+    for firework in list(launchpad.fireworks.find(these, {"fw_id": 1, "state": 1})):
+        state, noted = firework["state"], states.get(firework["fw_id"])
+        if noted in {state, None}:
+            continue
+        differing.append(firework["fw_id"])
+        before = {("READY", "WAITING"): "WAITING"}.get((state, noted))
+        if state in {"COMPLETED", "FIZZLED"}:
+            before = "RUNNING"
+        if before is not None:
+            still = {"fw_id": firework["fw_id"], "state": state}
+            launchpad.fireworks.update_one(still, {"$set": {"state": before}})
+    for one in differing:
+        launchpad._refresh_wf(one)  # noqa: SLF001
+    remove_orphans(launchpad)
+
+
+def remove_orphans(launchpad: LaunchPad) -> None:
+    """Remove Fireworks that no workflow holds, unless they are new (`ORPHAN_SECONDS`).
+
+    FireWorks writes new Fireworks first and their workflow afterwards; who dies in between leaves
+    jobs that nobody can run. Whoever does the update again writes them anew.
+    """
+    nodes = {
+        node
+        for workflow in launchpad.workflows.find({}, {"nodes": 1})
+        for node in workflow["nodes"]
+    }
+    fireworks = launchpad.fireworks.find({}, {"fw_id": 1, "created_on": 1})
+    orphans = [
+        f["fw_id"]
+        for f in fireworks
+        if f["fw_id"] not in nodes and _age(f["created_on"]) > ORPHAN_SECONDS
+    ]
+    launchpad.fireworks.delete_many({"fw_id": {"$in": orphans}})
 
 
 def break_stale_lock(launchpad: LaunchPad, fw_id: int, patience: float) -> bool:
@@ -182,6 +250,16 @@ def break_stale_lock(launchpad: LaunchPad, fw_id: int, patience: float) -> bool:
     unchanged = {"_id": first["_id"], "updated_on": first["updated_on"]}
     removed = launchpad.workflows.update_one(unchanged, {"$unset": {"locked": True}})
     return bool(removed.modified_count)
+
+
+def _rerun(launchpad: LaunchPad, fw_id: int, max_losses: int) -> bool:
+    """Make a job ready again that a worker had, unless it was lost too often."""
+    losses = {"fw_id": fw_id, "hea_flows_lost": True}
+    if launchpad.launches.count_documents(losses) >= max_losses:
+        launchpad._refresh_wf(fw_id)  # noqa: SLF001  makes it FIZZLED, as its launch is
+        return False
+    launchpad.rerun_fw(fw_id)
+    return True
 
 
 def _lost(

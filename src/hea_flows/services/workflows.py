@@ -1,8 +1,7 @@
-"""Workflows on a launchpad: added, found again, tried again, asked for what failed."""
+"""Workflows on a launchpad: tried again, asked for their jobs and for what failed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hea_flows.services.connection import find_connection
@@ -11,20 +10,7 @@ from hea_flows.services.progress import FailedJob, campaign_progress
 from hea_flows.services.recovery import recover_lost
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad, Workflow
-
-
-def find_workflow(launchpad: LaunchPad, metadata: Mapping[str, str]) -> int | None:
-    """Return a Firework of the newest workflow with such metadata that was not given up."""
-    query: dict[str, object] = {f"metadata.{key}": value for key, value in metadata.items()}
-    query["state"] = {"$nin": ["ARCHIVED", "DEFUSED"]}
-    workflow = launchpad.workflows.find_one(query, {"nodes": 1}, sort=[("_id", -1)])
-    return None if workflow is None else int(min(workflow["nodes"]))
-
-
-def add_workflow(launchpad: LaunchPad, workflow: Workflow) -> int:
-    """Put a workflow on a launchpad; return one of its Fireworks."""
-    return int(min(launchpad.add_wf(workflow).values()))
+    from fireworks import LaunchPad
 
 
 def retry_failed(launchpad: LaunchPad, fw_id: int) -> tuple[int, ...]:

@@ -53,3 +53,21 @@ def fail(text: str) -> None:
 @job(data="big")
 def big(n: int) -> dict[str, object]:
     return {"small": n, "big": list(range(n))}
+
+
+@job
+def same(value: object) -> object:
+    return value
+
+
+@job
+def append_when(path: str, line: str, marker: str, go: str) -> str:
+    """Append once a file is there."""
+    partial = Path(f"{marker}.partial")
+    partial.write_text(str(os.getpid()))
+    partial.replace(marker)
+    while not Path(go).exists():
+        time.sleep(0.02)
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+    return line
