@@ -71,7 +71,11 @@ class QuietLaunchPad(LaunchPad):  # type: ignore[misc]  # FireWorks has no types
             workflow.id_fw[fw_id].launches = [launch]
         return workflow
 
-    def _upsert_fws(self, fws: list[Firework], reassign_all: bool = False) -> dict[int, int]:
+    def _upsert_fws(
+        self,
+        fws: list[Firework],
+        reassign_all: bool = False,  # noqa: FBT001  # as FireWorks calls it
+    ) -> dict[int, int]:
         """Write Fireworks, in one request; return the new ids of those that had none."""
         if reassign_all:  # FireWorks does so itself
             return dict(super()._upsert_fws(fws, reassign_all=True))
