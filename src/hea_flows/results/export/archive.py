@@ -10,7 +10,7 @@ from ase import Atoms
 from pydantic import ValidationError
 
 from hea_flows.reference import DatasetCard
-from hea_flows.runtime import atomic_write
+from hea_flows.runtime import atomic_write, to_json
 from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import LabelDoc, StructuresDoc
 
@@ -161,5 +161,5 @@ def write_dataset(
         notes=list(notes),
         regenerate=regenerate,
     )
-    atomic_write(card_path, card.model_dump_json(indent=2) + "\n")
+    atomic_write(card_path, to_json(card.model_dump(mode="json")) + "\n")
     return card
