@@ -17,13 +17,16 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from own_machine import ALLOY, STRUCTURES, load, own_machine, print_table
 
+if TYPE_CHECKING:
+    from hea_flows.services import Connection
+
 _SETS = {10: "2(2)", 126: "model-4", 426: "model-16", 1001: STRUCTURES}
-_HEADER = ("n", "submit", "structures", "labels", "FireWorks", "together", "CPU")
+_HEADER = ("n", "submit", "structures", "labels", "FireWorks", "together", "CPU", "requests")
 
 
 def main() -> None:
@@ -39,11 +42,14 @@ def main() -> None:
         print(f"{n} structures, {load()}", flush=True)
         rows.append(measure(n))
         print_table(_HEADER, rows[-1:])
-    print(f"\nseconds; goal: 1000 structures submitted in less than 30 ({load()})")
+    print(
+        f"\nseconds; goal: 1001 structures submitted in less than 45 of an idle machine ({load()})"
+    )
     print_table(_HEADER, rows)
     print(
         "submit: the command; structures, labels: these jobs; FireWorks: what it adds to them,\n"
-        "above all writing the labels' jobs; CPU: of all that, to tell what a busy machine adds"
+        "above all writing the labels' jobs; CPU: of all that, to tell what a busy machine adds;\n"
+        "requests: round trips to the database"
     )
 
 
@@ -56,6 +62,7 @@ def measure(n: int) -> tuple[Any, ...]:
         connection = find_connection(start_local=True)
         path = folder / "campaign.yaml"
         path.write_text(_campaign(n))
+        requests = _requests(connection)
         began, cpu = time.monotonic(), _cpu()
         _run(folder, "submit", str(path))
         submitted = time.monotonic() - began
@@ -63,7 +70,8 @@ def measure(n: int) -> tuple[Any, ...]:
         before = 2  # the campaign's file and the structures
         jobs = before + 1 + (-(-n // PART) if n > PART else 0)
         _run(folder, "worker", "--category", "cpu", "--max-launches", str(jobs), "--poll", "0.1")
-        ended = time.time()
+        ended, cpu = time.time(), _cpu() - cpu
+        requests = _requests(connection) - requests
         made = launchpad.fireworks.count_documents({"spec._category": "vasp", "state": "READY"})
         if made != n:
             msg = f"{made} jobs of {n} labels are ready"
@@ -73,8 +81,13 @@ def measure(n: int) -> tuple[Any, ...]:
         worked = ended - _moment(launches[0], "RUNNING")
         return (
             n, submitted, seconds[1], sum(seconds[before:]), worked - sum(seconds),
-            submitted + worked, _cpu() - cpu,
+            submitted + worked, cpu, requests,
         )  # fmt: skip
+
+
+def _requests(connection: Connection) -> int:
+    """Return how many requests the server has answered, whoever sent them."""
+    return int(connection.database().client.admin.command("serverStatus")["network"]["numRequests"])
 
 
 def _cpu() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from hea_flows.config import load_campaign
 from hea_flows.flows import launch
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.jobs.labelling.estimate import estimate
-from hea_flows.results.store import documents
-from hea_flows.schemas import AlloySpec, GrowthDoc, LabelDoc, ReportDoc
+from hea_flows.results.store import documents, find_leftovers, remove_leftovers
+from hea_flows.schemas import AlloySpec, GrowthDoc, LabelDoc, ReportDoc, kinds
 from hea_flows.services.connection import Connection
 from hea_flows.services.workers import worker_loop
 
@@ -234,6 +235,46 @@ def test_workers_grow_a_training_set(connection: Connection, tmp_path: Path) -> 
     # Submitted again, it is there; after a new start it takes labels and models from the store.
     assert launch.submit(*text, connection).existing
     assert document.campaign == "growing"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "again"), [("growth step 1", False), ("labels 3(3)", True)])
+def test_a_rerun_replaces_the_documents_of_the_first_run(
+    connection: Connection, tmp_path: Path, job: str, again: bool
+) -> None:
+    """FireWorks reruns what followed, and beside it what the rerun job adds anew."""
+    launch.submit(*load_campaign(campaign(tmp_path)), connection, again=again)
+    worker_loop(connection, poll=0.1)
+    database, launchpad = connection.database(), connection.launchpad()
+
+    def counts() -> dict[str, int]:
+        with connection.job_store() as store:
+            return {kind: len(documents(store, kind)) for kind in kinds()}
+
+    first, n = counts(), database.fireworks.count_documents({})
+    assert first["label"] == len(ids("1(1)+2(2)") | ids("3(3)") | ids("2(3)") | ids("2(4)"))
+    launchpad.rerun_fw(database.fireworks.find_one({"name": job})["fw_id"])
+    worker_loop(connection, poll=0.1)
+    assert set(database.fireworks.distinct("state")) == {"COMPLETED"}
+    assert database.fireworks.count_documents({}) > n + 5
+    assert counts() == first
+    with connection.job_store() as store:
+        check_four(store)
+        blobs = store.additional_stores["data"]
+        blobs._files_collection.update_many(
+            {}, {"$set": {"uploadDate": datetime(2026, 1, 1, tzinfo=UTC)}}
+        )
+        found = find_leftovers(store)
+        assert found.kinds == {"growth": 2}
+        assert len(found.blobs) > 5
+        used = blobs.count() - len(found.blobs)
+        remove_leftovers(store, found)
+        assert blobs.count() == used
+        assert not find_leftovers(store)
+        check_four(store)
+        for kind in kinds():
+            documents(store, kind, load=True)
+    assert counts() == first
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
 
     store = connection.job_store()
     store.connect()
-    report = documents(store, ReportDoc, name, load=True)[-1]
+    [report] = documents(store, ReportDoc, name, load=True, newest=1)
     path = (path or Path(f"{name}-report.html")).absolute()
     atomic_write(path, report.html.read())
     # Of the report's own sources: an earlier run of the same name is not of this one.

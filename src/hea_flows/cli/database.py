@@ -1,8 +1,15 @@
-"""`hea-flows db start|stop|status` and `hea-flows doctor`."""
+"""`hea-flows db start|stop|status|prune` and `hea-flows doctor`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hea_flows.results.store import Leftover
 
 db = typer.Typer(help="The local MongoDB server and the connection.", no_args_is_help=True)
 
@@ -48,6 +55,44 @@ def status() -> None:
         connection.environment()
         launchpad_file = connection.folder / "my_launchpad.yaml"
     typer.echo(f"FireWorks' own commands: lpad -l {launchpad_file} get_wflows")
+
+
+@db.command()
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
+) -> None:
+    """Say what reruns left in the database, and remove it with --yes.
+
+    Documents that a newer one of the same job replaced, and stored fields (trajectories, weights)
+    that no document refers to. What a running job may own is left alone.
+    """
+    from hea_flows.results.store import find_leftovers, remove_leftovers
+    from hea_flows.services import find_connection, workflows
+
+    connection = find_connection(start_local=True)
+    connection.ping()
+    connection.ensure_indexes()
+    since = workflows.running_since(connection.launchpad())
+    with connection.job_store() as store:
+        found = find_leftovers(store, since)
+        kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(found.kinds.items()))
+        typer.echo(f"superseded documents: {_size(found.documents)}" + (kinds and f": {kinds}"))
+        typer.echo(f"blobs of no document: {_size(found.blobs)}")
+        typer.echo(f"unfinished blobs: {_size(found.unfinished)}")
+        if found.spared:
+            why = "a running job may own them" if since else "they are of the last minutes"
+            typer.echo(f"left alone: {found.spared} blobs, since {why}")
+        if yes:
+            remove_leftovers(store, found)
+    if yes:
+        typer.echo("removed")
+    elif found:
+        typer.echo("remove them: hea-flows db prune --yes")
+
+
+def _size(leftovers: Sequence[Leftover]) -> str:
+    size = sum(each.size for each in leftovers)
+    return f"{len(leftovers)} ({size / 1e6:.1f} MB)"
 
 
 def doctor() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hea_flows.runtime import atomic_write
+from hea_flows.runtime import atomic_write, to_json
 
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
     D = TypeVar("D", bound=Document)
 
+#: Documents that are shown where no campaign is named.
+MOST = 100
 Name = Annotated[str, typer.Option("--campaign", help="Name of the campaign.")]
 
 export = typer.Typer(help="Write results as files.", no_args_is_help=True)
@@ -36,6 +37,7 @@ def open_store() -> JobStore:
 
     connection = find_connection(start_local=True)
     connection.ping()
+    connection.ensure_indexes()
     store = connection.job_store()
     store.connect()
     return store
@@ -44,26 +46,41 @@ def open_store() -> JobStore:
 def query(
     kind: Annotated[str, typer.Option(help="Kind of document, for example benchmark.")],
     campaign: Annotated[str | None, typer.Option(help="Name of the campaign.")] = None,
+    newest: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many; default all of a campaign, 100 without one."),
+    ] = None,
+    superseded: Annotated[
+        bool,
+        typer.Option("--superseded", help="Those that a newer run of their job replaced, instead."),
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="JSON of whole documents.")] = False,
 ) -> None:
-    """Show the documents of a kind; big fields stay in the data store."""
+    """Show the documents of a kind, oldest first; big fields stay in the data store."""
     from hea_flows.cli.output import console
     from hea_flows.results.report import benchmark_table
     from hea_flows.results.store import CampaignDocuments, documents, preview
 
-    chosen = documents(open_store(), kind, campaign)
+    most = newest or (MOST if campaign is None else None)
+    more = None if most is None else most + 1
+    chosen = documents(open_store(), kind, campaign, newest=more, superseded=superseded)
+    if most is not None and len(chosen) > most:
+        chosen = chosen[1:]
+        typer.echo(f"the newest {most} are shown, there are more; see --newest", err=True)
+    mark = {"superseded": True} if superseded else {}
     if full:
-        typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in chosen], indent=2))
+        typer.echo(to_json([d.model_dump(mode="json") | mark for d in chosen]))
         return
     if not chosen:
-        typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
+        which = f"superseded {kind}" if superseded else kind
+        typer.echo(f"no {which} document" + (f" of campaign {campaign}" if campaign else ""))
         raise typer.Exit(1)
     screen = console()
-    if kind == "benchmark":
+    if kind == "benchmark" and not superseded:
         screen.print(benchmark_table(CampaignDocuments.from_documents(chosen)))
         return
     for document in chosen:
-        screen.print_json(data=preview(document), default=str)
+        screen.print_json(to_json(preview(document) | mark))
 
 
 def show(
@@ -81,7 +98,7 @@ def show(
     if provenance:
         screen.print(render_tree(trace(store, uuid)), soft_wrap=True)
     else:
-        screen.print_json(data=preview(get_document(store, uuid)), default=str)
+        screen.print_json(to_json(preview(get_document(store, uuid))))
 
 
 def report(
@@ -189,7 +206,7 @@ def _newest(kind: type[D], campaign: str) -> D:
     from hea_flows.results.store import documents
 
     store = open_store()
-    chosen = documents(store, kind, campaign, load=True)
+    chosen = documents(store, kind, campaign, load=True, newest=1)
     store.close()
     if not chosen:
         name = kind.model_fields["kind"].default

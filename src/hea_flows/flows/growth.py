@@ -10,6 +10,7 @@ from jobflow import CURRENT_JOB, Flow, Job, Maker, OutputReference, Response
 from hea_flows.alloy import stream
 from hea_flows.config import GrowthSpec
 from hea_flows.flows.growth_step import GrowthStepMaker, StepOutput
+from hea_flows.jobs.added import name_all_added
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.growth import grown_documents, growth_document, measured_step
 from hea_flows.jobs.labelling.next_cost import next_point
@@ -165,7 +166,7 @@ class GrowthDecisionMaker(Maker):
         current = CURRENT_JOB.job
         following.set_uuid(current.uuid)
         following.index = current.index + 1
-        return Flow([flow, following], name=f"{self.name} step {len(steps) + 1}")
+        return name_all_added(Flow([flow, following], name=f"{self.name} step {len(steps) + 1}"))
 
 
 @dataclass

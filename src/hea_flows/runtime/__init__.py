@@ -1,4 +1,4 @@
-"""What running on a machine needs: files written whole, locks, time limits, extended XYZ.
+"""What running on a machine needs: files written whole, locks, time limits, extended XYZ, JSON.
 
 `extxyz` (ASE) and `continuation` (jobflow) are modules behind this front; the rest imports nothing.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hea_flows.runtime.files import atomic_write, clear_partial
 from hea_flows.runtime.locks import alone, try_lock
+from hea_flows.runtime.plain_json import to_json
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "continuation",
     "extxyz",
     "seconds_left",
+    "to_json",
     "too_late",
     "try_lock",
 ]

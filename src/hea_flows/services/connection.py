@@ -35,6 +35,18 @@ CONNECTION_FILE = PREFIX + "CONNECTION_FILE"
 OUTPUTS = "outputs"
 BLOBS = "outputs_blobs"
 PING_SECONDS = 5.0
+_UNAUTHORISED = 13
+#: Fields of the index of each question to the job store; the first fields are given, the next one
+#: sorts, and with the last ones the index is all that is read.
+_QUESTIONS = {
+    "job": ("uuid", "index"),
+    "kind": ("output.kind", "output.created_at", "uuid", "index"),
+    "campaign": ("output.kind", "output.campaign", "output.created_at", "uuid", "index"),
+    "structure": ("output.kind", "output.structure.structure_id"),
+    "formula": ("output.kind", "output.structure.formula"),
+}
+#: The same for fields that few outputs have.
+_RARE = {"identity": ("output.identity",), "failures": ("output.workflow",)}
 
 
 @dataclass(frozen=True)
@@ -122,13 +134,18 @@ class Connection:
                 self.launchpad()
 
     def ensure_indexes(self) -> None:
-        """Index the job store by what jobs look up.
+        """Index the job store by what jobs and queries look up; those there are stay.
 
-        jobflow does not, and reads every output to find one, several times per job.
+        jobflow does not, and reads every output to find one, several times per job. A user who may
+        read only does without.
         """
         with self._errors(), self.job_store() as store:
-            store.ensure_index("uuid")
-            store.additional_stores["data"].ensure_index("blob_uuid")
+            try:
+                store.docs_store._collection.create_indexes(_indexes())  # noqa: SLF001
+                store.additional_stores["data"].ensure_index("blob_uuid")
+            except OperationFailure as error:
+                if error.code != _UNAUTHORISED:
+                    raise
 
     def activate(self) -> None:
         """Use it in this process and in the processes that this one starts.
@@ -190,6 +207,14 @@ class Connection:
             kind = type(error).__name__
             msg = f"{self} ({self.source}) does not answer ({kind}); is the server running?"
             raise DatabaseUnreachableError(msg) from None
+
+
+def _indexes() -> list[pymongo.IndexModel]:
+    return [
+        pymongo.IndexModel([(field, 1) for field in fields], name=f"hea_flows_{name}", sparse=rare)
+        for rare, questions in ((False, _QUESTIONS), (True, _RARE))
+        for name, fields in questions.items()
+    ]
 
 
 @cache

@@ -317,6 +317,10 @@ def _age_of_state(entry: dict[str, Any]) -> float:
 
 
 def _age(moment: datetime | str) -> float:
-    """Return the seconds since a time that FireWorks wrote, in UTC, as a date or as text."""
+    return (datetime.now(UTC) - utc(moment)).total_seconds()
+
+
+def utc(moment: datetime | str) -> datetime:
+    """Return a time that FireWorks wrote, in UTC, as a date or as text."""
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return (datetime.now(UTC) - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds()
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

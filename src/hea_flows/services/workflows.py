@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hea_flows.services.connection import find_connection
 from hea_flows.services.errors import DatabaseUnreachableError
 from hea_flows.services.progress import FailedJob, campaign_progress
-from hea_flows.services.recovery import recover_lost
+from hea_flows.services.recovery import TAKEN, recover_lost, utc
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -30,6 +31,20 @@ def retry_failed(launchpad: LaunchPad, fw_id: int) -> tuple[int, ...]:
     for one in failed:
         launchpad.rerun_fw(one)
     return failed
+
+
+def running_since(launchpad: LaunchPad) -> datetime | None:
+    """Return when the oldest job that is taken now was taken; None if none is."""
+    taken = {"state": {"$in": TAKEN}}
+    moments = [
+        *(f["updated_on"] for f in launchpad.fireworks.find(taken, {"updated_on": 1})),
+        *(
+            launch["state_history"][0]["created_on"]
+            for launch in launchpad.launches.find(taken, {"state_history": {"$slice": 1}})
+            if launch["state_history"]
+        ),
+    ]
+    return min(map(utc, moments), default=None)
 
 
 def jobs_query(launchpad: LaunchPad, fw_id: int) -> dict[str, str]:

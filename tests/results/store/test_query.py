@@ -99,6 +99,41 @@ def test_the_newest_run_of_a_job_counts(small: JobStore, inputs: CampaignDocumen
     assert documents(small, "label", energy=0.9) == []  # no longer true
 
 
+def test_superseded_documents_are_shown_if_asked_for(
+    small: JobStore, inputs: CampaignDocuments
+) -> None:
+    first = inputs.labels[0]
+    put(small, first.model_copy(update={"energy": 0.9}), index=2)
+    put(small, first.model_copy(update={"energy": 0.5}), index=10)
+    old = documents(small, LabelDoc, superseded=True)
+    assert [d.energy for d in old] == [first.energy, 0.9]
+    assert documents(small, LabelDoc, superseded=True, energy=0.5) == []
+
+
+def test_the_newest_of_many(filled: JobStore, inputs: CampaignDocuments) -> None:
+    newest = sorted(inputs.labels, key=lambda d: (d.created_at, d.uuid))[-3:]
+    assert [d.uuid for d in documents(filled, LabelDoc, newest=3)] == [d.uuid for d in newest]
+    assert len(documents(filled, LabelDoc, "toy", newest=3)) == 3
+    assert len(documents(filled, LabelDoc, newest=1000)) == len(inputs.labels)
+
+
+def test_the_newest_are_counted_without_superseded_ones(
+    small: JobStore, inputs: CampaignDocuments
+) -> None:
+    for index in range(2, 6):
+        put(small, inputs.labels[2], index=index)
+    assert len(documents(small, LabelDoc, newest=3)) == 3
+
+
+def test_two_writers_of_one_run_make_one_document(
+    small: JobStore, inputs: CampaignDocuments
+) -> None:
+    row = dict(small.query_one({"uuid": inputs.labels[0].uuid}))
+    del row["_id"]
+    small.docs_store._collection.insert_one(row)
+    assert len(documents(small, LabelDoc)) == 3
+
+
 def test_a_job_replaced_by_something_else_is_no_document(
     small: JobStore, inputs: CampaignDocuments
 ) -> None:

@@ -13,6 +13,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import relax
 from hea_flows.config import LabelSpec, StartSpec
+from hea_flows.jobs.added import name_added
 from hea_flows.jobs.reuse import identity, stored, stored_documents, uuid_of
 from hea_flows.jobs.routing import CPU, inherited_config, route, route_label
 from hea_flows.potentials import family
@@ -127,7 +128,7 @@ class LabelsMaker(Maker):
         keys = self._identities(structures)
         in_store = _usable(list(keys.values()))
         uuids = [key for e in entries if (key := keys.get(e.structure_id)) in in_store]
-        reused = stored_documents(uuids)
+        reused = name_added(stored_documents(uuids), f"stored {uuids}")
         jobs: list[Job | Flow] = [route(reused, CPU, **more)] if uuids else []
         outputs: list[OutputReference] = []
         for entry in entries:
@@ -136,7 +137,9 @@ class LabelsMaker(Maker):
                 outputs.append(reused.output[uuids.index(key)])
                 continue
             *before, label = self._label(entry, structures, more)
-            if key is not None:
+            if key is None:
+                name_added(label, f"label of {entry.structure_id}")
+            else:
                 label.set_uuid(key)
             jobs += [*before, label]
             outputs.append(label.output)
@@ -152,6 +155,7 @@ class LabelsMaker(Maker):
             prepare = StartMaker(start=self.labels.start, seed=self.seed).make(
                 entry, structures.alloy
             )
+            name_added(prepare, f"start of {entry.structure_id}")
             prepare.append_name(f" {entry.formula}")
             jobs.append(route(prepare, self.labels.start.model.family, **more))
             start = prepare.output
@@ -181,6 +185,7 @@ class LabelsMaker(Maker):
         for first in range(0, len(everything), PART):
             part = everything[first : first + PART]
             job = self.make(structures.model_copy(update={"structures": part}))
+            name_added(job, f"labels of {[e.structure_id for e in part]}")
             job.append_name(f" {first + 1}-{first + len(part)} of {len(everything)}", dynamic=False)
             jobs.append(fan_out(job, **more))
             outputs += [job.output[i] for i in range(len(part))]

@@ -10,7 +10,7 @@ from ase import Atoms
 from pydantic import ValidationError
 
 from hea_flows.reference import DatasetCard, DatasetTerms
-from hea_flows.runtime import atomic_write
+from hea_flows.runtime import atomic_write, to_json
 from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import LabelDoc, StructuresDoc
 
@@ -170,5 +170,5 @@ def write_dataset(
         regenerate=regenerate,
     )
     unsaid = {name for name, value in terms if not value}
-    atomic_write(card_path, card.model_dump_json(indent=2, exclude=unsaid) + "\n")
+    atomic_write(card_path, to_json(card.model_dump(mode="json", exclude=unsaid)) + "\n")
     return card

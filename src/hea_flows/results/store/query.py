@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar, get_args, get_origin, overload
 
 from jobflow import JobStore
@@ -14,6 +15,10 @@ D = TypeVar("D", bound=Document)
 
 #: What a table shows of a field that lies in the data store and was not loaded.
 STORED = "in the data store"
+#: What tells runs of jobs apart; without _id the index holds it.
+_RUN = {"uuid": 1, "index": 1, "_id": 0}
+#: Runs that are looked up in one question.
+_BATCH = 1000
 
 
 class NotFoundError(ValueError):
@@ -110,6 +115,8 @@ def documents(
     campaign: str | None = None,
     *,
     load: bool = False,
+    newest: int | None = None,
+    superseded: bool = False,
     **filters: object,
 ) -> list[D]: ...
 
@@ -121,6 +128,8 @@ def documents(
     campaign: str | None = None,
     *,
     load: bool = False,
+    newest: int | None = None,
+    superseded: bool = False,
     **filters: object,
 ) -> list[Document]: ...
 
@@ -131,9 +140,14 @@ def documents(
     campaign: str | None = None,
     *,
     load: bool = False,
+    newest: int | None = None,
+    superseded: bool = False,
     **filters: object,
 ) -> Sequence[Document]:
-    """Return the documents of a kind, oldest first, each job's newest run only.
+    """Return the documents of a kind, oldest first.
+
+    A job that is run again, or goes on as another one, writes a newer document under its uuid: only
+    the newest counts.
 
     Parameters
     ----------
@@ -145,6 +159,10 @@ def documents(
         Name of the campaign; default all. Labels of another campaign that this one uses count.
     load
         Read the fields in the data store too (trajectories, weights, pages).
+    newest
+        How many at most, the newest of them; default all.
+    superseded
+        Return the documents that a newer one of the same job replaced, instead of those that count.
     filters
         Fields to be equal to a value; two underscores stand for a dot, so that
         ``structure__formula="Mo1Ta1S4"`` asks for one formula.
@@ -165,24 +183,37 @@ def documents(
         msg = f"{kind} documents have no field {', '.join(unknown)}; accepted: {', '.join(fields)}"
         raise ValueError(msg)
     criteria: dict[str, Any] = {"output.kind": kind}
-    if campaign is not None and kind == "label":
-        used = {"uuid": {"$in": _labels_used(store, campaign)}}
-        criteria["$or"] = [{"output.campaign": campaign}, used]
-    elif campaign is not None:
+    if campaign is not None:
         criteria["output.campaign"] = campaign
+        used = _labels_used(store, campaign) if kind == "label" else []
+        if used:  # each with its kind, so that each has an index
+            criteria = {"$or": [criteria, {"output.kind": kind, "uuid": {"$in": used}}]}
     criteria |= {f"output.{k.replace('__', '.')}": v for k, v in filters.items()}
-    # A newer run of the same job hides an older one even if the newer does not match.
-    matches = {(d["uuid"], d["index"]) for d in store.query(criteria, properties=["uuid", "index"])}
-    current = matches & set(_newest(store, sorted({uuid for uuid, _ in matches})).items())
-    if not current:
+    chosen = set(islice(_runs(store, criteria, superseded=superseded), newest))
+    if not chosen:
         return []
     rows = store.query(
-        {"uuid": {"$in": sorted(uuid for uuid, _ in current)}} | criteria,
+        {"uuid": {"$in": sorted(uuid for uuid, _ in chosen)}} | criteria,
         properties=["uuid", "index", "output"],
         load=load,
     )
-    chosen = [_with_uuid(r) for r in rows if (r["uuid"], r["index"]) in current]
-    return sorted(chosen, key=lambda d: (d.created_at, d.uuid))
+    current = {(r["uuid"], r["index"]): r for r in rows if (r["uuid"], r["index"]) in chosen}
+    return sorted(map(_with_uuid, current.values()), key=lambda d: (d.created_at, d.uuid))
+
+
+def _runs(
+    store: JobStore, criteria: Mapping[str, Any], *, superseded: bool
+) -> Iterator[tuple[str, int]]:
+    """Yield uuid and index of the outputs that match, newest first: those that count, or the rest.
+
+    A newer run of the same job hides an older one even if the newer does not match.
+    """
+    rows = store.query(
+        dict(criteria), properties=_RUN | {"output.created_at": 1}, sort={"output.created_at": -1}
+    )
+    while batch := [(row["uuid"], row["index"]) for row in islice(rows, _BATCH)]:
+        newest = _newest(store, sorted({uuid for uuid, _ in batch}))
+        yield from (run for run in batch if (run[1] < newest[run[0]]) is superseded)
 
 
 def _labels_used(store: JobStore, campaign: str) -> list[str]:
@@ -195,7 +226,7 @@ def _labels_used(store: JobStore, campaign: str) -> list[str]:
 def _newest(store: JobStore, uuids: Sequence[str]) -> dict[str, int]:
     newest: dict[str, int] = {}
     if uuids:
-        for row in store.query({"uuid": {"$in": list(uuids)}}, properties=["uuid", "index"]):
+        for row in store.query({"uuid": {"$in": list(uuids)}}, properties=dict(_RUN)):
             newest[row["uuid"]] = max(row["index"], newest.get(row["uuid"], row["index"]))
     return newest
 

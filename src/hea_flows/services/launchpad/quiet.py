@@ -1,4 +1,4 @@
-"""FireWorks launchpads: ready for use, patient with the database, silent about its password."""
+"""A launchpad that is ready for use, patient with the database, silent about its password."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fireworks.core.launchpad import LockedWorkflowError, WFLock
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout
 
 from hea_flows.services.errors import JobInterruptedError, is_outage
+from hea_flows.services.launchpad.bulk import BulkLaunchPad
 from hea_flows.services.recovery import break_stale_lock, finish_update
 
 #: Level from which FireWorks' loggers write to standard output.
@@ -25,7 +26,7 @@ LOG_LEVEL = "ERROR"
 _PING_SECONDS = 10.0
 
 
-class QuietLaunchPad(LaunchPad):  # type: ignore[misc]  # FireWorks has no types
+class QuietLaunchPad(BulkLaunchPad):
     """A launchpad that logs errors only, outlasts the database, and whose `repr` has no password.
 
     FireWorks takes a database that does not answer for a failure of the job, and ends the process
