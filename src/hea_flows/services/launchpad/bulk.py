@@ -53,7 +53,7 @@ class BulkLaunchPad(LaunchPad):  # type: ignore[misc]  # FireWorks has no types
                 self._refresh_wf(firework["fw_id"])
             finally:
                 self._completing = {}
-        return document
+        return dict(document)
 
     def get_wf_by_fw_id_lzyfw(self, fw_id: int) -> Workflow:
         """Return a workflow; jobs that a launch is just adding are not read back."""
