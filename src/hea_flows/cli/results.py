@@ -13,7 +13,7 @@ from hea_flows.runtime import atomic_write
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
 
-    from hea_flows.schemas import Document
+    from hea_flows.schemas import Document, UnreadableDocumentError
 
     D = TypeVar("D", bound=Document)
 
@@ -47,16 +47,21 @@ def query(
     full: Annotated[bool, typer.Option("--full", help="JSON of whole documents.")] = False,
 ) -> None:
     """Show the documents of a kind; big fields stay in the data store."""
-    from hea_flows.cli.output import console
+    from hea_flows.cli.output import console, tell
     from hea_flows.results.report import benchmark_table
     from hea_flows.results.store import CampaignDocuments, documents, preview
 
-    chosen = documents(open_store(), kind, campaign)
+    unreadable: list[UnreadableDocumentError] = []
+    chosen = documents(open_store(), kind, campaign, unreadable=unreadable)
+    tell(unreadable)
     if full:
         typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in chosen], indent=2))
         return
     if not chosen:
-        typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
+        typer.echo(
+            f"no {'readable ' if unreadable else ''}{kind} document"
+            + (f" of campaign {campaign}" if campaign else "")
+        )
         raise typer.Exit(1)
     screen = console()
     if kind == "benchmark":
@@ -116,12 +121,15 @@ def export_frames(
     splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
     the campaign still runs.
     """
+    from hea_flows.cli.output import tell
     from hea_flows.results.export import export_dataset, write_archive
     from hea_flows.results.store import documents
     from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
 
     store = open_store()
-    labels = documents(store, LabelDoc, campaign, load=True)
+    unreadable: list[UnreadableDocumentError] = []
+    labels = documents(store, LabelDoc, campaign, load=True, unreadable=unreadable)
+    tell(unreadable)
     structures = documents(store, StructuresDoc, campaign)
     if output.suffix == ".json":
         if not labels:
@@ -134,6 +142,7 @@ def export_frames(
             structures=structures,
             regenerate=regenerate,
             notes=note or [],
+            unreadable=unreadable,
         )
         frames, card_file = output.with_name(card.file), output
     else:
@@ -145,6 +154,7 @@ def export_frames(
             title=title,
             regenerate=regenerate,
             notes=note or [],
+            unreadable=unreadable,
         )
         frames, card_file = output, output.with_name(f"{card.name}.json")
     typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {frames}, {card_file}")
@@ -176,13 +186,18 @@ def export_chains(
 
 
 def _newest(kind: type[D], campaign: str) -> D:
-    from hea_flows.results.store import documents
+    from hea_flows.cli.output import tell
+    from hea_flows.results.store import documents, get_document
 
     store = open_store()
-    chosen = documents(store, kind, campaign, load=True)
-    store.close()
+    unreadable: list[UnreadableDocumentError] = []
+    chosen = documents(store, kind, campaign, unreadable=unreadable)
+    tell(unreadable)
     if not chosen:
         name = kind.model_fields["kind"].default
         msg = f"no {name} document of campaign {campaign!r}; see hea-flows query --kind campaign"
         raise ValueError(msg)
-    return chosen[-1]
+    document = get_document(store, chosen[-1].uuid, load=True)
+    store.close()
+    assert isinstance(document, kind)
+    return document

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hea_flows.reference import DatasetCard
 from hea_flows.runtime import atomic_write
 from hea_flows.runtime.extxyz import write_frames
-from hea_flows.schemas import LabelDoc, StructuresDoc
+from hea_flows.schemas import LabelDoc, StructuresDoc, UnreadableDocumentError
 
 #: What the card says of mixing energies; labels keep their total energies.
 _REFERENCE = (
@@ -30,6 +30,7 @@ def write_archive(
     structures: Sequence[StructuresDoc],
     regenerate: str,
     notes: Sequence[str] = (),
+    unreadable: Sequence[UnreadableDocumentError] = (),
 ) -> DatasetCard:
     """Write every frame of a campaign (extended XYZ, xz) and the card beside it.
 
@@ -41,6 +42,8 @@ def write_archive(
         Texts of the card.
     labels, structures
         The campaign's documents; labels with frames are written, each with its own state.
+    unreadable
+        Why labels of the campaign could not be read; they are named in the card.
 
     Raises
     ------
@@ -59,8 +62,13 @@ def write_archive(
         labels=list(kept.values()),
         structures=structures,
         regenerate=regenerate,
-        notes=notes,
+        notes=[*notes, *left_out(unreadable)],
     )
+
+
+def left_out(unreadable: Sequence[UnreadableDocumentError]) -> list[str]:
+    """Return the notes of a card on labels that are not in the file."""
+    return [f"left out: {e.kind} {e.uuid}, {e.reason}" for e in unreadable]
 
 
 def label_frames(label: LabelDoc) -> list[Atoms]:
