@@ -558,14 +558,10 @@ def campaign_documents() -> list[Document]:
     return [file, sets, *labels, dataset, held_out, tuned, *benches, sampled, thermo]
 
 
-#: Fields that jobs keep in the data store.
-IN_DATA = ["trajectory", "trajectories", "model_file", "series"]
-
-
 def put(store: JobStore, document: Document, index: int = 1, *, output: object = None) -> None:
     """Store a document as jobflow's `Job.run` does."""
     row = {"uuid": document.uuid, "index": index, "output": output or document, "metadata": {}}
-    store.update(row, key=["uuid", "index"], save={"data": IN_DATA})
+    store.update(row, key=["uuid", "index"], save={"data": document.in_store()})
 
 
 def memory_store(documents: Iterable[Document]) -> JobStore:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jobflow
 import pytest
@@ -18,10 +19,17 @@ from hea_flows.services import mongod
 from hea_flows.services.connection import Connection, find_connection
 from hea_flows.services.errors import DatabaseUnreachableError, redact
 from hea_flows.services.mongod import LocalMongod
+from hea_flows.services.user_files import load_job_store
 
 MEMORY = {"JOB_STORE": {"docs_store": {"type": "MemoryStore"}}}
 MONGO = {"type": "MongoStore", "database": "mine", "collection_name": "docs", "port": 1}
 GRID = {"type": "GridFSStore", "database": "mine", "collection_name": "blobs", "port": 1}
+FORGETS = {"type": "S3Store", "bucket": "b", "index": {"type": "MemoryStore", "key": "fs_id"}}
+
+
+def _with_data(data: dict[str, Any], **others: dict[str, Any]) -> dict[str, object]:
+    """Return a jobflow.yaml with additional stores."""
+    return {"JOB_STORE": {"docs_store": MONGO, "additional_stores": {"data": data, **others}}}
 
 
 def _round_trip(store: JobStore) -> dict[str, object]:
@@ -190,6 +198,19 @@ def test_the_files_of_the_user(mongo: LocalMongod, machine: Path) -> None:
         ({}, {}, "is a MemoryStore; accepted is a MongoStore"),
         ({"JOB_STORE": {"docs_store": MONGO}}, {}, "no additional store `data`"),
         ({"JOB_STORE": {"docs_store": {"type": "Nope"}}}, {}, "gives no job store"),
+        (_with_data({"type": "MemoryStore"}), {}, "is a MemoryStore; accepted is a GridFSStore"),
+        (
+            _with_data({"type": "JSONStore", "paths": "x.json"}),
+            {},
+            "is a JSONStore; accepted is a GridFSStore",
+        ),
+        (_with_data(MONGO), {}, "is a MongoStore; accepted is a GridFSStore, or an S3Store whose"),
+        (_with_data(FORGETS), {}, "is a S3Store with a MemoryStore as index; accepted"),
+        (
+            _with_data(GRID, other={"type": "MemoryStore"}),
+            {},
+            "is a MemoryStore; accepted is a GridFSStore",
+        ),
         ({"JOB_STORE": {"docs_store": MONGO}}, None, "but no my_launchpad.yaml"),
         (None, {"host": "localhost", "name": "x"}, "but no jobflow.yaml"),
     ],
@@ -211,6 +232,21 @@ def test_incomplete_files_of_the_user(
     monkeypatch.setenv("HEA_FLOWS_LOCAL", "1")
     with pytest.raises(DatabaseUnreachableError, match="hea-flows db start"):
         find_connection()
+
+
+@pytest.mark.parametrize(
+    ("data", "others"),
+    [
+        (GRID, {"small": MONGO}),
+        ({**FORGETS, "index": {**MONGO, "key": "fs_id"}}, {"more": GRID}),
+    ],
+)
+def test_stores_that_other_processes_can_read(
+    machine: Path, data: dict[str, Any], others: dict[str, Any]
+) -> None:
+    path = _write(machine / "jobflow.yaml", _with_data(data, **others))
+    store = load_job_store(path)
+    assert type(store.additional_stores["data"]).__name__ == data["type"]
 
 
 def test_fireworks_finds_the_same_launchpad_file(machine: Path) -> None:

@@ -122,7 +122,7 @@ def _follow(submission: Submission, connection: Connection, workers: int, name: 
 
 
 def _summary(connection: Connection, name: str, path: Path | None) -> None:
-    from hea_flows.cli.output import console
+    from hea_flows.cli.output import console, tell
     from hea_flows.results.report import (
         benchmark_table,
         growth_table,
@@ -131,11 +131,12 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
         summary_table,
     )
     from hea_flows.results.store import CampaignDocuments, documents
-    from hea_flows.schemas import ReportDoc
+    from hea_flows.schemas import ReportDoc, UnreadableDocumentError
 
     store = connection.job_store()
     store.connect()
-    [report] = documents(store, ReportDoc, name, load=True, newest=1)
+    unreadable: list[UnreadableDocumentError] = []
+    [report] = documents(store, ReportDoc, name, load=True, newest=1, unreadable=unreadable)
     path = (path or Path(f"{name}-report.html")).absolute()
     atomic_write(path, report.html.read())
     # Of the report's own sources: an earlier run of the same name is not of this one.
@@ -143,9 +144,10 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
     inputs = CampaignDocuments.from_documents(
         d
         for kind in ("benchmark", "growth", "montecarlo")
-        for d in documents(store, kind, name)
+        for d in documents(store, kind, name, unreadable=unreadable)
         if d.uuid in uuids
     )
+    tell(unreadable)
     screen = console()
     screen.print(summary_table(report.summary))
     if inputs.benchmarks:

@@ -28,21 +28,27 @@ def figures(
     Several campaigns give several models and test sets to one figure. A panel that is asked for
     and cannot be drawn is an error; of all panels, those that cannot be drawn are named.
     """
+    from hea_flows.cli.output import tell
     from hea_flows.cli.results import open_store
     from hea_flows.results.figures import FORMATS, write_figure
     from hea_flows.results.paper import PANELS, draw_panel
     from hea_flows.results.store import CampaignDocuments, documents
-    from hea_flows.schemas import kinds
+    from hea_flows.schemas import UnreadableDocumentError, kinds
 
     forms, asked = _items(form, FORMATS, "format"), _items(which, tuple(PANELS), "panel")
     if not forms:
         msg = f"--format is empty; accepted: {', '.join(FORMATS)}"
         raise ValueError(msg)
     store = open_store()
+    unreadable: list[UnreadableDocumentError] = []
     everything = [
-        d for name in dict.fromkeys(campaign) for k in kinds() for d in documents(store, k, name)
+        d
+        for name in dict.fromkeys(campaign)
+        for k in kinds()
+        for d in documents(store, k, name, unreadable=unreadable)
     ]
     store.close()
+    tell(unreadable)
     if not everything:
         names = ", ".join(campaign)
         msg = f"no documents of campaign {names}; see hea-flows query --kind campaign"

@@ -32,25 +32,24 @@ def hull(
     ] = None,
 ) -> None:
     """Show the convex hull of labelled mixing energies over composition."""
-    from hea_flows.cli.output import console
+    from hea_flows.cli.output import console, tell
     from hea_flows.cli.results import open_store
     from hea_flows.results.figures import FORMATS, write_figure
     from hea_flows.results.report import binary_hulls, hull_table, labelled_hull
     from hea_flows.results.store import documents
-    from hea_flows.schemas import LabelDoc, StructuresDoc
+    from hea_flows.schemas import LabelDoc, StructuresDoc, UnreadableDocumentError
 
     form = output.suffix.removeprefix(".") if output else FORMATS[0]
     if form not in FORMATS:
         msg = f"no figure format {form!r}; accepted: {', '.join(FORMATS)}"
         raise ValueError(msg)
     store = open_store()
-    labels = labelled_hull(
-        documents(store, LabelDoc, campaign),
-        documents(store, StructuresDoc, campaign),
-        settings_id=settings,
-        calculation=calculation,
-    )
+    unreadable: list[UnreadableDocumentError] = []
+    labelled = documents(store, LabelDoc, campaign, unreadable=unreadable)
+    sets = documents(store, StructuresDoc, campaign, unreadable=unreadable)
     store.close()
+    tell(unreadable)
+    labels = labelled_hull(labelled, sets, settings_id=settings, calculation=calculation)
     console().print(hull_table(labels, all_entries=everything))
     if output is not None:
         files = write_figure(binary_hulls(labels), output.parent, output.stem, (form,))

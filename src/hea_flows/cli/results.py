@@ -12,7 +12,7 @@ from hea_flows.runtime import atomic_write, to_json
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
 
-    from hea_flows.schemas import Document
+    from hea_flows.schemas import Document, UnreadableDocumentError
 
     D = TypeVar("D", bound=Document)
 
@@ -57,13 +57,17 @@ def query(
     full: Annotated[bool, typer.Option("--full", help="JSON of whole documents.")] = False,
 ) -> None:
     """Show the documents of a kind, oldest first; big fields stay in the data store."""
-    from hea_flows.cli.output import console
+    from hea_flows.cli.output import console, tell
     from hea_flows.results.report import benchmark_table
     from hea_flows.results.store import CampaignDocuments, documents, preview
 
+    unreadable: list[UnreadableDocumentError] = []
     most = newest or (MOST if campaign is None else None)
     more = None if most is None else most + 1
-    chosen = documents(open_store(), kind, campaign, newest=more, superseded=superseded)
+    chosen = documents(
+        open_store(), kind, campaign, newest=more, superseded=superseded, unreadable=unreadable
+    )
+    tell(unreadable)
     if most is not None and len(chosen) > most:
         chosen = chosen[1:]
         typer.echo(f"the newest {most} are shown, there are more; see --newest", err=True)
@@ -72,7 +76,7 @@ def query(
         typer.echo(to_json([d.model_dump(mode="json") | mark for d in chosen]))
         return
     if not chosen:
-        which = f"superseded {kind}" if superseded else kind
+        which = f"{'readable ' if unreadable else ''}{'superseded ' if superseded else ''}{kind}"
         typer.echo(f"no {which} document" + (f" of campaign {campaign}" if campaign else ""))
         raise typer.Exit(1)
     screen = console()
@@ -139,6 +143,7 @@ def export_frames(
     splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
     the campaign still runs.
     """
+    from hea_flows.cli.output import tell
     from hea_flows.reference import DatasetTerms
     from hea_flows.results.export import export_dataset, write_archive
     from hea_flows.results.store import documents
@@ -146,7 +151,9 @@ def export_frames(
 
     terms = DatasetTerms(licence=licence, citation=citation, authors=author or [])
     store = open_store()
-    labels = documents(store, LabelDoc, campaign, load=True)
+    unreadable: list[UnreadableDocumentError] = []
+    labels = documents(store, LabelDoc, campaign, load=True, unreadable=unreadable)
+    tell(unreadable)
     structures = documents(store, StructuresDoc, campaign)
     if output.suffix == ".json":
         if not labels:
@@ -160,6 +167,7 @@ def export_frames(
             regenerate=regenerate,
             notes=note or [],
             terms=terms,
+            unreadable=unreadable,
         )
         frames, card_file = output.with_name(card.file), output
     else:
@@ -172,6 +180,7 @@ def export_frames(
             regenerate=regenerate,
             notes=note or [],
             terms=terms,
+            unreadable=unreadable,
         )
         frames, card_file = output, output.with_name(f"{card.name}.json")
     typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {frames}, {card_file}")
@@ -203,11 +212,14 @@ def export_chains(
 
 
 def _newest(kind: type[D], campaign: str) -> D:
+    from hea_flows.cli.output import tell
     from hea_flows.results.store import documents
 
     store = open_store()
-    chosen = documents(store, kind, campaign, load=True, newest=1)
+    unreadable: list[UnreadableDocumentError] = []
+    chosen = documents(store, kind, campaign, load=True, newest=1, unreadable=unreadable)
     store.close()
+    tell(unreadable)
     if not chosen:
         name = kind.model_fields["kind"].default
         msg = f"no {name} document of campaign {campaign!r}; see hea-flows query --kind campaign"

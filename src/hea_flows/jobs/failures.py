@@ -12,8 +12,9 @@ from pathlib import Path
 from traceback import format_exception_only
 from typing import ParamSpec, TypeVar
 
-from jobflow import CURRENT_JOB, Job, JobConfig, job
+from jobflow import CURRENT_JOB, Job
 
+from hea_flows.jobs.inputs import reading_job
 from hea_flows.jobs.reuse import uuid_of
 from hea_flows.services import FailedJob, redact
 
@@ -22,7 +23,7 @@ R = TypeVar("R")
 
 
 def result_job(**options: object) -> Callable[[Callable[P, R]], Callable[..., Job]]:
-    """Return `jobflow.job` for a job that makes a result of a campaign.
+    """Return `reading_job` for a job that makes a result of a campaign.
 
     Where it fails, one line of the reason is stored before the error goes on its way; see
     `stored_failures`. The job has its store in ``CURRENT_JOB.store``.
@@ -43,7 +44,7 @@ def result_job(**options: object) -> Callable[[Callable[P, R]], Callable[..., Jo
                     _store_failure(error)
                 raise
 
-        return job(run, config=JobConfig(expose_store=True), **options)
+        return reading_job(run, **options)
 
     return decorate
 

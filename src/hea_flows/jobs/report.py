@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from jobflow import CURRENT_JOB, JobConfig, Maker, job
+from jobflow import CURRENT_JOB, Maker
 
 from hea_flows.jobs.failures import stored_failures
+from hea_flows.jobs.inputs import reading_job, unreadable_inputs
 from hea_flows.provenance import provenance
 from hea_flows.results.report import build_page, summary
 from hea_flows.results.store import CampaignDocuments
@@ -38,7 +40,7 @@ class ReportMaker(Maker):
 
     name: str = "report"
 
-    @job(data=["html"], output_schema=ReportDoc, config=JobConfig(expose_store=True))
+    @partial(reading_job, data=ReportDoc.in_store(), output_schema=ReportDoc)
     def make(
         self,
         campaign: CampaignDoc,
@@ -77,7 +79,11 @@ class ReportMaker(Maker):
         documents = {role: _each_once(group) for role, group in documents.items()}
         everything = [d for group in documents.values() for d in group]
         missing = _missing(models or {}, {d.uuid for d in everything})
-        inputs = replace(CampaignDocuments.from_documents([campaign, *everything]), missing=missing)
+        inputs = replace(
+            CampaignDocuments.from_documents([campaign, *everything]),
+            missing=missing,
+            unreadable=unreadable_inputs(),
+        )
         html = StoredFile.from_bytes(f"{campaign.name}.html", build_page(inputs).encode())
         return ReportDoc(
             **provenance(campaign=campaign, **documents),

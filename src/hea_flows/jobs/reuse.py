@@ -12,7 +12,8 @@ from jobflow import CURRENT_JOB, OutputReference, job
 from monty.json import MontyEncoder
 
 from hea_flows.provenance import provenance
-from hea_flows.schemas import Document
+from hea_flows.results.store import get_document
+from hea_flows.schemas import Document, UnreadableDocumentError
 
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
@@ -55,6 +56,8 @@ def reuse_or(
 ) -> D | R:
     """Return the newest stored document of an identity as this job's own, or what is computed.
 
+    One that cannot be read is computed again.
+
     Parameters
     ----------
     compute
@@ -71,7 +74,10 @@ def reuse_or(
     kind = cls.model_fields["kind"].default
     if not reuse or not (uuids := stored({"output.kind": kind, "output.identity": key})):
         return compute()
-    document = load_document(cls, uuids[-1])
+    try:
+        document = load_document(cls, uuids[-1])
+    except UnreadableDocumentError:
+        return compute()
     own = provenance(**sources, reused=document) | {"versions": document.versions}
     return document.model_copy(update=own | fields)
 
@@ -84,8 +90,12 @@ def load_document(cls: type[D], given: D | str) -> D:
     """
     if not isinstance(given, str):
         return given
-    output = CURRENT_JOB.store.get_output(given, load=True)
-    return cls.model_validate(output if isinstance(output, dict) else output.model_dump())
+    document = get_document(CURRENT_JOB.store, given, load=True)
+    if not isinstance(document, cls):
+        wanted = cls.model_fields["kind"].default
+        msg = f"{given} is a document of kind {document.kind}; accepted is one of kind {wanted}"
+        raise ValueError(msg)  # noqa: TRY004  the uuid is wrong, not a type
+    return document
 
 
 @job

@@ -28,7 +28,7 @@ from hea_flows.settings import get_settings
 
 def label_job(make: Callable[..., LabelDoc | Response[Any]]) -> Callable[..., Job]:
     """Decorate the ``make`` of a reference engine that takes more arguments than the base's."""
-    decorated: Callable[..., Job] = job(make, data=["trajectory", "task"], output_schema=LabelDoc)
+    decorated: Callable[..., Job] = job(make, data=LabelDoc.in_store(), output_schema=LabelDoc)
     return decorated
 
 

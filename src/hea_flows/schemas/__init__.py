@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hea_flows.schemas.blobs import Blob, UnreadableDocumentError, content_sha256, is_blob
 from hea_flows.schemas.campaign import CampaignDoc, ReportDoc
 from hea_flows.schemas.datasets import DatasetDoc, FrameRef, TestSetDoc
 from hea_flows.schemas.documents import Document, describe_model, joined, kinds
@@ -51,6 +52,7 @@ __all__ = [
     "AlloySpec",
     "BenchmarkDoc",
     "BenchmarkTable",
+    "Blob",
     "CampaignDoc",
     "ChainSeries",
     "CommitteeDoc",
@@ -91,8 +93,11 @@ __all__ = [
     "TrainingDoc",
     "TrainingSettings",
     "Trajectory",
+    "UnreadableDocumentError",
     "Vibrations",
+    "content_sha256",
     "describe_model",
+    "is_blob",
     "joined",
     "kinds",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class CampaignDoc(Document):
 
 class ReportDoc(Document):
     """The report of a campaign."""
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("html",)
 
     kind: Literal["report"] = "report"
     title: str

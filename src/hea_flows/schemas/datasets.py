@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class TestSetDoc(Document):
     The end points that mixing energies count from are among the trajectories, whether they are
     members or not.
     """
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("trajectories",)
 
     kind: Literal["test_set"] = "test_set"
     name: str
@@ -65,6 +67,8 @@ class TestSetDoc(Document):
 
 class DatasetDoc(Document):
     """Frames, how they are split, and which reference they share."""
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("trajectories",)
 
     kind: Literal["dataset"] = "dataset"
     alloy: AlloySpec

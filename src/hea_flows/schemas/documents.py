@@ -6,10 +6,23 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from hea_flows.schemas.blobs import (
+    Blob,
+    UnreadableDocumentError,
+    content_sha256,
+    is_blob,
+    stand_in,
+)
 from hea_flows.schemas.files import ModelSpec
 from hea_flows.schemas.record import Record
 
@@ -26,9 +39,19 @@ class Document(Record):
 
     A subclass says its kind, ``kind: Literal["phonons"] = "phonons"``, and is known by it from then
     on: it can be queried, shown and traced. `heading` and `headline` say what is shown of it.
+
+    Fields named in `blob_fields` lie in the data store. Their checksums are computed when the
+    document is stored, and compared when it is read with them.
+
+    A change that stored documents do not fit raises the default of `schema_version`. An older
+    document is read, with the defaults of the fields that it lacks; a newer one is refused.
     """
 
+    #: Fields that lie in the data store; the job that returns the document says so by `in_store`.
+    blob_fields: ClassVar[tuple[str, ...]] = ()
+
     kind: str
+    schema_version: int = Field(1, description="Of this kind.")
     uuid: str = Field("", description="The job that wrote it.")
     campaign: str | None = None
     sources: dict[str, list[str]] = Field(
@@ -38,6 +61,66 @@ class Document(Record):
     created_at: Annotated[datetime, BeforeValidator(_date_text)] = Field(
         default_factory=lambda: datetime.now(UTC)
     )
+    blobs: list[Blob] = Field(
+        default_factory=list,
+        description="Checksums of the fields in the data store; of a document in memory those of "
+        "the fields that were not loaded.",
+    )
+
+    @classmethod
+    def in_store(cls) -> list[list[str]]:
+        """Return where jobflow finds the fields for the data store: ``job(data=Doc.in_store())``.
+
+        The whole path, because jobflow would move whatever has the same name elsewhere too.
+        """
+        return [["output", role] for role in cls.blob_fields]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_version(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        supported, version = cls.model_fields["schema_version"].default, data.get("schema_version")
+        if isinstance(version, int) and version > supported:
+            reason = f"its schema version is {version}, this hea-flows reads up to {supported}"
+            raise UnreadableDocumentError(data, reason, "update hea-flows")
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blobs_as_stored(cls, data: object) -> object:
+        """Compare loaded fields with their checksums; let stand-ins take the place of others."""
+        if not isinstance(data, dict):
+            return data
+        content = dict(data)
+        left = {key for key, value in data.items() if key in cls.model_fields and is_blob(value)}
+        for role in left:
+            content[role] = stand_in(cls.model_fields[role].annotation, role, data)
+        if not isinstance(data.get("blobs", []), list):
+            return content
+        blobs = [Blob.model_validate(blob) for blob in data.get("blobs", [])]
+        for blob in blobs:
+            if blob.role in left:
+                continue
+            if (sha256 := content_sha256(content.get(blob.role))) != blob.sha256:
+                reason = (
+                    f"{blob.role} is not what was stored (sha256 {sha256[:12]}, the document says "
+                    f"{blob.sha256[:12]})"
+                )
+                raise UnreadableDocumentError(data, reason)
+        return content | {"blobs": [blob for blob in blobs if blob.role in left]}
+
+    @model_serializer(mode="wrap")
+    def _with_checksums(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = serialize(self)
+        if "blobs" in data:
+            left = {blob.role for blob in self.blobs}
+            data["blobs"] += [
+                {"role": role, "sha256": content_sha256(data[role])}
+                for role in self.blob_fields
+                if role not in left and data.get(role) is not None
+            ]
+        return data
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class StructuresDoc(Document):
 
 class LabelDoc(Document):
     """The reference calculation of one structure."""
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("trajectory", "task")
 
     kind: Literal["label"] = "label"
     structure: StructureEntry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ Geometry = Literal["fixed", "relaxed"]
 
 class TrainingDoc(Document):
     """A trained model, the path it took and what it was trained on."""
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("model_file",)
 
     kind: Literal["training"] = "training"
     name: str = Field(description="The campaign's name of the model.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,8 @@ _FILE = "series.npz"
 
 class MonteCarloDoc(Document):
     """Canonical Monte Carlo of one alloy at several temperatures, with repeats."""
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("series",)
 
     kind: Literal["montecarlo"] = "montecarlo"
     identity: str = Field(description="Hash of model, cell, settings and seed.")

@@ -51,15 +51,14 @@ def find_user_files(ours: Path) -> tuple[Path, Path] | None:
 
 
 def load_job_store(path: Path) -> JobStore:
-    """Return the job store of a user's jobflow.yaml, which must be a persistent one.
+    """Return the job store of a user's jobflow.yaml, whose parts other processes must find again.
 
     Raises
     ------
     ValueError
-        If it is not a MongoStore with an additional store `data`.
+        If it is not a MongoStore, has no additional store `data` for objects of any size, or an
+        additional store of it forgets.
     """
-    from maggma.stores import MemoryStore, MongoStore
-
     try:
         from jobflow.settings import JobflowSettings
 
@@ -68,18 +67,49 @@ def load_job_store(path: Path) -> JobStore:
         reason = redact(str(error)).strip().splitlines() or [type(error).__name__]
         msg = f"{path} gives no job store ({reason[0]}); correct it, {_INSTEAD}"
         raise ValueError(msg) from None
-    docs = store.docs_store
-    if isinstance(docs, MemoryStore) or not isinstance(docs, MongoStore):
+    if not _is_shared(store.docs_store):
         msg = (
-            f"the job store of {path} is a {type(docs).__name__}; accepted is a MongoStore, which "
-            f"other processes can read; correct it, {_INSTEAD}"
+            f"the job store of {path} is a {_name(store.docs_store)}; accepted is a MongoStore, "
+            f"which other processes can read; correct it, {_INSTEAD}"
         )
-        raise ValueError(msg)  # noqa: TRY004  # the file is wrong, not a type
+        raise ValueError(msg)
     if "data" not in store.additional_stores:
         msg = f"the job store of {path} has no additional store `data` for big fields; add a "
         raise ValueError(msg + f"GridFSStore under additional_stores: data, {_INSTEAD}")
+    for name, additional in sorted(store.additional_stores.items()):
+        # Other packages may keep small things in stores of their own.
+        if _is_unlimited(additional) or (name != "data" and _is_shared(additional)):
+            continue
+        msg = (
+            f"the additional store `{name}` of {path} is a {_name(additional)}; accepted is a "
+            "GridFSStore, or an S3Store whose index is a MongoStore: other processes must read it, "
+            f"and a field may be larger than MongoDB's 16 MB; correct it, {_INSTEAD}"
+        )
+        raise ValueError(msg)
     job_store: JobStore = store
     return job_store
+
+
+def _is_shared(store: object) -> bool:
+    """Return whether other processes find in a store what was put into it."""
+    from maggma.stores import MemoryStore, MongoStore
+
+    return isinstance(store, MongoStore) and not isinstance(store, MemoryStore)
+
+
+def _is_unlimited(store: object) -> bool:
+    """Return whether a store is shared and takes objects of more than MongoDB's 16 MB."""
+    from maggma.stores import GridFSStore, S3Store
+
+    return isinstance(store, GridFSStore) or (
+        isinstance(store, S3Store) and _is_shared(store.index)
+    )
+
+
+def _name(store: object) -> str:
+    """Return the class of a store, and that of its index."""
+    index = f" with a {type(store.index).__name__} as index" if hasattr(store, "index") else ""
+    return type(store).__name__ + index
 
 
 def find_launchpad_file() -> Path | None:

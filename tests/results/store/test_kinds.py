@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 from jobflow import JobStore
@@ -17,6 +17,8 @@ from hea_flows.schemas import documents as registry
 
 class ElasticDoc(Document):
     """Elastic constants with a model."""
+
+    blob_fields: ClassVar[tuple[str, ...]] = ("curves",)
 
     kind: Literal["elastic"] = "elastic"
     c11: float
@@ -43,7 +45,7 @@ def elastic(scratch: JobStore, inputs: CampaignDocuments) -> ElasticDoc:
         versions={"elastic": "1.0"},
     )
     row = {"uuid": document.uuid, "index": 1, "output": document}
-    scratch.update(row, key=["uuid", "index"], save={"data": ["curves"]})
+    scratch.update(row, key=["uuid", "index"], save={"data": ElasticDoc.in_store()})
     return document
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc
+from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc, UnreadableDocumentError
 
 _NO_LABEL = "its job failed and left no label; `hea-flows status` says why"
 
@@ -30,6 +30,7 @@ class Collected:
 def collect(
     labels: Sequence[Sequence[LabelDoc | None] | None],
     structures: Sequence[StructuresDoc | None] | None,
+    unreadable: Sequence[UnreadableDocumentError] = (),
 ) -> Collected:
     """Choose labels of structures; of several labels of one the first that can be used counts.
 
@@ -39,6 +40,8 @@ def collect(
         Documents by set; None where a job left none.
     structures
         The sets that are asked for; None: whatever is labelled.
+    unreadable
+        Why labels could not be read.
 
     Raises
     ------
@@ -59,6 +62,8 @@ def collect(
     if structures is not None:
         asked = {e.structure_id: e.formula for doc in sets for e in doc.structures}
         excluded = {k: f"{v}: {_NO_LABEL}" for k, v in asked.items() if k not in chosen}
+        lost = {e.structure_id: str(e) for e in unreadable if e.kind == "label"}
+        excluded |= {k: f"{asked[k]}: {lost[k]}" for k in excluded if k in lost}
         chosen = {k: chosen[k] for k in asked if k in chosen}
     excluded |= {
         k: f"{v.structure.formula}: {why}" for k, v in chosen.items() if (why := unusable(v))

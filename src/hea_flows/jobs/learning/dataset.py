@@ -11,6 +11,7 @@ from hea_flows.alloy import stream
 from hea_flows.alloy.errors import default_fractions, split_frames
 from hea_flows.config import DatasetSpec
 from hea_flows.jobs.failures import result_job
+from hea_flows.jobs.inputs import unreadable_inputs
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.provenance import provenance
 from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructuresDoc
@@ -34,7 +35,7 @@ class DatasetMaker(Maker):
     dataset: DatasetSpec = field(default_factory=DatasetSpec)
     seed: int = 0
 
-    @result_job(data=["trajectories"], output_schema=DatasetDoc)
+    @result_job(data=DatasetDoc.in_store(), output_schema=DatasetDoc)
     def make(
         self,
         alloy: AlloySpec,
@@ -58,7 +59,7 @@ class DatasetMaker(Maker):
             If settings are mixed, an end point has no label, nothing can be trained on, or more
             labels are missing than the campaign allows.
         """
-        collected = collect(labels, structures)
+        collected = collect(labels, structures, unreadable_inputs())
         excluded, used = collected.excluded, collected.labels
         if self.dataset.max_missing is not None and len(excluded) > self.dataset.max_missing:
             msg = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jobflow import Maker
 
 from hea_flows.jobs.failures import result_job
+from hea_flows.jobs.inputs import unreadable_inputs
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.provenance import provenance
 from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc, TestSetDoc, Trajectory
@@ -30,7 +31,7 @@ class TestSetMaker(Maker):
     test_set: str = "held-out"
     relaxed: bool = True
 
-    @result_job(data=["trajectories"], output_schema=TestSetDoc)
+    @result_job(data=TestSetDoc.in_store(), output_schema=TestSetDoc)
     def make(
         self,
         alloy: AlloySpec,
@@ -55,7 +56,7 @@ class TestSetMaker(Maker):
         ValueError
             If settings are mixed, or an end point has no label.
         """
-        collected = collect(labels, structures)
+        collected = collect(labels, structures, unreadable_inputs())
         pool = collect(labels, None).labels
         ends = end_points(alloy, pool)
         used = {k: pool[k] for k in ends.values()} | collected.labels

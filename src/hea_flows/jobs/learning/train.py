@@ -59,7 +59,7 @@ class TrainMaker(Maker):
     title: str = ""
     reuse: bool = True
 
-    @result_job(data=["model_file"], output_schema=TrainingDoc)
+    @result_job(data=TrainingDoc.in_store(), output_schema=TrainingDoc)
     def make(self, dataset: DatasetDoc | str) -> TrainingDoc | Response[TrainingDoc]:
         """Train; an interrupted job goes on from its last epoch.
 

@@ -74,7 +74,7 @@ class MonteCarloMaker(Maker):
     seed: int = 0
     reuse: bool = True
 
-    @result_job(data=["series"], output_schema=MonteCarloDoc)
+    @result_job(data=MonteCarloDoc.in_store(), output_schema=MonteCarloDoc)
     def make(
         self, training: TrainingDoc | str, dataset: DatasetDoc | str, alloy: AlloySpec
     ) -> MonteCarloDoc | Response[MonteCarloDoc]:

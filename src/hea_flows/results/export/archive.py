@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hea_flows.reference import DatasetCard, DatasetTerms
 from hea_flows.runtime import atomic_write, to_json
 from hea_flows.runtime.extxyz import write_frames
-from hea_flows.schemas import LabelDoc, StructuresDoc
+from hea_flows.schemas import LabelDoc, StructuresDoc, UnreadableDocumentError
 
 #: What the card says of mixing energies; labels keep their total energies.
 _REFERENCE = (
@@ -31,6 +31,7 @@ def write_archive(
     regenerate: str,
     notes: Sequence[str] = (),
     terms: DatasetTerms | None = None,
+    unreadable: Sequence[UnreadableDocumentError] = (),
 ) -> DatasetCard:
     """Write every frame of a campaign (extended XYZ, xz) and the card beside it.
 
@@ -44,6 +45,8 @@ def write_archive(
         Licence, citation and authors; the card says nothing of what is not given.
     labels, structures
         The campaign's documents; labels with frames are written, each with its own state.
+    unreadable
+        Why labels of the campaign could not be read; they are named in the card.
 
     Raises
     ------
@@ -62,9 +65,14 @@ def write_archive(
         labels=list(kept.values()),
         structures=structures,
         regenerate=regenerate,
-        notes=notes,
+        notes=[*notes, *left_out(unreadable)],
         terms=terms,
     )
+
+
+def left_out(unreadable: Sequence[UnreadableDocumentError]) -> list[str]:
+    """Return the notes of a card on labels that are not in the file."""
+    return [f"left out: {e.kind} {e.uuid}, {e.reason}" for e in unreadable]
 
 
 def label_frames(label: LabelDoc) -> list[Atoms]:

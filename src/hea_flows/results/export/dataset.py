@@ -8,8 +8,8 @@ from pathlib import Path
 from ase import Atoms
 
 from hea_flows.reference import DatasetCard, DatasetTerms
-from hea_flows.results.export.archive import label_frames, write_dataset
-from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
+from hea_flows.results.export.archive import label_frames, left_out, write_dataset
+from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc, UnreadableDocumentError
 
 
 def dataset_frames(dataset: DatasetDoc, labels: Sequence[LabelDoc]) -> list[Atoms]:
@@ -71,6 +71,7 @@ def export_dataset(
     regenerate: str = "",
     notes: Sequence[str] = (),
     terms: DatasetTerms | None = None,
+    unreadable: Sequence[UnreadableDocumentError] = (),
 ) -> DatasetCard:
     """Write a dataset as extended XYZ with its card, and return the card.
 
@@ -93,12 +94,20 @@ def export_dataset(
         Texts of the card; the title is by default the campaign's name.
     terms
         Licence, citation and authors; the card says nothing of what is not given.
+    unreadable
+        Why labels of the campaign could not be read. Held-out ones are named in the card.
 
     Raises
     ------
+    UnreadableDocumentError
+        If a label that the dataset holds could not be read.
     ValueError
         If labels are missing or not loaded, or the file or its card cannot have the name.
     """
+    held = set(dataset.labels.values())
+    for error in unreadable:
+        if error.uuid in held:
+            raise error
     frames = dataset_frames(dataset, labels)
     uuids = {frame.info["label"] for frame in frames}
     return write_dataset(
@@ -108,6 +117,6 @@ def export_dataset(
         labels=[label for label in labels if label.uuid in uuids],
         structures=structures,
         regenerate=regenerate,
-        notes=notes,
+        notes=[*notes, *left_out(unreadable)],
         terms=terms,
     )

@@ -37,6 +37,8 @@ def summary_table(summary: Mapping[str, Any]) -> RichTable:
             which += f", 95 % interval {interval(ends, 0)}"
         digits = 0 if isinstance(value, int) or key.startswith("decomposition") else 2
         table.add_row(words + which, number(value, digits), unit)
+    if count := summary.get("unreadable"):
+        table.add_row("documents left out because they cannot be read", str(count), "")
     return table
 
 

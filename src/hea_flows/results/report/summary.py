@@ -58,6 +58,9 @@ def problems(documents: CampaignDocuments) -> list[tuple[str, str, str, str]]:
     ]
     formulas |= {key: entry.formula for table in tables for key, entry in table.items()}
     rows = [("", "", f"no result of {name}", why) for name, why in documents.missing.items()]
+    for error in documents.unreadable:
+        key = error.structure_id or ""
+        rows.append((key, formulas.get(key, ""), "left out of the report", str(error)))
     rows += [
         (x.structure.structure_id, x.structure.formula, f"label: {x.state}", x.reason or "")
         for x in documents.labels
@@ -109,6 +112,7 @@ def summary(documents: CampaignDocuments) -> dict[str, Any]:
         "labels": sum(label.n_frames > 0 for label in documents.labels),
         "frames": sum(label.n_frames for label in documents.labels),
         "not_converged": sum(label.state != "converged" for label in documents.labels),
+        "unreadable": len(documents.unreadable),
         "dataset_frames": len(documents.datasets[-1].frames) if documents.datasets else None,
         "mixing_geometry": geometry,
         "mixing_reference": table.reference if table else None,

@@ -9,20 +9,22 @@ from hea_flows.results.store.provenance import Node, count_states, render_tree, 
 from hea_flows.results.store.query import (
     STORED,
     NotFoundError,
-    decode,
     documents,
     get_document,
     get_documents,
     preview,
 )
+from hea_flows.results.store.reading import CheckedStore, UnreadableDocumentWarning, decode
 
 __all__ = [
     "STORED",
     "CampaignDocuments",
+    "CheckedStore",
     "Leftover",
     "Leftovers",
     "Node",
     "NotFoundError",
+    "UnreadableDocumentWarning",
     "committee_on",
     "count_states",
     "decode",

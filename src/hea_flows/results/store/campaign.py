@@ -22,6 +22,7 @@ from hea_flows.schemas import (
     TestSetDoc,
     ThermodynamicsDoc,
     TrainingDoc,
+    UnreadableDocumentError,
 )
 
 
@@ -30,7 +31,8 @@ class CampaignDocuments:
     """The documents of one campaign; any may be missing, some by name and for a known reason.
 
     Where several documents of a kind are given, figures show the newest one that fits and tables
-    show all. `others` holds kinds that have no list of their own.
+    show all. `others` holds kinds that have no list of their own, `unreadable` why documents were
+    left out.
     """
 
     campaign: CampaignDoc | None = None
@@ -46,6 +48,7 @@ class CampaignDocuments:
     thermodynamics: list[ThermodynamicsDoc] = field(default_factory=list)
     others: list[Document] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    unreadable: list[UnreadableDocumentError] = field(default_factory=list)
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document]) -> CampaignDocuments:
@@ -108,7 +111,7 @@ class CampaignDocuments:
 def _classes() -> dict[type[Document], str]:
     """Return the fields of `CampaignDocuments` by the class they hold, in their order."""
     hints = get_type_hints(CampaignDocuments)
-    names = (f.name for f in fields(CampaignDocuments) if f.name != "missing")
+    names = (f.name for f in fields(CampaignDocuments) if f.name not in {"missing", "unreadable"})
     return {get_args(hints[name])[0]: name for name in names}
 
 

@@ -192,7 +192,8 @@ def _outputs(store: JobStore) -> Rows:
 
 def _blobs(store: JobStore) -> tuple[Rows, Rows]:
     """Return the collections of a GridFS store: files, and their chunks."""
-    blobs = store.additional_stores["data"]
+    untyped: Any = store
+    blobs = untyped.additional_stores["data"]
     if not isinstance(blobs, GridFSStore):
         msg = (
             f"blobs are in a {type(blobs).__name__}; leftovers are looked for in a GridFSStore "

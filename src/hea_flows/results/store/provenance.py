@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from hea_flows.results.store.query import get_document, get_documents
-from hea_flows.schemas import Document, LabelDoc
+from hea_flows.schemas import Document, LabelDoc, UnreadableDocumentError
 
 #: More documents of one role than this are shown as one line.
 MANY = 6
@@ -83,13 +83,15 @@ def trace(store: JobStore, uuid: str) -> Node:
     top = get_document(store, uuid)
     documents: dict[str, Document] = {top.uuid: top}
     asked, generation = {top.uuid}, [top]
+    unreadable: list[UnreadableDocumentError] = []
     while generation:  # one query each, however many labels there are
         wanted = sorted({u for d in generation for us in d.sources.values() for u in us} - asked)
         asked |= set(wanted)
-        sources = get_documents(store, wanted) if wanted else {}
+        sources = get_documents(store, wanted, unreadable=unreadable) if wanted else {}
         documents |= sources
         generation = list(sources.values())
-    return _node(top.uuid, documents, {}, ())
+    nodes = {error.uuid: Node(error.uuid, note=str(error)) for error in unreadable}
+    return _node(top.uuid, documents, nodes, ())
 
 
 def _node(

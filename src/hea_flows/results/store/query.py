@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar, get_args, get_origin, overload
+from typing import Any, TypeVar, overload
 
 from jobflow import JobStore
 
-from hea_flows.schemas import Document, StoredFile, kinds
+from hea_flows.results.store.reading import CheckedStore, UnreadableDocumentWarning
+from hea_flows.schemas import Document, UnreadableDocumentError, is_blob, kinds
 
 D = TypeVar("D", bound=Document)
 
@@ -23,11 +25,6 @@ _BATCH = 1000
 
 class NotFoundError(ValueError):
     """No document, or more than one, has the uuid that was asked for."""
-
-
-def is_blob(value: object) -> bool:
-    """Return whether a value is jobflow's reference to an object in an additional store."""
-    return isinstance(value, Mapping) and "blob_uuid" in value
 
 
 def preview(output: Mapping[str, object] | Document) -> dict[str, object]:
@@ -66,48 +63,6 @@ def _are_few(values: Collection[object]) -> bool:
     return len(values) <= 3 and not any(isinstance(v, Mapping | list | tuple) for v in values)
 
 
-def decode(output: Mapping[str, Any]) -> Document:
-    """Return the document of a stored dictionary.
-
-    Fields that were not loaded get a stand-in: None, an empty list or mapping, or a `StoredFile`
-    without content, whose checksum then fails on use.
-
-    Raises
-    ------
-    ValueError
-        If the dictionary is no document of a known kind.
-    """
-    kind = output.get("kind")
-    cls = kinds().get(str(kind))
-    if cls is None:
-        msg = f"the stored output is no document (kind {kind!r}); accepted: {', '.join(kinds())}"
-        raise ValueError(msg)
-    data = {k: v for k, v in output.items() if not k.startswith("@")}
-    for key, value in data.items():
-        if is_blob(value):
-            data[key] = _stand_in(cls.model_fields[key].annotation, key, data)
-    return cls.model_validate(data)
-
-
-def _stand_in(annotation: object, key: str, data: Mapping[str, object]) -> object:
-    if type(None) in get_args(annotation):
-        return None
-    if annotation is StoredFile:
-        model = data.get("model") if key == "model_file" else None
-        digest = model.get("sha256") if isinstance(model, Mapping) else None
-        return StoredFile(name=key, sha256=digest or "not loaded", content="")
-    origin = get_origin(annotation) or annotation
-    if origin in (list, dict, str):
-        return origin()
-    msg = f"field {key} lies in the data store and has no stand-in; load it"
-    raise ValueError(msg)
-
-
-def _with_uuid(stored: Mapping[str, Any]) -> Document:
-    document = decode(stored["output"])
-    return document if document.uuid else document.model_copy(update={"uuid": stored["uuid"]})
-
-
 @overload
 def documents(
     store: JobStore,
@@ -117,6 +72,7 @@ def documents(
     load: bool = False,
     newest: int | None = None,
     superseded: bool = False,
+    unreadable: list[UnreadableDocumentError] | None = None,
     **filters: object,
 ) -> list[D]: ...
 
@@ -130,6 +86,7 @@ def documents(
     load: bool = False,
     newest: int | None = None,
     superseded: bool = False,
+    unreadable: list[UnreadableDocumentError] | None = None,
     **filters: object,
 ) -> list[Document]: ...
 
@@ -142,6 +99,7 @@ def documents(
     load: bool = False,
     newest: int | None = None,
     superseded: bool = False,
+    unreadable: list[UnreadableDocumentError] | None = None,
     **filters: object,
 ) -> Sequence[Document]:
     """Return the documents of a kind, oldest first.
@@ -163,6 +121,9 @@ def documents(
         How many at most, the newest of them; default all.
     superseded
         Return the documents that a newer one of the same job replaced, instead of those that count.
+    unreadable
+        Takes the errors of documents that are left out because they are damaged or newer than this
+        version of hea-flows; default a warning for each.
     filters
         Fields to be equal to a value; two underscores stand for a dot, so that
         ``structure__formula="Mo1Ta1S4"`` asks for one formula.
@@ -192,13 +153,8 @@ def documents(
     chosen = set(islice(_runs(store, criteria, superseded=superseded), newest))
     if not chosen:
         return []
-    rows = store.query(
-        {"uuid": {"$in": sorted(uuid for uuid, _ in chosen)}} | criteria,
-        properties=["uuid", "index", "output"],
-        load=load,
-    )
-    current = {(r["uuid"], r["index"]): r for r in rows if (r["uuid"], r["index"]) in chosen}
-    return sorted(map(_with_uuid, current.values()), key=lambda d: (d.created_at, d.uuid))
+    chosen_documents = _read(store, chosen, criteria, load=load, unreadable=unreadable)
+    return sorted(chosen_documents, key=lambda d: (d.created_at, d.uuid))
 
 
 def _runs(
@@ -216,11 +172,30 @@ def _runs(
         yield from (run for run in batch if (run[1] < newest[run[0]]) is superseded)
 
 
+def _read(
+    store: JobStore,
+    runs: Collection[tuple[str, int]],
+    criteria: Mapping[str, Any],
+    *,
+    load: bool,
+    unreadable: list[UnreadableDocumentError] | None,
+) -> list[Document]:
+    """Return the documents of runs; those that cannot be read are told."""
+    errors: list[UnreadableDocumentError] = [] if unreadable is None else unreadable
+    wanted = {"uuid": {"$in": sorted(uuid for uuid, _ in runs)}} | dict(criteria)
+    chosen = list(CheckedStore(store, errors).documents(wanted, runs, load=load))
+    if unreadable is None:
+        for error in errors:
+            warnings.warn(str(error), UnreadableDocumentWarning, stacklevel=3)
+    return chosen
+
+
 def _labels_used(store: JobStore, campaign: str) -> list[str]:
     """Return the uuids of labels that a campaign's datasets and test sets hold."""
     criteria = {"output.campaign": campaign, "output.kind": {"$in": ["dataset", "test_set"]}}
     rows = store.query(criteria, properties=["output.labels"])
-    return sorted({uuid for row in rows for uuid in row["output"]["labels"].values()})
+    tables = (row.get("output", {}).get("labels") for row in rows)
+    return sorted({u for table in tables if isinstance(table, Mapping) for u in table.values()})
 
 
 def _newest(store: JobStore, uuids: Sequence[str]) -> dict[str, int]:
@@ -232,20 +207,18 @@ def _newest(store: JobStore, uuids: Sequence[str]) -> dict[str, int]:
 
 
 def get_documents(
-    store: JobStore, uuids: Sequence[str], *, load: bool = False
+    store: JobStore,
+    uuids: Sequence[str],
+    *,
+    load: bool = False,
+    unreadable: list[UnreadableDocumentError] | None = None,
 ) -> dict[str, Document]:
-    """Return the documents of full uuids in one query; uuids without a document are left out."""
-    newest, known = _newest(store, uuids), kinds()
-    rows = store.query(
-        {"uuid": {"$in": list(uuids)}}, properties=["uuid", "index", "output"], load=load
-    )
-    return {
-        r["uuid"]: _with_uuid(r)
-        for r in rows
-        if r["index"] == newest[r["uuid"]]
-        and isinstance(r["output"], Mapping)
-        and r["output"].get("kind") in known
-    }
+    """Return the documents of full uuids; uuids without a readable document are left out.
+
+    `load` and `unreadable` are those of `documents`.
+    """
+    runs = set(_newest(store, uuids).items())
+    return {d.uuid: d for d in _read(store, runs, {}, load=load, unreadable=unreadable)}
 
 
 def get_document(store: JobStore, uuid: str, *, load: bool = False) -> Document:
@@ -255,6 +228,8 @@ def get_document(store: JobStore, uuid: str, *, load: bool = False) -> Document:
     ------
     NotFoundError
         If no document or several have it.
+    UnreadableDocumentError
+        If it is damaged, or newer than this version of hea-flows.
     """
     criteria = {"uuid": {"$regex": f"^{re.escape(uuid)}"}, "output.kind": {"$in": list(kinds())}}
     matches = sorted({row["uuid"] for row in store.query(criteria, properties=["uuid"])})
@@ -267,7 +242,10 @@ def get_document(store: JobStore, uuid: str, *, load: bool = False) -> Document:
         few = ", ".join(m[: len(uuid) + 6] for m in matches[:4])
         msg = f"uuid {uuid!r} is not unique, {len(matches)} documents begin so ({few}); give more"
         raise NotFoundError(msg)
-    current = get_documents(store, matches, load=load)
+    unreadable: list[UnreadableDocumentError] = []
+    current = get_documents(store, matches, load=load, unreadable=unreadable)
+    if unreadable:
+        raise unreadable[0]
     if not current:
         msg = f"uuid {matches[0]!r}: the newest run of this job wrote no document"
         raise NotFoundError(msg)
