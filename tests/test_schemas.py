@@ -23,7 +23,7 @@ from hea_flows.schemas import (
 )
 
 
-def _frames(n: int, *, moments: bool) -> list[Atoms]:
+def _frames(n: int, *, moments: tuple[int, ...] | None) -> list[Atoms]:
     rng = np.random.default_rng(0)
     frames = []
     for _ in range(n):
@@ -34,15 +34,15 @@ def _frames(n: int, *, moments: bool) -> list[Atoms]:
             "forces": rng.normal(size=(3, 3)),
             "stress": rng.normal(size=6),
         }
-        if moments:
-            results["magmoms"] = rng.normal(size=3)
+        if moments is not None:
+            results["magmoms"] = rng.normal(size=moments)
         atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
     return frames
 
 
-@pytest.mark.parametrize("moments", [False, True])
-def test_trajectory_keeps_every_digit_through_json(moments: bool) -> None:
+@pytest.mark.parametrize("moments", [None, (3,), (3, 3)], ids=["no moments", "numbers", "vectors"])
+def test_trajectory_keeps_every_digit_through_json(moments: tuple[int, ...] | None) -> None:
     frames = _frames(3, moments=moments)
     text = json.dumps(jsanitize(Trajectory.from_frames(frames), strict=True))
     again = json.loads(text, cls=MontyDecoder).to_frames(structure_id="a")

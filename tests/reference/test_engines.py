@@ -15,6 +15,7 @@ from counting import CountingMaker
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.reference import Outcome, ReferenceMaker, evaluate, label_document
+from hea_flows.reference.document import check_frames
 from hea_flows.reference.archive import ArchiveMaker
 from hea_flows.reference.synthetic import SyntheticMaker
 from hea_flows.results.export.archive import write_archive
@@ -149,3 +150,28 @@ def test_frames_before_a_failure_are_labels() -> None:
     np.testing.assert_array_equal(
         label.trajectory.energies, [f.get_potential_energy() for f in frames]
     )
+
+
+@pytest.mark.parametrize(
+    ("moments", "total"),
+    [((0.5, -0.25, 0, 0, 0, 0), 0.25), ([[0.75, 0, 1.0]] + [[0, 0, 0.0]] * 5, 1.25)],
+    ids=["numbers", "vectors"],
+)
+def test_the_moment_of_the_cell(moments: Any, total: float) -> None:
+    frames = LennardJonesMaker().compute(MONOLAYER.to_atoms(), MONOLAYER).frames[:2]
+    for frame in frames:
+        frame.calc.results["magmoms"] = np.array(moments)
+    label = label_document(
+        lambda: Outcome(frames, converged=True),
+        structure=ENTRY,
+        alloy=ALLOY,
+        engine="toy",
+        rule={"code": "toy"},
+        calculation="relax",
+    )
+    assert (label.state, label.magnetization) == ("converged", total)
+    assert label.trajectory is not None
+    np.testing.assert_array_equal(label.trajectory.magmoms, [moments] * 2)
+    frames[1].calc.results["magmoms"] = np.zeros((6, 2))
+    with pytest.raises(ValueError, match=r"magmoms of shape \(6, 2\), expected \(6, 3\)"):
+        check_frames(frames, MONOLAYER)

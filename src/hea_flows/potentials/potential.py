@@ -252,10 +252,13 @@ def periodic(atoms: Atoms, cutoff: float) -> Atoms:
     Raises
     ------
     ValueError
-        If the cell has no volume, or the gap along a direction without periodicity is smaller
-        than the cutoff.
+        If a position or the cell is not finite, the cell has no volume, or the gap along a
+        direction without periodicity is smaller than the cutoff.
     """
     name = atoms.get_chemical_formula()
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        msg = f"{name}: a position or cell vector is not a finite number"
+        raise ValueError(msg)
     if abs(atoms.cell.volume) < 1e-6:
         msg = f"{name}: the potentials need three cell vectors (add vacuum), got {atoms.cell}"
         raise ValueError(msg)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 
 from hea_flows.alloy.lattice import Ordering, frames_checksum, max_force, phase_flags
 from hea_flows.provenance import provenance, settings_id
@@ -33,8 +34,9 @@ class Outcome:
         Labelled frames in the order of their steps, atoms in the order of `Ordering.to_atoms`,
         with the host's periodicity. `calc.results` holds ``energy`` (eV, extrapolated to zero
         smearing), ``forces`` (eV/Å, shape (N, 3)) and ``stress`` (eV/Å³, Voigt, ASE's sign, shape
-        (6,)); it may hold ``free_energy`` and ``magmoms`` (μB, shape (N,)). ``info["seconds"]`` is
-        the wall time of a frame, if it is known. Frames from before a failure are labels too.
+        (6,)); it may hold ``free_energy`` and ``magmoms`` (μB, shape (N,), or (N, 3) with
+        spin-orbit coupling). ``info["seconds"]`` is the wall time of a frame, if it is known.
+        Frames from before a failure are labels too.
     converged
         Whether the last frame is what was asked for.
     reason
@@ -141,7 +143,7 @@ def label_document(
         n_frames=len(frames),
         energy=float(last.calc.results["energy"]),
         max_force=force,
-        magnetization=None if moments is None else float(sum(moments)),
+        magnetization=None if moments is None else _total(moments),
         flags=flags,
         trajectory=Trajectory.from_frames(frames),
         trajectory_sha256=frames_checksum(frames),
@@ -174,7 +176,8 @@ def _fault(frame: Atoms, first: Atoms, pbc: Sequence[bool]) -> str | None:
     n = len(frame)
     results = {} if frame.calc is None else frame.calc.results
     expected = {"energy": (), "forces": (n, 3), "stress": (6,)}
-    expected |= {k: s for k, s in {"free_energy": (), "magmoms": (n,)}.items() if k in results}
+    moments = (n, 3) if np.ndim(results.get("magmoms", ())) == 2 else (n,)  # vectors or numbers
+    expected |= {k: s for k, s in {"free_energy": (), "magmoms": moments}.items() if k in results}
     values = {"cell": frame.cell.array, "positions": frame.positions}
     for name, shape in expected.items():
         if results.get(name) is None:
@@ -189,6 +192,12 @@ def _fault(frame: Atoms, first: Atoms, pbc: Sequence[bool]) -> str | None:
         change = frame.cell.lengths()[2] - first.cell.lengths()[2]
         return f"has another c, which holds the vacuum, than the first ({change:+.3f} Å)"
     return None
+
+
+def _total(moments: ArrayLike) -> float:
+    """Return the moment of the cell, the length of the vector if moments are vectors."""
+    total = np.sum(moments, axis=0)
+    return float(np.linalg.norm(total) if total.shape else total)
 
 
 def _axes(pbc: Sequence[bool]) -> str:

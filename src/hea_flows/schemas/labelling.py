@@ -51,7 +51,9 @@ class LabelDoc(Document):
     n_frames: int = 0
     energy: float | None = Field(None, description="Of the last frame (eV per cell).")
     max_force: float | None = Field(None, description="Of the last frame (eV/Å).")
-    magnetization: float | None = Field(None, description="Of the last frame (μB per cell).")
+    magnetization: float | None = Field(
+        None, description="Of the last frame (μB per cell); the length of a vector."
+    )
     corrections: list[str] = Field(
         default_factory=list, description="What was changed to make the code go on."
     )

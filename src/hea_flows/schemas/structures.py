@@ -74,7 +74,8 @@ class Trajectory(Record):
     """Labelled frames of one structure, atoms in one order.
 
     Shapes for F frames of N atoms: cells (F, 3, 3), positions and forces (F, N, 3), stresses
-    (F, 6), energies (F,). Units eV, Å; stress in eV/Å³ with ASE's sign.
+    (F, 6), energies (F,), moments (F, N), or (F, N, 3) with spin-orbit coupling. Units eV, Å, μB;
+    stress in eV/Å³ with ASE's sign.
     """
 
     symbols: list[str]
@@ -85,7 +86,7 @@ class Trajectory(Record):
     free_energies: list[float]
     forces: list[list[list[float]]]
     stresses: list[list[float]]
-    magmoms: list[list[float]] | None = None
+    magmoms: list[list[float]] | list[list[list[float]]] | None = None
     seconds: list[float] | None = Field(None, description="Wall time of each frame (s).")
 
     @classmethod

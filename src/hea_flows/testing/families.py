@@ -40,6 +40,8 @@ def check_family(
 ) -> ModelSpec:
     """Check a family: predictions, symmetries, derivatives, lattices, model files, training.
 
+    An atom without neighbours has an energy, or is refused in one line.
+
     Parameters
     ----------
     family
@@ -72,6 +74,7 @@ def check_family(
     check_predictions(family, checked, alloy)
     exact = checked.model_copy(update={"dtype": "float64"})
     check_symmetries(family, exact, alloy)
+    check_without_neighbours(family, exact, alloy)
     check_derivatives(family.calculator(exact), distorted_cell(alloy.elements[1], 3, alloy))
     check_lattice(family, exact, alloy)
     return trained or checked
@@ -174,6 +177,29 @@ def _check_vacuum(family: Family, model: ModelSpec, atoms: Atoms, one: Predictio
         _close(flatter.energy, one.energy, "images of a layer see each other across a gap")
 
 
+def check_without_neighbours(family: Family, model: ModelSpec, alloy: Alloy = ALLOY) -> None:
+    """Check atoms out of each other's sight: each alone, two in one cell, in a batch with others.
+
+    A family may refuse them with a `ValueError`.
+    """
+    first, last = alloy.elements[0], alloy.elements[-1]
+    alone = [Atoms([e], cell=[40.0] * 3, pbc=True) for e in (first, last)]
+    both = Atoms([first, last], [[0.0] * 3, [20.0] * 3], cell=[40.0] * 3, pbc=True)
+    crystal = distorted_cell(first, 1, alloy)
+    try:
+        [one], [other] = (family.evaluate(model, [atoms]) for atoms in alone)
+    except ValueError as error:
+        _one_line(error)
+        return
+    pair, *batch = family.evaluate(model, [both, crystal, alone[0]])
+    _close(pair.energy, one.energy + other.energy, "two atoms out of sight have another energy")
+    for prediction in (one, other, pair):
+        _close(prediction.forces, np.zeros_like(prediction.forces), "an atom pulls on nothing")
+        _close(prediction.stress, np.zeros(6), "an atom without neighbours has a stress")
+    for ours, expected in zip(batch, [*family.evaluate(model, [crystal]), one], strict=True):
+        _assert_equal(ours, expected, "a frame without neighbours changes its batch")
+
+
 def check_derivatives(calculator: Calculator, atoms: Atoms, h: float = 1e-4) -> None:
     """Compare forces and stress of a float64 model with central differences of its energy."""
     prediction = _calculated(atoms, calculator)
@@ -223,6 +249,7 @@ def check_lattice(family: Family, model: ModelSpec, alloy: Alloy = ALLOY) -> Non
     words = "energies on a lattice differ from the calculator's"
     _close(quick.energies(codes), plain.energies(codes), words)
     assert quick.name == plain.name
+    assert quick.energies(codes[:0]).shape == (0,), "no decorations have no energies"
 
 
 def check_model_files(family: Family, model: ModelSpec, directory: Path) -> None:

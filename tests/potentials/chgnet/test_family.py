@@ -69,6 +69,51 @@ def test_it_is_chgnet() -> None:
         assert abs(told.stress).max() > 1e-3
 
 
+ALONE = Atoms("Mo", cell=[30.0] * 3, pbc=True)
+APART = Atoms("MoV", [[0.0] * 3, [15.0] * 3], cell=[30.0] * 3, pbc=True)
+FAR_FROM_A_PAIR = Atoms("MoVS", [[0, 0, 0], [2.3, 0, 0], [15, 15, 15]], cell=[30.0] * 3, pbc=True)
+NO_ANGLES = Atoms("MoV", [[0, 0, 0], [4.5, 0, 0]], cell=[30.0] * 3, pbc=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # CHGNet's about isolated atoms
+def test_atoms_without_neighbours_or_angles_are_chgnets() -> None:
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    own = CHGNetCalculator(use_device="cpu")
+    structures = [ALONE, APART, layer("V", 1), FAR_FROM_A_PAIR, NO_ANGLES]
+    potential = FAMILY.load(SPEC)
+    batch = potential.evaluate(structures)
+    for atoms, among in zip(structures, batch, strict=True):
+        theirs = atoms.copy()
+        theirs.calc = own
+        [alone] = potential.evaluate([atoms])
+        for told in (alone, among):
+            assert told.energy == pytest.approx(theirs.get_potential_energy(), abs=3e-5)
+            assert told.forces == pytest.approx(theirs.get_forces(), abs=1e-4)
+            assert told.stress == pytest.approx(theirs.get_stress(), abs=1e-5)
+
+
+@pytest.mark.parametrize("atoms", [ALONE, APART, FAR_FROM_A_PAIR, NO_ANGLES], ids=str)
+def test_the_quick_ways_of_atoms_without_neighbours(atoms: Atoms) -> None:
+    """Layers, and energies of other species on the same sites, are those of CHGNet's module."""
+    potential = FAMILY.load(SPEC.model_copy(update={"dtype": "float64"}))
+    [graph] = potential.prepare([atoms])
+    numbers = np.array([atoms.numbers, atoms.numbers[::-1]])
+    found = []
+    for potential.quick in (False, True):
+        output = potential.predict(potential.collate([graph, graph]))
+        found.append(
+            [
+                output.energies.numpy(),
+                output.forces.numpy(),
+                output.stresses.numpy(),
+                potential.energies_of_species(graph)(numbers),
+            ]
+        )
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
 def test_weights_get_the_derivatives_that_chgnets_own_layers_give() -> None:
     potential = FAMILY.load(SPEC.model_copy(update={"dtype": "float64"}))
     structures = [layer("V", 1), layer("Mo", 2).repeat((2, 1, 1))]
@@ -117,7 +162,7 @@ def test_a_calculator_follows_swaps_and_moves(monkeypatch: pytest.MonkeyPatch) -
         assert atoms.get_forces() == pytest.approx(told.forces, abs=1e-5)
     assert len(built) == 3  # first, move, strain
     atoms.positions[1] = np.nan
-    with pytest.raises(Exception):  # noqa: B017
+    with pytest.raises(ValueError, match="is not a finite number"):
         atoms.get_potential_energy()
     atoms.positions[1] = [0.1, 0.2, 11.0]
     told = FAMILY.evaluate(SPEC, [atoms])[0]

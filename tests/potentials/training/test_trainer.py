@@ -440,6 +440,11 @@ def test_layers_become_periodic_but_images_must_not_touch() -> None:
     slab.cell[2] = 0
     with pytest.raises(ValueError, match="Cu2: the potentials need three cell vectors"):
         periodic(slab, 3.0)
+    for array in (slab.positions, slab.cell.array):  # no atom far from all others
+        array[0, 1] = np.nan
+        with pytest.raises(ValueError, match="Cu2: a position or cell vector is not a finite"):
+            periodic(slab, 3.0)
+        slab.positions[0, 1] = 0.0
 
 
 def test_labels_are_joined_in_order(split: tuple[list[Atoms], ...]) -> None:

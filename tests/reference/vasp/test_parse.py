@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import pytest
 from ase.units import GPa
 from pymatgen.io.vasp import Outcar, Vasprun
 
-from hea_flows.reference.vasp.parse import VaspRun, read_runs
+from hea_flows.reference.vasp import custodian_log
+from hea_flows.reference.vasp.parse import VaspRun, read_input, read_runs
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "vasp" / "si_relax" / "outputs"
 REACHED = " reached required accuracy - stopping structural energy minimisation\n"
@@ -76,10 +79,10 @@ def vasprun(*steps: str, symbols: Sequence[str] = ("Mo", "S")) -> str:
     )
 
 
-def moments(*values: float) -> str:
+def moments(*values: float, axis: str = "x") -> str:
     rows = "".join(f"    {i}   0.010 -0.020   {v:.3f}   {v:.3f}\n" for i, v in enumerate(values, 1))
     return (
-        f" magnetization (x)\n\n# of ion       s       p       d       tot\n{'-' * 42}\n"
+        f" magnetization ({axis})\n \n# of ion       s       p       d       tot\n{'-' * 42}\n"
         f"{rows}{'-' * 50}\ntot         0.020 -0.040   1.000   1.000\n\n"
     )
 
@@ -163,6 +166,36 @@ def test_moments_belong_to_their_steps(tmp_path: Path) -> None:
     assert not only(tmp_path).relaxed
 
 
+def test_a_table_that_is_not_whole_shifts_no_others(tmp_path: Path) -> None:
+    xml = vasprun(step(-20), step(-21))
+    whole = moments(1.0, 2.0) + moments(3.0, 4.0) + moments(5.0, 6.0)
+    for value in ("1.000", "2.000", "3.000"):  # a number that does not fit its column
+        outcar = whole.replace(f"   {value}\n", "********\n")
+        assert outcar != whole
+        assert only(write(tmp_path, xml=xml, outcar=outcar)).moments is None
+
+
+@pytest.mark.parametrize("incar", ["LSORBIT = .TRUE.\n", "LNONCOLLINEAR = T\n", ""])
+def test_moments_with_spin_orbit_coupling_are_vectors(tmp_path: Path, incar: str) -> None:
+    """The table along x alone, taken for the moments, would be one component of them."""
+    xml = vasprun(step(-20), step(-21))
+
+    def tables(x: float) -> str:
+        parts = ((x, 0.5), (0.25, -0.5), (3.0, x / 2))
+        return "".join(moments(*p, axis=a) for p, a in zip(parts, "xyz", strict=True)) + "forces\n"
+
+    outcar = tables(0.125) + tables(-0.25)
+    run = only(write(tmp_path, xml=xml, incar=incar, outcar=outcar + tables(0.1)))
+    assert run.moments is not None
+    assert np.array(run.moments).tolist() == [
+        [[0.125, 0.25, 3.0], [0.5, -0.5, 0.062]],
+        [[-0.25, 0.25, 3.0], [0.5, -0.5, -0.125]],
+    ]
+    for cut in (outcar[: outcar.rindex("magnetization (z)")], moments(0.125, 0.5) * 2):
+        if incar or "(y)" in cut:
+            assert only(write(tmp_path, xml=xml, incar=incar, outcar=cut)).moments is None
+
+
 def test_nothing_was_written_yet(tmp_path: Path) -> None:
     run = only(tmp_path)
     assert (run.incar, run.kpoints, run.symbols, run.steps) == ({}, "", (), ())
@@ -223,6 +256,45 @@ def test_a_file_cut_anywhere_gives_its_whole_steps(tmp_path: Path) -> None:
         assert [s.free_energy for s in found] == [-20.0, -21.0, -22.0][
             : sum(e <= end for e in ends)
         ]
+
+
+def test_a_compressed_file_cut_anywhere_gives_what_was_before_the_cut(tmp_path: Path) -> None:
+    text = vasprun(step(-20), step(-21), step(-22, forces=((0.123, 0, 0), (-0.123, 0, 0)))).encode()
+    packed = gzip.compress(text)
+    write(tmp_path)
+    (tmp_path / "vasprun.xml").unlink()
+    counts = []
+    for size in range(len(packed)):
+        (tmp_path / "vasprun.xml.gz").write_bytes(packed[:size])
+        whole = zlib.decompressobj(wbits=31).decompress(packed[:size]).count(b"</calculation>")
+        found = only(tmp_path).steps
+        assert [s.free_energy for s in found] == [-20.0, -21.0, -22.0][:whole]
+        counts.append(whole)
+    assert set(counts) == {0, 1, 2, 3}
+    (tmp_path / "vasprun.xml.gz").write_bytes(packed[:400] + bytes(100) + packed[500:])  # damaged
+    assert len(only(tmp_path).steps) <= 3
+
+
+def test_every_file_of_a_run_may_be_cut(tmp_path: Path) -> None:
+    plain = write(tmp_path / "a", incar="NELM = 100\nEDIFF = 1e-06\n", outcar=REACHED * 9)
+    for name in ("INCAR", "KPOINTS"):
+        (plain / f"{name}.orig").write_bytes((plain / name).read_bytes())
+    (plain / "custodian.json").write_text(json.dumps([{"corrections": [], "max_errors": True}]))
+    packed = {p.name: gzip.compress(p.read_bytes()) for p in plain.iterdir() if p.stat().st_size}
+    folder = tmp_path / "b"
+    folder.mkdir()
+    for cut, whole in packed.items():
+        for name, content in packed.items():
+            (folder / f"{name}.gz").write_bytes(content)
+        assert only(folder).incar == read_input(folder).incar == {"NELM": 100, "EDIFF": 1e-6}
+        for size in range(1, len(whole)):
+            (folder / f"{cut}.gz").write_bytes(whole[:size])
+            run, given = only(folder), read_input(folder)
+            # Half of an input is another calculation's; half of an output is some of its steps.
+            assert bool(run.incar) == bool(run.kpoints) == (cut not in {"INCAR", "KPOINTS"})
+            assert (given is None) == cut.endswith(".orig")
+            assert run.relaxed or cut == "OUTCAR"
+            assert custodian_log.gave_up(folder) or cut == "custodian.json"
 
 
 # -- files of a real VASP 5.4.1 --------------------------------------------------------------------

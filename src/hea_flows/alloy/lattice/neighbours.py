@@ -53,5 +53,6 @@ class Neighbours:
                 ]
             vectors.append(np.concatenate(parts))
             alloyed.append(len(parts[0]))
-            atoms.append(np.stack(members, axis=1))
+            of_place = np.array(members, dtype=np.int64).reshape(-1, len(points))  # (D, units)
+            atoms.append(np.ascontiguousarray(of_place.T))
         return cls(vectors, alloyed, atoms)

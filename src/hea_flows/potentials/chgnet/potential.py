@@ -40,6 +40,7 @@ class CHGNetPotential(Potential):
             msg = "only CHGNet models with energies per atom (is_intensive) can be used"
             raise ModelFileError(msg)
         super().__init__(module, config, dtype, device)
+        module.graph_converter.set_isolated_atom_response("ignore")  # as other families
         self.quick = layers.supported(module)
 
     def graph(self, frame: Atoms) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class MACEFamily(TorchFamily[MACEPotential]):
         config |= {
             "atomic_numbers": numbers,
             "atomic_energies": [0.0] * len(numbers),
-            "avg_num_neighbors": n_edges / sum(len(f) for f in frames),
+            "avg_num_neighbors": max(n_edges / sum(len(f) for f in frames), 1.0),
             "atomic_inter_scale": statistics.forces_rms,
             "atomic_inter_shift": statistics.energy_per_atom,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +9,14 @@ from typing import Any
 
 from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
 
+from hea_flows.reference.vasp.files import Folder, read_text
+
 
 def _log(attempt: Path) -> list[dict[str, Any]]:
-    for path in (attempt / "custodian.json", attempt / "custodian.json.gz"):
-        if path.is_file():
-            raw = path.read_bytes()
-            try:
-                log = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
-            except ValueError:
-                return []
-            return list(log)
-    return []
+    try:
+        return list(json.loads(read_text(Folder(attempt), "custodian.json")))
+    except ValueError:  # absent or cut
+        return []
 
 
 def handlers(attempt: Path) -> set[str]:

@@ -6,23 +6,27 @@ import re
 import tarfile
 import xml.etree.ElementTree as ET
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from ase.units import GPa
-from monty.io import zopen
-from monty.os.path import zpath
 from numpy.typing import NDArray
 from pymatgen.io.vasp.inputs import Incar
 
+from hea_flows.reference.vasp.files import Archive, Files, Folder, WholePart, read_text
+
 #: What OUTCAR says when the ionic relaxation met EDIFFG.
 _RELAXED = "reached required accuracy - stopping structural energy minimisation"
+#: A table of moments in OUTCAR along one axis: its heading, and as many rows as are whole.
+_TABLE = (
+    r"magnetization \({}\)\s*\n# of ion.*\n-+[ ]*\n"
+    r"((?:[ ]*\d+(?:[ ]+-?\d+\.\d+)+[ ]*\n)*)"
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class VaspRun:
     Parameters
     ----------
     incar, kpoints
-        As VASP read them.
+        As VASP read them; empty where they are not whole.
     version
         Of VASP, empty if it did not get that far.
     symbols
@@ -71,7 +75,8 @@ class VaspRun:
     steps
         Complete ionic steps.
     moments
-        Magnetic moment of each atom in each step (μB), or None where they were not written.
+        Magnetic moments of the atoms in each step (μB), (N,), or (N, 3) with spin-orbit coupling;
+        None where they were not written.
     relaxed
         Whether the relaxation met its criterion.
     """
@@ -109,71 +114,41 @@ def _runs(folder: Path, files: tuple[Any, ...]) -> tuple[VaspRun, ...]:  # noqa:
     for path in archives:
         # An archive that custodian was killed in is cut; its files are still in the folder.
         with suppress(tarfile.TarError, EOFError, zlib.error):
-            runs.append(_read(_Archive(path)))
-    return (*runs, _read(_Folder(folder)))
+            runs.append(_read(Archive.read(path)))
+    return (*runs, _read(Folder(folder)))
 
 
 def read_input(folder: Path) -> VaspRun | None:
-    """Return the input that custodian was given, None if it did not come so far."""
-    files = _Folder(folder)
-    incar = Incar.from_str(_text(files, "INCAR.orig"))
-    return VaspRun(incar=dict(incar), kpoints=_text(files, "KPOINTS.orig")) if incar else None
+    """Return the input that custodian was given, None if it is not there or not whole."""
+    incar, kpoints = _input(Folder(folder), ".orig")
+    return VaspRun(incar=incar, kpoints=kpoints) if incar else None
 
 
-@dataclass
-class _Folder:
-    path: Path
-
-    def open(self, name: str) -> IO[bytes] | None:
-        path = Path(zpath(self.path / name))
-        if not path.is_file() or not path.stat().st_size:
-            return None
-        return zopen(path, "rb")
+def _input(files: Files, suffix: str = "") -> tuple[dict[str, Any], str]:
+    """Return the tags of INCAR and the text of KPOINTS; both empty if one is cut."""
+    try:
+        texts = [read_text(files, name + suffix, whole=True) for name in ("INCAR", "KPOINTS")]
+    except EOFError:
+        return {}, ""
+    return dict(Incar.from_str(texts[0])), texts[1]
 
 
-@dataclass
-class _Archive:
-    path: Path
-    members: dict[str, bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.members = {}
-        with tarfile.open(self.path) as archive:
-            for member in archive.getmembers():
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    self.members[Path(member.name).name] = content.read()
-
-    def open(self, name: str) -> IO[bytes] | None:
-        content = self.members.get(name)
-        return BytesIO(content) if content else None
-
-
-def _read(files: _Folder | _Archive) -> VaspRun:
-    incar = Incar.from_str(_text(files, "INCAR"))
+def _read(files: Files) -> VaspRun:
+    incar, kpoints = _input(files)
     vasprun = _Vasprun()
-    if stream := files.open("vasprun.xml"):
-        with stream:
-            vasprun.read(stream)
-    outcar = _text(files, "OUTCAR")
+    with files.open("vasprun.xml") as stream:
+        vasprun.read(WholePart(stream))
+    outcar = read_text(files, "OUTCAR")
     return VaspRun(
-        incar=dict(incar),
-        kpoints=_text(files, "KPOINTS"),
+        incar=incar,
+        kpoints=kpoints,
         version=vasprun.version,
         symbols=tuple(vasprun.symbols),
         steps=tuple(vasprun.steps),
-        moments=_moments(outcar, len(vasprun.symbols), len(vasprun.steps)),
+        moments=_moments(outcar, incar, len(vasprun.symbols), len(vasprun.steps)),
         relaxed=_RELAXED in outcar,
         nelm=int(incar.get("NELM", 60)),
     )
-
-
-def _text(files: _Folder | _Archive, name: str) -> str:
-    stream = files.open(name)
-    if stream is None:
-        return ""
-    with stream:
-        return stream.read().decode(errors="replace")
 
 
 class _Vasprun:
@@ -184,7 +159,7 @@ class _Vasprun:
         self.symbols: list[str] = []
         self.steps: list[IonicStep] = []
 
-    def read(self, stream: IO[bytes]) -> None:
+    def read(self, stream: WholePart) -> None:
         try:
             for _, element in ET.iterparse(stream, events=("end",)):  # noqa: S314  VASP's own file
                 if element.tag == "calculation":
@@ -244,14 +219,25 @@ def _number(text: str) -> float:
         return float("nan")  # VASP writes asterisks where a number does not fit
 
 
-def _moments(outcar: str, atoms: int, steps: int) -> tuple[NDArray[np.float64], ...] | None:
-    """Return the table ``magnetization (x)`` of every ionic step, if each has one."""
-    tables = list(_tables(outcar, atoms))
-    return tuple(tables[:steps]) if steps and atoms and len(tables) >= steps else None
+def _moments(
+    outcar: str, incar: Mapping[str, Any], atoms: int, steps: int
+) -> tuple[NDArray[np.float64], ...] | None:
+    """Return the moments of every ionic step: numbers (N,), or vectors (N, 3) if noncollinear.
+
+    None if one step's table ``magnetization (x)``, or (y) or (z), is missing or not whole.
+    """
+    if not (steps and atoms):
+        return None
+    vectors = incar.get("LSORBIT") or incar.get("LNONCOLLINEAR") or "magnetization (y)" in outcar
+    columns = []
+    for axis in "xyz" if vectors else "x":
+        tables = [_column(rows) for rows in re.findall(_TABLE.format(axis), outcar)[:steps]]
+        if len(tables) < steps or any(len(table) != atoms for table in tables):
+            return None
+        columns.append(np.array(tables))
+    return tuple(np.stack(columns, axis=2)) if vectors else tuple(columns[0])
 
 
-def _tables(outcar: str, atoms: int) -> Iterator[NDArray[np.float64]]:
-    for part in re.split(r"magnetization \(x\)\s*\n", outcar)[1:]:
-        rows = re.findall(r"^\s*\d+((?:\s+-?\d+\.\d+)+)\s*$", part, re.MULTILINE)[:atoms]
-        if len(rows) == atoms:
-            yield np.array([float(row.split()[-1]) for row in rows])
+def _column(rows: str) -> list[float]:
+    """Return the last column, ``tot``, of the rows of a table."""
+    return [float(row.split()[-1]) for row in rows.splitlines()]

@@ -24,6 +24,7 @@ from custodian.vasp.handlers import (
 from hea_flows.reference.document import Outcome
 from hea_flows.reference.scratch import end_orphans, inside
 from hea_flows.reference.vasp import custodian_log
+from hea_flows.reference.vasp.files import Folder, read_text
 from hea_flows.reference.vasp.frames import frames_of, kept_vacuum, last_geometry
 from hea_flows.reference.vasp.parse import VaspRun, read_input, read_runs
 from hea_flows.reference.vasp.settings import PATH_TAGS
@@ -238,10 +239,5 @@ def _difference(inputs: Mapping[str, Any], run: VaspRun) -> str | None:
 
 def _titles(attempt: Path) -> list[str]:
     """Return the titles of the POTCAR, which may not be kept itself."""
-    for path in (attempt / "POTCAR", attempt / "POTCAR.gz"):
-        if path.is_file():
-            raw = path.read_bytes()
-            text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode(errors="replace")
-            lines = [line for line in text.splitlines() if "TITEL" in line]
-            return [line.partition("=")[2].strip() for line in lines]
-    return []
+    lines = read_text(Folder(attempt), "POTCAR").splitlines()
+    return [line.partition("=")[2].strip() for line in lines if "TITEL" in line]

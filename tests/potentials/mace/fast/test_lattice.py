@@ -75,6 +75,27 @@ def test_energies_are_those_of_the_calculator(alloy, cell, a, changes) -> None:
     assert quick.name == reference.name
 
 
+@pytest.mark.parametrize(
+    ("alloy", "a"), [(LAYER, 40.0), (FCC, 40.0), (ROCKSALT, 40.0)], ids=["layer", "fcc", "rocksalt"]
+)
+@pytest.mark.parametrize("changes", [{}, OLDER, DEEP])
+def test_atoms_of_a_lattice_that_is_too_wide_for_bonds(alloy: Alloy, a: float, changes) -> None:
+    """Metals of the layer see only their own anions or nothing; a metal of fcc sees nothing."""
+    potential, cell = model(**changes), np.diag([2, 2, 1])
+    quick = LatticeMACE(potential, alloy, cell, a)
+    assert 0 in quick.neighbours.alloyed
+    codes = np.random.default_rng(3).integers(len(alloy.elements), size=(3, 4))
+    expected = plain(potential, alloy, cell, a).energies(codes)
+    assert quick.energies(codes) == pytest.approx(expected, abs=1e-9)
+    assert quick.energies(codes[:0]).shape == (0,)
+    local = quick.local()
+    assert local.hold(codes[0]) == pytest.approx(expected[0], abs=1e-9)
+    change = local.change(np.arange(4), codes[1])
+    assert change == pytest.approx(expected[1] - expected[0], abs=1e-9)
+    local.accept(np.arange(4), codes[1])
+    assert local.energy == pytest.approx(expected[1], abs=1e-9)
+
+
 def test_many_decorations_are_those_one_by_one() -> None:
     quick = LatticeMACE(model(), LAYER, np.diag([6, 6, 1]), 3.24)
     codes = np.random.default_rng(2).integers(5, size=(9, 36))  # several parts of a batch

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,10 +72,22 @@ def frames() -> list[Atoms]:
     return made
 
 
-def results(potential: Any) -> tuple[Any, float, dict[str, Any]]:
+def lonely(symbols: str) -> Atoms:
+    """Return labelled atoms that have no neighbours."""
+    positions = 20.0 * np.arange(len(Atoms(symbols)))[:, None] * np.ones(3)
+    atoms = Atoms(symbols, positions, cell=[40.0] * 3, pbc=True)
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-1.5, forces=np.zeros((len(atoms), 3)), stress=np.zeros(6)
+    )
+    return atoms
+
+
+def results(
+    potential: Any, chosen: Sequence[Atoms] | None = None
+) -> tuple[Any, float, dict[str, Any]]:
     """Return predictions, loss and its derivatives by all weights."""
-    settings = TrainingSettings()
-    batch, labels = Split.of(potential, frames(), settings).batch(potential, range(len(CELLS)))
+    settings, chosen = TrainingSettings(), chosen or frames()
+    batch, labels = Split.of(potential, chosen, settings).batch(potential, range(len(chosen)))
     potential.module.zero_grad()
     output = potential.predict(batch, create_graph=True)
     loss = squared_errors(output, labels).loss(settings.weights)
@@ -104,6 +118,46 @@ def test_numbers_are_those_of_mace(name: str, *, apart: bool) -> None:
         assert float((our_slopes[key] - slope).abs().max()) <= 1e-11 * float(slope.abs().max())
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(lambda: [lonely("Mo")], id="one atom"),
+        pytest.param(lambda: [lonely("MoV"), lonely("S")], id="several atoms, none with a bond"),
+        pytest.param(lambda: [*frames(), lonely("VMo"), lonely("Nb")], id="among others"),
+    ],
+)
+def test_atoms_without_neighbours_are_those_of_mace(
+    name: str, part: Callable[[], list[Atoms]]
+) -> None:
+    start = MACEFamily(architecture=ARCHITECTURES[name], dtype="float64").fresh(frames(), 3)
+    potential = ScalarMACE(start)
+    theirs, loss, slopes = results(start, part())
+    ours, our_loss, our_slopes = results(potential, part())
+    for key in ("energies", "forces", "stresses"):
+        a, b = getattr(theirs, key).detach(), getattr(ours, key).detach()
+        assert a.shape == b.shape
+        assert float((a - b).abs().max()) <= 1e-12 * float(theirs.energies.abs().max())
+    assert our_loss == pytest.approx(loss, rel=1e-12)
+    for key in our_slopes.keys() | slopes.keys():  # a slope of zero may be left out
+        a, b = slopes.get(key, torch.zeros(())), our_slopes.get(key, torch.zeros(()))
+        assert float((a - b).abs().max()) <= 1e-11 * max(float(a.abs().max()), 1e-3)
+    for theirs, ours in zip(start.evaluate(part()), potential.evaluate(part()), strict=True):
+        assert ours.energy == pytest.approx(theirs.energy, rel=1e-12)
+
+
+def test_a_set_of_atoms_without_neighbours_is_trained_on(tmp_path: Path) -> None:
+    """A scale by the mean number of neighbours, which is none, would be infinite."""
+    family = MACEFamily(architecture=ARCHITECTURES["from scratch"], dtype="float64")
+    start = family.fresh([lonely("MoV")], 3)
+    assert start.config["avg_num_neighbors"] == 1.0
+    settings = TrainingSettings(epochs=3, batch_size=1, seed=2)
+    mixed = [lonely("Mo"), *frames(), lonely("MoV")]
+    result = family.train(None, mixed, [lonely("V")], [], settings, tmp_path)
+    assert np.isfinite([e.train_loss for e in result.curve]).all()
+    assert np.isfinite([e.validation_loss for e in result.curve]).all()
+
+
 def test_evaluation_gives_the_same_numbers_as_training() -> None:
     start = MACEFamily(architecture=ARCHITECTURES["as 0b2 small"], dtype="float64").fresh(
         frames(), 3
@@ -128,9 +182,8 @@ def test_frames_prepared_together_are_those_prepared_alone() -> None:
         frames(), 3
     )
     potential = ScalarMACE(start)
-    lonely = Atoms("Mo", cell=[30, 30, 30], pbc=True)  # without any neighbour
-    together = potential.prepare([*frames(), lonely])
-    alone = [potential.prepare([frame])[0] for frame in (*frames(), lonely)]
+    together = potential.prepare([*frames(), lonely("Mo")])
+    alone = [potential.prepare([frame])[0] for frame in (*frames(), lonely("Mo"))]
     theirs, ours = (potential.predict(potential.collate(g)) for g in (alone, together))
     for key in ("energies", "forces", "stresses"):
         a, b = getattr(theirs, key), getattr(ours, key)

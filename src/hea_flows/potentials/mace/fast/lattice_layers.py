@@ -130,7 +130,7 @@ class LatticeLayers:
         for block, couplings, functions in zip(
             self.module.interactions, self.layers.couplings, radial, strict=True
         ):
-            paths = functions.paths.view(n, len(couplings), -1)
+            paths = functions.paths.unflatten(1, (len(couplings), -1))
             angles = features.angular.split([c.size for c in couplings], dim=1)
             parts = [
                 angle[:, :, None] * path[:, None, :]
@@ -197,7 +197,8 @@ class LatticeLayers:
         atoms, alloyed = self._kinds[kind], self.neighbours.alloyed[place]
         sites = self._around(place, units)[:, :alloyed] // self.places
         rows = codes[sites] + torch.arange(alloyed, device=codes.device) * self.elements
-        messages = torch.nn.functional.embedding_bag(rows, atoms.table, mode="sum")
+        starts = torch.arange(len(units), device=codes.device) * alloyed  # also where none is alloyed
+        messages = torch.nn.functional.embedding_bag(rows.flatten(), atoms.table, starts, mode="sum")
         messages = (messages + atoms.constant).view(len(units), sum(self._sizes[0]), -1)
         nodes = self._contract(0, kind, messages.transpose(0, 1))
         return nodes if atoms.residual is None else nodes + atoms.residual

@@ -61,6 +61,8 @@ class _Expand(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, slots: Slots) -> Tensor:
         ctx.slots = slots
+        if not len(x):  # no atom has a neighbour: all slots are empty
+            return x.new_zeros((len(slots.bond), *x.shape[1:]))
         return x.index_select(0, slots.bond)
 
     @staticmethod
