@@ -2,6 +2,7 @@
 # make test   every check: lint, types, floors, tests
 # make gpaw   build GPAW into .venv, if the libraries it needs are installed; part of `make test`
 # make mattersim   install MatterSim into .venv beside MACE; part of `make test`
+# make sevennet    install SevenNet into .venv-sevennet; part of `make test`
 # The first call makes .venv and installs into it (a few minutes); later ones start at once.
 #
 # Variables (make run PYTHON=/opt/python3.11/bin/python3.11):
@@ -31,7 +32,7 @@ INSTALL := $(PIP) install --quiet --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_ARGS)
 CODE := $(wildcard src tests benchmarks workflows docs)
 
-.PHONY: help run test lint format types floors gpaw mattersim clean distclean
+.PHONY: help run test lint format types floors gpaw mattersim sevennet clean distclean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,/^$$/p'
@@ -40,11 +41,15 @@ run: .venv/.installed-run
 	@echo "Running the campaign $(CONFIG)."
 	@$(BIN)/hea-flows run $(CONFIG)
 
-test: lint types floors gpaw mattersim
+test: lint types floors gpaw mattersim sevennet
 	@echo "Running the tests; the ten slowest are listed at the end."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 $(PYTEST_ARGS) \
 		$(if $(filter-out 0 1,$(TEST_JOBS)),--numprocesses=$(TEST_JOBS) --dist=loadfile --no-loadscope-reorder) \
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	@if [ -f .venv-sevennet/.installed ]; then \
+		echo "Running the tests of SevenNet in its own environment."; \
+		OMP_NUM_THREADS=1 .venv-sevennet/bin/python -m pytest -q -k sevennet tests/potentials; \
+	fi
 
 lint: .venv/.installed-test
 	@echo "Checking style with ruff."
@@ -66,6 +71,8 @@ format: .venv/.installed-test
 gpaw: .venv/.installed-gpaw
 
 mattersim: .venv/.installed-mattersim
+
+sevennet: .venv-sevennet/.installed
 
 .venv/bin/python:
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -110,9 +117,25 @@ mattersim: .venv/.installed-mattersim
 		echo "MatterSim is left out, and its tests will be skipped: $${output##*$$'\n'}"; \
 	fi
 
+# An environment that sees .venv and has another e3nn.
+.venv-sevennet/.installed: requirements/sevennet.txt constraints.txt | .venv/.installed-test
+	@echo "Installing SevenNet into .venv-sevennet."
+	@rm -rf .venv-sevennet
+	@$(BIN)/python -m venv .venv-sevennet
+	@folder='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$$folder")')" \
+		> "$$(.venv-sevennet/bin/python -c "$$folder")/hea-flows.pth"
+	@grep -v '^e3nn==' constraints.txt > .venv-sevennet/constraints.txt
+	@if output=$$(.venv-sevennet/bin/python -m pip --disable-pip-version-check install --quiet --quiet \
+		--constraint .venv-sevennet/constraints.txt $(PIP_ARGS) --requirement requirements/sevennet.txt 2>&1); then \
+		touch $@; \
+	else \
+		echo "SevenNet is left out, and its tests will not run: $${output##*$$'\n'}"; \
+	fi
+
 clean:
 	rm -rf build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf .venv
+	rm -rf .venv .venv-sevennet

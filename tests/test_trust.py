@@ -51,7 +51,13 @@ from hea_flows.schemas import (  # noqa: E402
 )
 from hea_flows.testing.families import labelled_frames  # noqa: E402
 
-NEEDS = {"chgnet": "chgnet", "mace": "mace", "mattersim": "mattersim", "nequix": "e3nn"}
+NEEDS = {
+    "chgnet": "chgnet",
+    "mace": "mace",
+    "mattersim": "mattersim",
+    "nequix": "e3nn",
+    "sevennet": "sevenn",
+}
 #: Families whose own files are, or hold, code; of the others nothing opens a pickle.
 PICKLES = {"mace", "mattersim", "nequip"}
 ALLOY = AlloySpec(elements=("Mo", "W"))

@@ -142,6 +142,11 @@ FAMILIES = Registry(
             install="in an environment without mace-torch (docs/models.md)",
         ),
         "nequix": Row("hea_flows.potentials.nequix.family:NequixFamily", "nequix"),
+        "sevennet": Row(
+            "hea_flows.potentials.sevennet:SevenNetFamily",
+            install="pip install 'hea-flows[sevennet]' in an environment without mace-torch "
+            "(docs/models.md)",
+        ),
     },
 )
 ENGINES = Registry(

@@ -22,17 +22,20 @@ NEEDS = {
     "mattersim": "mattersim",
     "nequip": "nequip",  # tested with models of its own, in test_nequip.py
     "nequix": "e3nn",
+    "sevennet": "sevenn",
 }
 MACE = {"max_ell": 1, "radial_MLP": [16], "r_max": 4.0, "correlation": 2}
 CHGNET = {"atom_fea_dim": 16, "bond_fea_dim": 16, "angle_fea_dim": 16, "n_conv": 2}
 NEQUIX = {"hidden_irreps": "8x0e + 4x1o + 4x2e", "n_layers": 2, "radial_mlp_size": 16}
 MATTERSIM = {"num_blocks": 2, "units": 16, "max_l": 3, "max_n": 3}
+SEVENNET = {"channel": 8, "num_convolution_layer": 2, "cutoff": 4.0}
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "chgnet": ("chgnet", CHGNET),
     "mace, quick": ("mace", MACE | {"hidden_irreps": "8x0e"}),
     "mace, its own module": ("mace", MACE | {"hidden_irreps": "8x0e + 8x1o"}),
     "mattersim": ("mattersim", MATTERSIM),
     "nequix": ("nequix", NEQUIX | {"cutoff": 4.0}),
+    "sevennet": ("sevennet", SEVENNET),
 }
 
 
@@ -61,6 +64,7 @@ def test_from_scratch_then_fine_tuned(case: str, tmp_path: Path) -> None:
     assert check_training(small, parent, tmp_path / "tuned").dtype == "float64"
 
 
-def test_a_foundation_model(tmp_path: Path) -> None:
-    pytest.importorskip("chgnet")
-    check_family(family("chgnet"), tmp_path, model=ModelSpec(family="chgnet", name="0.3.0"))
+@pytest.mark.parametrize(("name", "foundation"), [("chgnet", "0.3.0"), ("sevennet", "7net-0")])
+def test_a_foundation_model(name: str, foundation: str, tmp_path: Path) -> None:
+    pytest.importorskip(NEEDS[name])
+    check_family(family(name), tmp_path, model=ModelSpec(family=name, name=foundation))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -66,20 +66,10 @@ class EdgePotential(Potential):
         self.numbers = [int(z) for z in config["atomic_numbers"]]
         self.cutoff = float(config["cutoff"])
 
-    def neighbours(
-        self, atoms: Atoms
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return centres (E,), neighbours (E,) and the cell vectors that each edge crosses (E, 3).
-
-        `atoms` are periodic in all directions.
-        """
-        centres, others, crossed = neighbor_list("ijS", atoms, self.cutoff)
-        return centres, others, crossed
-
     def graph(self, frame: Atoms) -> Edges:
         """Return the graph of a frame."""
         atoms = periodic(frame, self.cutoff)
-        centres, others, crossed = self.neighbours(atoms)
+        centres, others, crossed = neighbours(atoms, self.cutoff)
         return Edges(
             torch.tensor(atoms.positions, dtype=self.dtype),
             float(abs(atoms.cell.volume)),
@@ -122,3 +112,21 @@ class EdgePotential(Potential):
         vectors = vectors + torch.einsum("ei,eij->ej", vectors, stretch)
         atoms = self.module(vectors, x.species, x.centres, x.neighbours)
         return atoms.new_zeros(len(batch.n_atoms)).index_add(0, x.owners, atoms)
+
+
+def neighbours(
+    atoms: Atoms, cutoff: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return centres (E,), neighbours (E,) and the cell vectors that each edge crosses (E, 3).
+
+    Parameters
+    ----------
+    atoms
+        Periodic in all directions.
+    cutoff
+        Longest edge (Å).
+    """
+    centres, others, crossed = neighbour_list(
+        "ijS", positions=atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc, cutoff=cutoff
+    )
+    return centres, others, crossed

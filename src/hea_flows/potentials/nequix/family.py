@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from matscipy.neighbours import neighbour_list
-from numpy.typing import NDArray
 
 from hea_flows.potentials import model_files
-from hea_flows.potentials.edges import EdgePotential
+from hea_flows.potentials.edges import EdgePotential, neighbours
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import ModelFile, ModelFileError
 from hea_flows.potentials.nequix import network
@@ -49,12 +47,6 @@ class NequixPotential(EdgePotential):
 
     family = "nequix"
 
-    def neighbours(
-        self, atoms: Atoms
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return centres, neighbours and crossed cell vectors, quicker than ASE's list."""
-        return _neighbours(atoms, self.cutoff)
-
 
 class NequixFamily(TorchFamily[NequixPotential]):
     """Nequix models: fine-tuned with all weights, or from scratch."""
@@ -86,7 +78,7 @@ class NequixFamily(TorchFamily[NequixPotential]):
         config = self.full_architecture()
         statistics = scaling(frames, self.name)
         cutoff = float(config["cutoff"])
-        n_edges = sum(len(_neighbours(periodic(f, cutoff), cutoff)[0]) for f in frames)
+        n_edges = sum(len(neighbours(periodic(f, cutoff), cutoff)[0]) for f in frames)
         config |= {
             "atomic_numbers": sorted(elements or {int(z) for f in frames for z in f.numbers}),
             "avg_n_neighbors": max(n_edges / sum(len(f) for f in frames), 1.0),
@@ -97,15 +89,6 @@ class NequixFamily(TorchFamily[NequixPotential]):
             torch.manual_seed(seed)
             module = network.Nequix(config)
         return NequixPotential(module, config, self.dtype, device)
-
-
-def _neighbours(
-    atoms: Atoms, cutoff: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    centres, others, crossed = neighbour_list(
-        "ijS", positions=atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc, cutoff=cutoff
-    )
-    return centres, others, crossed
 
 
 def _read_nqx(raw: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
