@@ -48,7 +48,7 @@ test: lint types floors gpaw mattersim sevennet
 		$(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 	@if [ -f .venv-sevennet/.installed ]; then \
 		echo "Running the tests of SevenNet in its own environment."; \
-		OMP_NUM_THREADS=1 .venv-sevennet/bin/python -m pytest -q -k sevennet tests/potentials; \
+		OMP_NUM_THREADS=1 .venv-sevennet/bin/python -m pytest -q -k sevennet tests/potentials tests/test_trust.py; \
 	fi
 
 lint: .venv/.installed-test

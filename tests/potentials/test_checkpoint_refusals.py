@@ -27,6 +27,7 @@ NEEDS = {
     "mattersim": "mattersim",
     "nequip": "nequip",
     "nequix": "e3nn",
+    "sevennet": "sevenn",
 }
 #: Small models of each family that can be built without training.
 ARCHITECTURE: dict[str, dict[str, Any]] = {
@@ -34,6 +35,7 @@ ARCHITECTURE: dict[str, dict[str, Any]] = {
     "mace": {"hidden_irreps": "4x0e", "max_ell": 1, "radial_MLP": [8], "correlation": 1},
     "mattersim": {"num_blocks": 1, "units": 8},
     "nequix": {"hidden_irreps": "4x0e", "n_layers": 1, "lmax": 1, "radial_mlp_size": 8},
+    "sevennet": {"channel": 4, "num_convolution_layer": 1, "cutoff": 4.0},
 }
 NAMES = sorted(NEEDS)
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sevenn
 import sevenn._keys as KEY  # noqa: N812  # as sevenn itself
 import torch
 from ase import Atoms
-from numpy.typing import NDArray
 from sevenn._const import DEFAULT_E3_EQUIVARIANT_MODEL_CONFIG
 from sevenn.model_build import build_E3_equivariant_model
 from sevenn.scripts.backward_compatibility import patch_old_config, patch_state_dict_if_old
@@ -25,7 +23,7 @@ from hea_flows.potentials import model_files
 from hea_flows.potentials.edges import EdgePotential, neighbours
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import Content, ModelFile, ModelFileError
-from hea_flows.potentials.potential import periodic
+from hea_flows.potentials.potential import Batch, periodic
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training import scaling
 from hea_flows.schemas import ModelSpec, Promised
@@ -82,7 +80,7 @@ _BUILDING = (
 )
 #: Beside plain data, a checkpoint of SevenNet holds arrays of numpy, under the name of numpy 1.
 _ARRAYS = [
-    (np._core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),  # noqa: SLF001
+    (np.zeros(0).__reduce__()[0], "numpy.core.multiarray._reconstruct"),
     np.ndarray,
     np.dtype,
     type(np.dtype(np.float32)),
@@ -91,7 +89,7 @@ _ARRAYS = [
 _SKIPPED = ("onehot_idx_to_onehot", "reduce_total_enegy", "force_output")
 
 
-class SevenNet(torch.nn.Module):
+class SevenNet(torch.nn.Module):  # type: ignore[misc]
     """SevenNet's layers, from the vectors of edges to the energies of atoms.
 
     SevenNet's own forward pass also takes derivatives, in its own way, and is in float32 only.
@@ -151,7 +149,7 @@ class SevenNetPotential(EdgePotential):
 
     family = "sevennet"
 
-    def energies(self, batch: Any, positions: Tensor, strains: Tensor) -> Tensor:  # noqa: ANN401
+    def energies(self, batch: Batch, positions: Tensor, strains: Tensor) -> Tensor:
         """Return energies (B,) in eV per cell."""
         # TorchScript's first calls round differently from later ones, which a resumed run shows.
         with torch.jit.optimized_execution(False):  # noqa: FBT003
