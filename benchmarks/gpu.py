@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -66,7 +67,8 @@ MACE: dict[str, dict[str, Any]] = {
     "small": {},
     "large": {"hidden_irreps": "128x0e", "max_ell": 3, "r_max": 6.0, "num_bessel": 10},
 }
-MODELS = ("chgnet", "mace-small", "mace-large")
+FOUNDATIONS = {"chgnet": "0.3.0", "sevennet": "7net-0"}
+PACKAGES = {"chgnet": "chgnet", "mace-small": "mace", "mace-large": "mace", "sevennet": "sevenn"}
 
 
 class TimeIsUpError(Exception):
@@ -186,8 +188,8 @@ def frames_of_dataset(number: int, parent: ModelSpec | None) -> list[Atoms]:
 def model(name: str, given: argparse.Namespace) -> ModelSpec:
     """Return a model; a MACE is trained when it is first asked for."""
     kind, _, size = name.partition("-")
-    if kind == "chgnet":
-        return ModelSpec(family="chgnet", name="0.3.0", dtype=given.dtype)
+    if kind in FOUNDATIONS:
+        return ModelSpec(family=kind, name=FOUNDATIONS[kind], dtype=given.dtype)
     folder = given.folder / size
     path = folder / "model.pt"
     if not path.exists():
@@ -357,14 +359,14 @@ def some(
 
 
 def training(given: argparse.Namespace) -> None:
-    """Fine-tune CHGNet, and train MACE from scratch, on the shipped dataset."""
+    """Fine-tune the foundations, and train MACE from scratch, on the shipped dataset."""
     validation = max(given.frames // 8, 1)
     cases = list(product(given.models, given.batch_sizes))
     budget = Budget(given.budget, len(cases) * len(columns(given)))
     for name, batch_size in cases:
         kind, _, size = name.partition("-")
         options = {"dtype": given.dtype} | ({"architecture": MACE[size]} if size else {})
-        parent = None if size else ModelSpec(family="chgnet", name="0.3.0", dtype=given.dtype)
+        parent = None if size else model(name, given)
         chosen: Any = family(kind, **options)
         frames = frames_of_dataset(given.frames + validation, parent)
         parts = frames[validation:], frames[:validation]
@@ -580,7 +582,8 @@ def main() -> None:
     """Run the sections."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    arguments.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    installed = [name for name, package in PACKAGES.items() if find_spec(package)]
+    arguments.add_argument("--models", nargs="+", choices=PACKAGES, default=installed)
     arguments.add_argument("--budget", type=float, default=80.0, help="s for each section")
     cores = len(os.sched_getaffinity(0))
     arguments.add_argument("--threads", nargs="+", type=int, default=[cores, 1], help="of the CPU")
