@@ -291,8 +291,9 @@ def compare_relaxations(
     def measure(column: Column, section: Section) -> None:
         end = time.perf_counter() + budget.share()
         evaluate = evaluator(spec, device=column.device)
-        together = len(cells) if column.device != "cpu" else 4
-        predictions = some(evaluate, cells, together, (end - time.perf_counter()) / 4)
+        together = max(128 // len(cells[0]), 1) if column.device == "cpu" else len(cells)
+        # about as many as can be relaxed in time
+        predictions = some(evaluate, cells, together, (end - time.perf_counter()) / 20)
         evaluations = atoms = 0
 
         def counted(moved: Sequence[Atoms]) -> list[Prediction]:
@@ -588,7 +589,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     arguments.add_argument("--threads", nargs="+", type=int, default=[cores, 1], help="of the CPU")
     arguments.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    arguments.add_argument("--cells", type=int, default=126, help="small cells, of Model 4")
+    arguments.add_argument("--cells", type=int, default=64, help="small ones, of Model 4")
     arguments.add_argument("--large-cells", type=int, default=4)
     arguments.add_argument("--size", type=int, default=10, help="units along a large cell's edge")
     arguments.add_argument("--moves", type=int, default=8, help="of a large cell's relaxation")
