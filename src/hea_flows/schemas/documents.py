@@ -12,6 +12,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -27,6 +29,7 @@ from hea_flows.schemas.files import ModelSpec
 from hea_flows.schemas.record import Record
 
 _KINDS: dict[str, type[Document]] = {}
+_blobs = TypeAdapter(list[Blob])
 
 
 def _date_text(value: object) -> object:
@@ -43,8 +46,8 @@ class Document(Record):
     Fields named in `blob_fields` lie in the data store. Their checksums are computed when the
     document is stored, and compared when it is read with them.
 
-    A change that stored documents do not fit raises the default of `schema_version`. An older
-    document is read, with the defaults of the fields that it lacks; a newer one is refused.
+    Whoever adds a field gives it a default and raises that of `schema_version`: an older document
+    is read, with the defaults of the fields that it lacks, and a newer one is refused.
     """
 
     #: Fields that lie in the data store; the job that returns the document says so by `in_store`.
@@ -96,9 +99,10 @@ class Document(Record):
         left = {key for key, value in data.items() if key in cls.model_fields and is_blob(value)}
         for role in left:
             content[role] = stand_in(cls.model_fields[role].annotation, role, data)
-        if not isinstance(data.get("blobs", []), list):
+        try:
+            blobs = _blobs.validate_python(data.get("blobs", []))
+        except ValidationError:  # told with the other fields
             return content
-        blobs = [Blob.model_validate(blob) for blob in data.get("blobs", [])]
         for blob in blobs:
             if blob.role in left:
                 continue

@@ -73,14 +73,14 @@ class CheckedStore(JobStore):
         vars(self).update(vars(store))
         self.unreadable = unreadable
 
-    def query(  # type: ignore[override]  # as `JobStore.query`
+    def query(
         self,
-        criteria: dict[str, Any] = None,  # type: ignore[assignment]  # noqa: RUF013
-        properties: dict[str, Any] | list[str] = None,  # type: ignore[assignment]  # noqa: RUF013
-        sort: dict[str, Sort | int] = None,  # type: ignore[assignment]  # noqa: RUF013
+        criteria: dict[str, Any] | None = None,
+        properties: dict[str, Any] | list[str] | None = None,
+        sort: dict[str, Sort | int] | None = None,
         skip: int = 0,
         limit: int = 0,
-        load: load_type = None,  # type: ignore[assignment]
+        load: load_type | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Query as `JobStore.query` does; documents asked for whole are checked.
 
@@ -89,15 +89,16 @@ class CheckedStore(JobStore):
         UnreadableDocumentError
             As the class says.
         """
+        asked: dict[str, Any] = {"criteria": criteria, "properties": properties, "sort": sort}
         load = bool(self.load if load is None else load)
         whole = properties is None or "output" in properties
-        for row in super().query(criteria, properties, sort, skip, limit, load=False):
+        for row in super().query(**asked, skip=skip, limit=limit, load=False):
             if whole and _is_document(row.get("output")):
                 checked = self._checked(row, load=load)
                 row["output"] = None if checked is None else checked[0]
             elif load and find_key(row, "blob_uuid"):
-                same = {"uuid": row["uuid"], "index": row["index"]}
-                row |= next(super().query(same, properties, load=load))  # noqa: PLW2901
+                asked["criteria"] = {"uuid": row["uuid"], "index": row["index"]}
+                row |= next(super().query(**asked, load=True))  # noqa: PLW2901
             yield row
 
     def documents(
@@ -131,7 +132,8 @@ class CheckedStore(JobStore):
     def _loaded(self, output: dict[str, Any]) -> dict[str, Any]:
         """Return a stored dictionary with the content of its fields in the data store."""
         blobs = output.get("blobs")
-        roles = {b.get("role") for b in blobs} if isinstance(blobs, list) else set()
+        listed = blobs if isinstance(blobs, list) else []
+        roles = {blob.get("role") for blob in listed if isinstance(blob, Mapping)}
         content = dict(output)
         for role, reference in output.items():
             if not is_blob(reference):
