@@ -101,6 +101,29 @@ def test_launchpad_is_initialised_once(connection: Connection) -> None:
     assert {"fw_id", "state", "launches"} <= indexed
 
 
+def test_the_job_store_is_indexed_once(connection: Connection) -> None:
+    for _ in range(2):
+        connection.ensure_indexes()
+    database = connection.database()
+    indexes = set(database["outputs"].index_information())
+    assert indexes == {"_id_"} | {
+        f"hea_flows_{name}"
+        for name in ("job", "kind", "campaign", "structure", "formula", "identity", "failures")
+    }
+    assert "metadata.blob_uuid_1" in database["outputs_blobs.files"].index_information()
+
+
+def test_who_may_only_read_does_without_indexes(connection: Connection, mongo: LocalMongod) -> None:
+    database = connection.database()
+    database["outputs"].insert_one({"uuid": "a"})
+    roles = [{"role": "read", "db": database.name}]
+    database.client.admin.command("createUser", "reader", pwd=mongo.password, roles=roles)
+    uri = f"mongodb://reader:{mongo.password}@127.0.0.1:{mongo.port}/?authSource=admin"
+    Connection("environment", database.name, SecretStr(uri)).ensure_indexes()
+    database.client.admin.command("dropUser", "reader")
+    assert set(database["outputs"].index_information()) == {"_id_"}
+
+
 def test_no_text_form_has_the_password(connection: Connection, mongo: LocalMongod) -> None:
     assert mongo.password is not None
     shown = [connection, [connection], connection.launchpad(), connection.launchpad().to_db_dict]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     D = TypeVar("D", bound=Document)
 
 #: Documents that are shown where no campaign is named.
-MOST = 100
+MOST = 20
 Name = Annotated[str, typer.Option("--campaign", help="Name of the campaign.")]
 
 export = typer.Typer(help="Write results as files.", no_args_is_help=True)
@@ -48,7 +48,7 @@ def query(
     campaign: Annotated[str | None, typer.Option(help="Name of the campaign.")] = None,
     newest: Annotated[
         int | None,
-        typer.Option(min=1, help="How many; default all of a campaign, 100 without one."),
+        typer.Option(min=1, help="How many; default all of a campaign, 20 without one."),
     ] = None,
     superseded: Annotated[
         bool,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from hea_flows.results.store import (
     get_document,
     get_documents,
     preview,
+    trace,
 )
 from hea_flows.schemas import DatasetDoc, Document, LabelDoc, MonteCarloDoc, TrainingDoc
+from hea_flows.services.connection import Connection
 
 
 def same(a: Document, b: Document) -> bool:
@@ -193,3 +196,35 @@ def test_documents_live_in_a_real_mongodb(database: JobStore, inputs: CampaignDo
     assert same(dataset, inputs.datasets[0])
     assert documents(database, DatasetDoc)[0].trajectories == {}
     assert same(get_document(database, "7e44"), inputs.thermodynamics[0])
+
+
+QUESTIONS: dict[str, Callable[[JobStore], object]] = {
+    "kind": lambda s: documents(s, "benchmark"),
+    "kind and campaign": lambda s: documents(s, "benchmark", "toy"),
+    "labels of a campaign, and those it uses": lambda s: documents(s, LabelDoc, "toy"),
+    "superseded": lambda s: documents(s, DatasetDoc, "toy", superseded=True),
+    "newest": lambda s: documents(s, TrainingDoc, newest=1, load=True),
+    "structure": lambda s: documents(s, LabelDoc, structure__structure_id="x"),
+    "formula": lambda s: documents(s, LabelDoc, "toy", structure__formula="Mo1S2"),
+    "beginning of a uuid": lambda s: get_document(s, "7e44"),
+    "sources": lambda s: trace(s, "7e44"),
+    "what is reused": lambda s: list(s.query({"output.kind": "label", "output.identity": "x"})),
+    "failures": lambda s: list(s.query({"output.workflow": "x"})),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_question_reads_a_whole_collection(
+    database: JobStore, connection: Connection, inputs: CampaignDocuments, question: str
+) -> None:
+    for label in inputs.labels:
+        put(database, label)
+    connection.ensure_indexes()
+    raw = connection.database()
+    raw.command("profile", 2)
+    QUESTIONS[question](database)
+    raw.command("profile", 0)
+    asked = list(raw["system.profile"].find({"ns": {"$regex": r"\.outputs(_blobs\.files)?$"}}))
+    plans = [row["planSummary"] for row in asked if "planSummary" in row]
+    assert plans
+    assert [plan for plan in plans if "IXSCAN" not in plan] == []

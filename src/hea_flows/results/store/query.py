@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar, overload
 
@@ -150,7 +150,8 @@ def documents(
         if used:  # each with its kind, so that each has an index
             criteria = {"$or": [criteria, {"output.kind": kind, "uuid": {"$in": used}}]}
     criteria |= {f"output.{k.replace('__', '.')}": v for k, v in filters.items()}
-    chosen = set(islice(_runs(store, criteria, superseded=superseded), newest))
+    size = _BATCH if newest is None else min(newest, _BATCH)
+    chosen = set(islice(_runs(store, criteria, size, superseded=superseded), newest))
     if not chosen:
         return []
     chosen_documents = _read(store, chosen, criteria, load=load, unreadable=unreadable)
@@ -158,17 +159,18 @@ def documents(
 
 
 def _runs(
-    store: JobStore, criteria: Mapping[str, Any], *, superseded: bool
+    store: JobStore, criteria: Mapping[str, Any], size: int, *, superseded: bool
 ) -> Iterator[tuple[str, int]]:
     """Yield uuid and index of the outputs that match, newest first: those that count, or the rest.
 
-    A newer run of the same job hides an older one even if the newer does not match.
+    They are compared with the other runs of their jobs `size` at a time. A newer run of the same
+    job hides an older one even if the newer does not match.
     """
     rows = store.query(
         dict(criteria), properties=_RUN | {"output.created_at": 1}, sort={"output.created_at": -1}
     )
-    while batch := [(row["uuid"], row["index"]) for row in islice(rows, _BATCH)]:
-        newest = _newest(store, sorted({uuid for uuid, _ in batch}))
+    while batch := [(row["uuid"], row["index"]) for row in islice(rows, size)]:
+        newest = _newest(store, batch)
         yield from (run for run in batch if (run[1] < newest[run[0]]) is superseded)
 
 
@@ -198,11 +200,15 @@ def _labels_used(store: JobStore, campaign: str) -> list[str]:
     return sorted({u for table in tables if isinstance(table, Mapping) for u in table.values()})
 
 
-def _newest(store: JobStore, uuids: Sequence[str]) -> dict[str, int]:
+def _newest(store: JobStore, runs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the newest index of each job, of these runs and of those in the store."""
     newest: dict[str, int] = {}
-    if uuids:
-        for row in store.query({"uuid": {"$in": list(uuids)}}, properties=dict(_RUN)):
-            newest[row["uuid"]] = max(row["index"], newest.get(row["uuid"], row["index"]))
+    for uuid, index in runs:
+        newest[uuid] = max(index, newest.get(uuid, index))
+    if newest:  # few jobs have other runs
+        later = {"uuid": {"$in": list(newest)}, "index": {"$gt": min(newest.values())}}
+        for row in store.query(later, properties=dict(_RUN)):
+            newest[row["uuid"]] = max(row["index"], newest[row["uuid"]])
     return newest
 
 
@@ -217,7 +223,7 @@ def get_documents(
 
     `load` and `unreadable` are those of `documents`.
     """
-    runs = set(_newest(store, uuids).items())
+    runs = set(_newest(store, [(uuid, 0) for uuid in uuids]).items())
     return {d.uuid: d for d in _read(store, runs, {}, load=load, unreadable=unreadable)}
 
 
