@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,3 +150,18 @@ def test_frames_before_a_failure_are_labels() -> None:
     np.testing.assert_array_equal(
         label.trajectory.energies, [f.get_potential_energy() for f in frames]
     )
+
+
+def test_a_full_disk_is_no_label() -> None:
+    def compute() -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        label_document(
+            compute,
+            structure=ENTRY,
+            alloy=ALLOY,
+            engine="toy",
+            rule={"code": "toy"},
+            calculation="relax",
+        )
