@@ -14,9 +14,9 @@ nothing may be left behind: processes, locks, launches, blobs, two documents of 
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import fcntl
-import hashlib
 import importlib.util
 import json
 import os
@@ -379,7 +379,7 @@ def _stop_server(site: Site) -> None:
 
 
 def _numbers(site: Site) -> dict[str, Counter[str]]:
-    """Return what all documents say, by kind: a checksum of each, and how often it is there."""
+    """Return what all documents say, by kind, and how often each is there."""
     from hea_flows.results.store import documents
     from hea_flows.schemas import kinds
 
@@ -388,9 +388,8 @@ def _numbers(site: Site) -> dict[str, Counter[str]]:
         for kind in kinds():
             for document in documents(store, kind, "chaos", load=True):
                 said = _lasting(document.model_dump(mode="json"))
-                text = json.dumps(said, sort_keys=True)
-                key = f"{document.heading} {hashlib.sha256(text.encode()).hexdigest()}"
-                found.setdefault(kind, Counter())[key] += 1
+                text = json.dumps(said, sort_keys=True, indent=1)
+                found.setdefault(kind, Counter())[text] += 1
     return found
 
 
@@ -411,6 +410,9 @@ def _compare(
         figures.check(
             f"{kind}: equal to the undisturbed run's", (documents & other).total(), number
         )
+        for one, two in zip(sorted(documents - other), sorted(other - documents), strict=False):
+            changed = difflib.unified_diff(one.splitlines(), two.splitlines(), n=0)
+            print("\n".join(list(changed)[:20]))
 
 
 def _check_nothing_is_left(site: Site, figures: Figures) -> None:
