@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,3 +176,18 @@ def test_the_moment_of_the_cell(moments: Any, total: float) -> None:
     frames[1].calc.results["magmoms"] = np.zeros((6, 2))
     with pytest.raises(ValueError, match=r"magmoms of shape \(6, 2\), expected \(6, 3\)"):
         check_frames(frames, MONOLAYER)
+
+
+def test_a_full_disk_is_no_label() -> None:
+    def compute() -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        label_document(
+            compute,
+            structure=ENTRY,
+            alloy=ALLOY,
+            engine="toy",
+            rule={"code": "toy"},
+            calculation="relax",
+        )

@@ -273,6 +273,17 @@ def test_a_worker_leaves_when_a_calculation_ran_out_of_time(
     assert lines.read_text() == "went on\n"
 
 
+def test_a_job_that_finds_the_disk_full_runs_again(
+    connection: Connection, jobs: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hea_flows.services.workers.loop._DISK_SECONDS", 0.05)
+    lines = tmp_path / "lines"
+    workflow = _submit(connection, [jobs.need_space(str(lines), str(tmp_path / "marker"))])
+    assert worker_loop(connection, poll=0.05) == 2
+    assert lines.read_text() == "saved\n"
+    assert campaign_progress(connection.launchpad(), workflow).counts == {"COMPLETED": 1}
+
+
 def test_query_and_number_of_launches(connection: Connection, jobs: object, tmp_path: Path) -> None:
     lines = tmp_path / "lines"
     flow = []

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from hea_flows.alloy.lattice import Ordering, frames_checksum, max_force, phase_flags
 from hea_flows.provenance import provenance, settings_id
-from hea_flows.runtime import OutOfTimeError
+from hea_flows.runtime import OutOfTimeError, is_disk_full
 from hea_flows.schemas import AlloySpec, Document, LabelDoc, StoredFile, StructureEntry, Trajectory
 
 Calculation = Literal["relax", "static"]
@@ -94,8 +94,8 @@ def label_document(
 
     Raises
     ------
-    OutOfTimeError
-        As `compute` does.
+    OutOfTimeError, OSError
+        As `compute` does: out of time, or out of space on the disk.
     """
     rule = dict(rule)
     fields: dict[str, Any] = provenance(*packages, structures=source) | {
@@ -111,7 +111,9 @@ def label_document(
         raise
     except MissingLabelError as error:
         return LabelDoc(**fields, state="missing", reason=str(error))
-    except Exception as error:  # noqa: BLE001  one structure never sinks a campaign
+    except Exception as error:  # one structure never sinks a campaign
+        if is_disk_full(error):
+            raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return LabelDoc(**fields, state="failed", reason=reason)
     folder = outcome.directory

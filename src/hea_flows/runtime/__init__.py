@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hea_flows.runtime.files import atomic_write, clear_partial
+from hea_flows.runtime.files import atomic_write, clear_partial, is_disk_full
 from hea_flows.runtime.locks import alone, try_lock
 from hea_flows.runtime.plain_json import to_json
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
@@ -17,6 +17,7 @@ __all__ = [
     "clear_partial",
     "continuation",
     "extxyz",
+    "is_disk_full",
     "seconds_left",
     "to_json",
     "too_late",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -34,6 +35,15 @@ def atomic_write(path: Path, content: bytes | str, *, private: bool = False) -> 
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error came of a full disk, which is a fault of the machine, no result."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def clear_partial(path: Path) -> None:

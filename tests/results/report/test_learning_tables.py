@@ -76,6 +76,17 @@ def test_the_foundation_of_another_model_or_reference_is_not_compared(
         assert both.benchmark("foundation") is before
 
 
+def test_headlines_are_of_the_campaigns_own_model(inputs: CampaignDocuments) -> None:
+    """Whichever of its models was finished last."""
+    before, after = inputs.benchmarks
+    assert inputs.campaign is not None
+    own = after.model_copy(update={"name": inputs.campaign.name})
+    other = after.model_copy(update={"name": "step 2"})
+    for group in ([before, own, other], [before, other, own]):
+        assert replace(inputs, benchmarks=group).benchmark("fine-tuned") is own
+    assert replace(inputs, benchmarks=[before, other, after]).benchmark("fine-tuned") is after
+
+
 def test_documents_are_sorted_by_kind_and_age(documents: list[Document]) -> None:
     shuffled = CampaignDocuments.from_documents(reversed(documents))
     assert [d.uuid for d in shuffled.all] == [d.uuid for d in documents]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -58,6 +59,17 @@ def big(n: int) -> dict[str, object]:
 @job
 def same(value: object) -> object:
     return value
+
+
+@job
+def need_space(path: str, marker: str) -> None:
+    """Find the disk full once."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        msg = "it cannot be saved"
+        raise RuntimeError(msg) from OSError(errno.ENOSPC, "No space left on device")
+    with Path(path).open("a") as file:
+        file.write("saved\n")
 
 
 @job

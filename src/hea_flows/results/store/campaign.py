@@ -82,9 +82,11 @@ class CampaignDocuments:
         return pool[-1] if pool else None
 
     def benchmark(self, role: Literal["foundation", "fine-tuned"]) -> BenchmarkDoc | None:
-        """Return the newest benchmark of a role; the foundation is the fine-tuned one's parent.
+        """Return the benchmark of a role: of the campaign's own model, else the newest.
 
-        A model from scratch counts as fine-tuned where there is no other.
+        The foundation is the fine-tuned one's parent. A model from scratch counts as fine-tuned
+        where there is no other. Models of a study and of growth are no headline where the campaign
+        trains a model of its own, in whichever order they are finished.
 
         Where the fine-tuned model's parent or settings id are known, a foundation benchmark of
         another model or another reference is not taken for it.
@@ -92,6 +94,8 @@ class CampaignDocuments:
         pool = [b for b in self.benchmarks if b.role == role]
         if role == "fine-tuned" and not pool:
             pool = [b for b in self.benchmarks if b.role == "from scratch"]
+        if role == "fine-tuned" and self.campaign is not None:
+            pool = [b for b in pool if b.name == self.campaign.name] or pool
         if role == "foundation" and (tuned := self.benchmark("fine-tuned")):
             pool = [b for b in pool if b.settings_id == tuned.settings_id]
             if parent := self.parent_of(tuned.model):

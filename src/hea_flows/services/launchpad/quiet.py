@@ -14,6 +14,7 @@ from fireworks import FWAction, LaunchPad
 from fireworks.core.launchpad import LockedWorkflowError, WFLock
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout
 
+from hea_flows.runtime import is_disk_full
 from hea_flows.services.errors import JobInterruptedError, is_outage
 from hea_flows.services.launchpad.bulk import BulkLaunchPad
 from hea_flows.services.recovery import break_stale_lock, finish_update
@@ -51,7 +52,7 @@ class QuietLaunchPad(BulkLaunchPad):
         error = sys.exception()
         if isinstance(error, JobInterruptedError):
             raise error
-        if state == "FIZZLED" and is_outage(error):
+        if state == "FIZZLED" and (is_outage(error) or is_disk_full(error)):
             raise JobInterruptedError from error
         while True:
             try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from hea_flows.runtime import OutOfTimeError, seconds_left
+from hea_flows.runtime import OutOfTimeError, is_disk_full, seconds_left
 from hea_flows.services.connection import Connection
 from hea_flows.services.errors import JobInterruptedError, MissingPackageError, is_outage
 from hea_flows.services.outages import Outage
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PING_SECONDS = 30
 _RECOVER_SECONDS = 30.0
+#: Seconds for which a job that found the disk full is left alone.
+_DISK_SECONDS = 30.0
 #: Seconds between two looks at the process that a worker leaves with.
 _WATCH_SECONDS = 0.5
 
@@ -58,8 +60,8 @@ def worker_loop(
     `recover_lost`).
 
     A database that stops answering is waited for (`reconnect_seconds` of the settings): what a job
-    has done is stored then, and a job that was cut off by it runs again. A job that needs a package
-    which this process lacks is left to other workers.
+    has done is stored then, and a job that was cut off by it runs again, as one does that found the
+    disk full. A job that needs a package which this process lacks is left to other workers.
 
     Parameters
     ----------
@@ -114,9 +116,11 @@ def worker_loop(
             except JobInterruptedError as error:
                 worker.interrupt(error)
             except Exception as error:
-                if not is_outage(error):
+                if not (is_outage(error) or is_disk_full(error)):
                     raise
                 worker.interrupted = error
+            if is_disk_full(worker.interrupted):
+                stop.wait(_DISK_SECONDS)
             if is_outage(worker.interrupted) and not outage.outlast():
                 if stop.wanted:
                     break
@@ -157,7 +161,8 @@ class _Worker:
     def turn(self) -> bool:
         """Run a job or wait for one; return False to leave."""
         if self.interrupted is not None:
-            give_back(self.launchpad, self.process, lost=is_outage(self.interrupted))
+            lost = is_outage(self.interrupted) or is_disk_full(self.interrupted)
+            give_back(self.launchpad, self.process, lost=lost)
             if isinstance(self.interrupted, MissingPackageError) and self.fw_id is not None:
                 self.queue.refuse(self.fw_id, self.interrupted.need)
             self.interrupted = None
