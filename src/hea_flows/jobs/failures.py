@@ -15,7 +15,8 @@ from typing import ParamSpec, TypeVar
 from jobflow import CURRENT_JOB, Job, JobConfig, job
 
 from hea_flows.jobs.reuse import uuid_of
-from hea_flows.services import FailedJob, redact
+from hea_flows.runtime import redact
+from hea_flows.services import FailedJob
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hea_flows.services import mongod
 from hea_flows.services.connection import Connection, find_connection
-from hea_flows.services.errors import DatabaseUnreachableError, MongodError, redact
+from hea_flows.services.errors import DatabaseUnreachableError, MongodError
 from hea_flows.services.progress import (
     RESULT,
     FailedJob,
@@ -35,7 +35,6 @@ __all__ = [
     "lost_launches",
     "mongod",
     "recover_lost",
-    "redact",
     "say",
     "start_workers",
     "stop_workers",
