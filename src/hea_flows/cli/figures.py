@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hea_flows.cli.output import output_folder
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -17,7 +19,9 @@ def figures(
     campaign: Annotated[
         list[str], typer.Option("--campaign", help="Name of a campaign; repeatable.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", callback=output_folder, help="Folder of the files.")
+    ],
     which: Annotated[
         str, typer.Option(help="Panels, for example 1a,1b,4a. Default: all that can be drawn.")
     ] = "",

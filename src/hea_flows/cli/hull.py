@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hea_flows.cli.output import output_file
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -28,7 +30,9 @@ def hull(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Figure of the binaries (svg, pdf or png)."),
+        typer.Option(
+            "--output", "-o", callback=output_file, help="Figure of the binaries (svg, pdf or png)."
+        ),
     ] = None,
 ) -> None:
     """Show the convex hull of labelled mixing energies over composition."""

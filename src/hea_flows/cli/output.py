@@ -1,8 +1,16 @@
-"""Where tables are printed."""
+"""Where the command line writes: tables, files, and what it says of them."""
 
 from __future__ import annotations
 
-from rich.console import Console
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hea_flows.runtime import check_writable, open_descriptor
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 #: Columns where the output is a file or a pipe, which have no width of their own.
 FILE_COLUMNS = 130
@@ -10,5 +18,34 @@ FILE_COLUMNS = 130
 
 def console() -> Console:
     """Return a console as wide as the terminal, or as tables need in a file."""
+    from rich.console import Console
+
     terminal = Console()
     return terminal if terminal.is_terminal else Console(width=FILE_COLUMNS)
+
+
+def output_file(path: Path | None) -> Path | None:
+    """Return the file that an option names, after making sure that it can be written.
+
+    ``-`` is the standard output. This is the callback of every such option, so that nothing is
+    computed for a file that cannot be written.
+    """
+    if path is None:
+        return None
+    path = Path("/dev/stdout") if str(path) == "-" else path
+    check_writable(path)
+    return path
+
+
+def output_folder(path: Path) -> Path:
+    """Return the folder that an option names, after making sure that files can be put there."""
+    try:
+        check_writable(path / "file")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    return path
+
+
+def tell(text: str, output: Path | None) -> None:
+    """Say something beside an output; on the standard error if that is the standard output."""
+    typer.echo(text, err=output is not None and open_descriptor(output) == 1)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hea_flows.runtime import atomic_write
+from hea_flows.cli.output import output_file, output_folder, tell
+from hea_flows.runtime import atomic_write, check_writable
 
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
@@ -36,9 +37,7 @@ def open_store() -> JobStore:
 
     connection = find_connection(start_local=True)
     connection.ping()
-    store = connection.job_store()
-    store.connect()
-    return store
+    return connection.open_store()
 
 
 def query(
@@ -56,8 +55,8 @@ def query(
         typer.echo(json.dumps([json.loads(d.model_dump_json()) for d in chosen], indent=2))
         return
     if not chosen:
-        typer.echo(f"no {kind} document" + (f" of campaign {campaign}" if campaign else ""))
-        raise typer.Exit(1)
+        msg = f"no {kind} document" + ("" if campaign is None else f" of campaign {campaign!r}")
+        raise ValueError(msg)
     screen = console()
     if kind == "benchmark":
         screen.print(benchmark_table(CampaignDocuments.from_documents(chosen)))
@@ -86,21 +85,26 @@ def show(
 
 def report(
     campaign: Name,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", callback=output_file, help="HTML file.")
+    ] = None,
 ) -> None:
     """Write the newest report of a campaign."""
     from hea_flows.schemas import ReportDoc
 
-    document = _newest(ReportDoc, campaign)
     path = output or Path(f"{campaign}-report.html")
-    atomic_write(path, document.html.read())
-    typer.echo(f"report: {path.absolute()}")
+    check_writable(path)
+    atomic_write(path, _newest(ReportDoc, campaign).html.read())
+    tell(f"report: {path.absolute()}", path)
 
 
 @export.command("dataset")
 def export_frames(
     output: Annotated[
-        Path, typer.Argument(help="extxyz[.gz|.xz]: the dataset; .json: all labels.")
+        Path,
+        typer.Argument(
+            callback=output_file, help="extxyz[.gz|.xz]: the dataset; .json: all labels."
+        ),
     ],
     campaign: Name,
     title: Annotated[str, typer.Option(help="Title of the card.")] = "",
@@ -152,19 +156,21 @@ def export_frames(
 
 @export.command("model")
 def export_model(
-    output: Annotated[Path, typer.Argument(help="Checkpoint file to write.")], campaign: Name
+    output: Annotated[Path, typer.Argument(callback=output_file, help="Checkpoint file to write.")],
+    campaign: Name,
 ) -> None:
     """Write the newest fine-tuned model of a campaign, its checksum verified."""
     from hea_flows.schemas import TrainingDoc
 
     document = _newest(TrainingDoc, campaign)
     atomic_write(output, document.model_file.read())
-    typer.echo(f"{document.model.title}: {output}, sha256 {document.model_file.sha256}")
+    tell(f"{document.model.title}: {output}, sha256 {document.model_file.sha256}", output)
 
 
 @export.command("chains")
 def export_chains(
-    output: Annotated[Path, typer.Argument(help="Folder of the files.")], campaign: Name
+    output: Annotated[Path, typer.Argument(callback=output_folder, help="Folder of the files.")],
+    campaign: Name,
 ) -> None:
     """Write the newest Monte Carlo chains of a campaign, one mchammer DataContainer each."""
     from hea_flows.results.export import export_chains as write_chains

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
-from hea_flows.config.errors import validation_line
+from hea_flows.config.campaign import (
+    Campaign,
+    find_campaign_file,
+    load_campaign,
+    orderings_of,
+    read_campaign,
+    text_sha256,
+)
+from hea_flows.config.errors import validation_line, validation_lines
 from hea_flows.config.plan import (
     CampaignPlan,
     GrowthPlan,
@@ -45,9 +52,13 @@ __all__ = [
     "TestSetSpec",
     "ThermodynamicsSpec",
     "VibrationsSpec",
+    "find_campaign_file",
     "load_campaign",
     "model_from_text",
+    "orderings_of",
     "plan_campaign",
+    "read_campaign",
     "text_sha256",
     "validation_line",
+    "validation_lines",
 ]

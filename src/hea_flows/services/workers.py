@@ -16,6 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from bson.errors import BSONError
+from pymongo.errors import OperationFailure
+
 from hea_flows.runtime import OutOfTimeError, seconds_left
 from hea_flows.services.connection import Connection
 from hea_flows.services.processes import ProcessIdentity
@@ -76,12 +79,15 @@ def worker_loop(
     ------
     DatabaseUnreachableError
         If the database does not answer.
+    ValueError
+        If MongoDB does not take the query.
     """
     connection.ping()
     connection.activate()
     connection.ensure_indexes()
     launchpad = connection.launchpad()
     fworker = _fworker(category, query)
+    _check_query(launchpad, fworker.query)
     folder = get_settings().data_dir / "launches" / fworker.name.replace(":", "-")
     launched = 0
     idle = 0
@@ -202,6 +208,17 @@ def _fworker(category: str | Sequence[str] | None, query: Mapping[str, Any] | No
         query=dict(query or {}),
         env={PROCESS_KEY: asdict(process)},
     )
+
+
+def _check_query(launchpad: LaunchPad, query: dict[str, Any]) -> None:
+    """Raise `ValueError` for a query that MongoDB does not take; which ones only it knows."""
+    try:
+        _any(launchpad, query, "READY")
+    except (OperationFailure, BSONError, OverflowError, UnicodeError) as error:
+        details = error.details if isinstance(error, OperationFailure) else None
+        reason = (details or {}).get("errmsg", str(error))
+        msg = f"MongoDB does not take the worker's query: {reason}"
+        raise ValueError(msg) from None
 
 
 def _ready(launchpad: LaunchPad, query: dict[str, Any]) -> bool:
