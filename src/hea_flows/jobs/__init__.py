@@ -1,10 +1,10 @@
 """One Maker per unit of retry and of database output, in rooms by topic.
 
 Modules: `campaign` stores the campaign's file, `report` its page; `routing` says which workers take
-a job, `reuse` takes results that are in the store, `failures` keeps why a job failed, and `growth`
-judges the steps of a growing training set.
+a job, `reuse` takes results that are in the store, `failures` keeps why a job failed, `growth`
+judges the steps of a growing training set, and `estimate` says how long a campaign's parts take.
 """
 
 from __future__ import annotations
 
-__all__ = ["campaign", "failures", "growth", "report", "reuse", "routing"]
+__all__ = ["campaign", "estimate", "failures", "growth", "report", "reuse", "routing"]

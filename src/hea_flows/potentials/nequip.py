@@ -37,6 +37,10 @@ class NequIPFamily(Family):
         "dataset), train, and give the packaged model's path"
     )
 
+    def check(self, spec: ModelSpec) -> None:
+        """Raise `ValueError` without a path: there are no names."""
+        _path(spec)
+
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it."""
         return spec.model_copy(update={"sha256": model_files.verify(_path(spec), spec.sha256)})
