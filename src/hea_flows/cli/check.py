@@ -101,8 +101,8 @@ def _parts(campaign: Campaign, screen: Console) -> None:
     if not parts:
         return
     table = Table(title="Everything else", title_justify="left")
-    for name in ("part", "work"):
-        table.add_column(name)
+    table.add_column("part")
+    table.add_column("work")
     table.add_column("minutes", justify="right")
     table.add_column("basis")
     for one in parts:
@@ -110,7 +110,7 @@ def _parts(campaign: Campaign, screen: Console) -> None:
         table.add_row(escape(one.part), escape(one.work), time, escape(one.basis))
     screen.print(table)
     typer.echo(
-        f"Minutes of this machine for each part alone, if a step of training takes "
+        f"Minutes of one core (or of the GPU) of this machine, if a step of training takes "
         f"{estimates.TRAINING:g} evaluations and a relaxation {estimates.MOVES} moves."
     )
 

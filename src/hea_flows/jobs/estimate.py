@@ -45,7 +45,7 @@ FITTED = 60
 
 @dataclass(frozen=True)
 class PartEstimate:
-    """What a part of a campaign takes on this machine, if it runs alone.
+    """What a part of a campaign takes on this machine: one core of a CPU, or its GPU.
 
     Parameters
     ----------
