@@ -71,7 +71,8 @@ structures:
 test_sets: {B: 2(4)}
 model: chgnet:0.3.0
 grow: {sets: [1(1)+2(2), 3(3)], test_set: B, seeds: [4, 2]}
-thermodynamics: {sqs: {2: 2x1, 3: 3x1}, sqs_labels: reference}
+thermodynamics:
+  {sqs: {2: 2x1, 3: 3x1}, random_supercell: 3x3, n_random: 10, sqs_labels: reference}
 """
 
 

@@ -18,15 +18,14 @@ from hea_flows.services.mongod import LocalMongod
 
 @pytest.fixture
 def verb() -> Iterator[list[Exception]]:
-    """Add a verb `raise` that raises the first error of a list."""
+    """Add verbs that raise the first error of a list: `raise` as this package's code, `theirs`."""
     errors: list[Exception] = []
-
-    @app.command("raise")
-    def _raise() -> None:
-        raise errors[0]
-
+    for name, module in (("raise", "hea_flows.somewhere"), ("theirs", "numpy.somewhere")):
+        names = {"__name__": module, "errors": errors}
+        exec("def _raise() -> None:\n    raise errors[0]", names)  # noqa: S102
+        app.command(name)(names["_raise"])
     yield errors
-    app.registered_commands.pop()
+    del app.registered_commands[-2:]
 
 
 class Model(BaseModel):
@@ -45,7 +44,8 @@ def _validation_error(data: dict[str, object]) -> Exception:
     ("error", "line"),
     [
         (ValueError("a = 3,\n  accepted is 4"), "a = 3, accepted is 4"),
-        (FileNotFoundError(2, "No such file", "x.yaml"), "[Errno 2] No such file: 'x.yaml'"),
+        (FileNotFoundError(2, "No such file", "x.yaml"), "x.yaml: No such file\n"),
+        (OSError(28, "No space left", "x.yaml"), "x.yaml: No space left\n"),
         (mongod.MongodError("no mongod"), "no mongod"),
         (ValueError("mongodb://me:geheim@h/ is down"), "mongodb://***@h/ is down"),
         (_validation_error({"fmax": -1}), "fmax is -1; input should be greater than 0"),
@@ -78,10 +78,40 @@ def test_errors_are_one_line(
         main(["raise"])
 
 
-def test_faults_of_the_program_keep_their_traceback(verb: list[Exception]) -> None:
-    verb.append(KeyError("x"))
-    with pytest.raises(KeyError):
-        main(["raise"])
+def test_faults_of_the_program_go_into_a_log(
+    verb: list[Exception],
+    machine: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "geheim1")
+    verb.append(KeyError("mongodb://me:geheim@host geheim1"))
+    assert main(["raise"]) == 70
+    said = capsys.readouterr().err
+    line = "error: KeyError: 'mongodb://***@host ***'; this was not foreseen, see "
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+    log = Path(said.removeprefix(line).strip())
+    assert log.parent == machine / "errors"
+    assert log.stat().st_mode & 0o077 == 0
+    text = log.read_text()
+    assert text.startswith("hea-flows ")
+    assert "Traceback (most recent call last)" in text
+    assert "geheim" not in text.replace('"geheim1"', "")
+
+
+def test_another_packages_value_error_was_not_foreseen(
+    verb: list[Exception], machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (machine.parent / "file").touch()
+    os.environ["HEA_FLOWS_DATA_DIR"] = str(machine.parent / "file" / "data")  # no place for a log
+    verb.append(ValueError("shapes (3,) and (4,)"))
+    assert main(["theirs"]) == 70
+    said = capsys.readouterr().err
+    assert said.startswith("error: ValueError: shapes (3,) and (4,); this was not foreseen, see ")
+    log = Path(said.split()[-1])
+    assert log.is_file()
+    log.unlink()
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["worker", "--poll", "x"], ["worker", "--nope"]])

@@ -10,9 +10,15 @@ import pytest
 import yaml
 
 from hea_flows.alloy.sets.named import parse
-from hea_flows.cli.campaign import _find_config
 from hea_flows.cli.errors import describe
-from hea_flows.config import Campaign, CampaignPlan, SetPlan, load_campaign, plan_campaign
+from hea_flows.config import (
+    Campaign,
+    CampaignPlan,
+    SetPlan,
+    find_campaign_file,
+    load_campaign,
+    plan_campaign,
+)
 from hea_flows.flows.campaign import CampaignMaker
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -108,8 +114,8 @@ def test_studies_share_their_random_structures_and_are_found_by_name(path: Path)
     assert campaign.alloy.elements == (("Mo", "Ta") if path.stem == "binary" else METALS)
     assert campaign.labels.engine == ("archive" if shipped else "synthetic")
     assert all(e.set is None or e.set.startswith("1(1)+") for e in campaign.models)
-    assert _find_config(Path(f"studies/{path.stem}")) == path
-    assert _find_config(Path(f"studies/{path.name}")) == path
+    assert find_campaign_file(Path(f"studies/{path.stem}")) == path
+    assert find_campaign_file(Path(f"studies/{path.name}")) == path
 
 
 def test_models_of_figures_4_and_5() -> None:

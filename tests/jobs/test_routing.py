@@ -32,7 +32,7 @@ structures:
 labels: {engine: vasp, start: {model: mace:small, rattle: 0.02}}
 model: chgnet:0.3.0
 monte_carlo: {supercell: 2x2, temperatures: [300, 600], steps: 8, burn_in: 2}
-thermodynamics: {sqs: {2: 2x1}, sqs_steps: 10, random_supercell: 2x2, n_random: 2}
+thermodynamics: {sqs: {2: 2x1}, sqs_steps: 10, random_supercell: 4x2, n_random: 2}
 """
 
 

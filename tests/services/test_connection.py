@@ -15,9 +15,10 @@ from jobflow.core.store import JobStore
 from pydantic import SecretStr
 from pymongo import MongoClient
 
+from hea_flows.runtime import redact
 from hea_flows.services import mongod
 from hea_flows.services.connection import Connection, find_connection
-from hea_flows.services.errors import DatabaseUnreachableError, redact
+from hea_flows.services.errors import DatabaseUnreachableError
 from hea_flows.services.mongod import LocalMongod
 from hea_flows.services.user_files import load_job_store
 

@@ -13,7 +13,7 @@ import typer
 __all__ = ["app", "main"]
 
 #: Modules with verbs; each has `register(app)` and imports what it needs inside its commands.
-MODULES = ("campaign", "labels", "results", "figures", "hull", "alloy", "workers", "database")
+MODULES = ("campaign", "check", "results", "figures", "hull", "alloy", "workers", "database")
 
 app = typer.Typer(
     name="hea-flows",
@@ -37,8 +37,10 @@ for _name in MODULES:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code.
 
-    What a user can correct becomes one line on the standard error and exit code 1 (2 for a wrong
-    command line). With HEA_FLOWS_DEBUG=1 the traceback is shown.
+    Every error is one line on the standard error. The exit code is 2 for a wrong command line, 1
+    for whatever else a user can correct (and for checks that fail), 70 for a fault of the program,
+    whose traceback is in a log that the line names, and 130 after Ctrl-C. With HEA_FLOWS_DEBUG=1
+    the traceback is shown.
     """
     try:
         code = app(
@@ -46,27 +48,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog_name="hea-flows",
             standalone_mode=False,
         )
-    except typer.Abort:
-        return _fail("aborted", 130)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader left (`| head`); nothing more can be written, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader left (`| head`)
         return 1
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("HEA_FLOWS_DEBUG") not in {None, "", "0"}:
             raise
-        from hea_flows.cli.errors import describe
+        from hea_flows.cli.errors import report
 
-        described = describe(error)
-        if described is None:
-            raise
-        return _fail(*described)
+        code = report(error)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _discard_output()
     return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, code: int) -> int:
-    if message:
-        sys.stderr.write(f"error: {message}\n")
-    return code
+def _discard_output() -> None:
+    """Let what was printed go nowhere: nothing more can be written, at exit neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hea_flows.cli.output import output_file, tell
+
 if TYPE_CHECKING:
     from hea_flows.alloy.lattice import Ordering
 
@@ -53,7 +55,10 @@ def show(
     anion: Annotated[str, typer.Option(help="Fixed sublattice; '' for none.")] = "S",
     seed: Annotated[int, typer.Option(min=0, help="Seed of random terms.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the structures (extxyz).")
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=output_file, help="Write the structures (extxyz); - prints."
+        ),
     ] = None,
 ) -> None:
     """Count the structures of a set, by components and size and by element combination."""
@@ -65,16 +70,17 @@ def show(
     parsed = parse(labels.get(expression, expression))
     orderings = parsed.build(alloy, seed)
     summary = set_summary(orderings)
-    typer.echo(f"{expression}: {summary.structures} structures, {summary.sites} alloyed sites")
-    if parsed.canonical != expression.replace(" ", ""):
-        typer.echo(f"expression: {parsed.canonical}")
-    for (n, size), count in summary.by_size.items():
-        typer.echo(f"  {n} components, {size} units per cell: {count}")
-    for combination, count in summary.by_combination.items():
-        typer.echo(f"  {'-'.join(combination)}: {count}")
     if output is not None:
         _write(output, orderings)
-        typer.echo(f"written: {output}")
+    tell(f"{expression}: {summary.structures} structures, {summary.sites} alloyed sites", output)
+    if parsed.canonical != expression.replace(" ", ""):
+        tell(f"expression: {parsed.canonical}", output)
+    for (n, size), count in summary.by_size.items():
+        tell(f"  {n} components, {size} units per cell: {count}", output)
+    for combination, count in summary.by_combination.items():
+        tell(f"  {'-'.join(combination)}: {count}", output)
+    if output is not None:
+        tell(f"written: {output}", output)
 
 
 def _write(path: Path, orderings: list[Ordering]) -> None:
@@ -94,7 +100,9 @@ def deed(
     h_hull: Annotated[
         float, typer.Option(help="Depth of the hull below the end members, ΔH_hull (eV/unit).")
     ],
-    atoms_per_unit: Annotated[int, typer.Option(min=1, help="Atoms per formula unit.")] = 3,
+    atoms_per_unit: Annotated[
+        int, typer.Option(min=1, max=1000, help="Atoms per formula unit.")
+    ] = 3,
 ) -> None:
     """Compute the disordered enthalpy-entropy descriptor, sqrt(1/(σ (H_ave + ΔH_hull)))."""
     from hea_flows.alloy.thermodynamics import deed as descriptor

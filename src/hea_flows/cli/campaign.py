@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hea_flows.runtime import atomic_write
+from hea_flows.cli.output import output_file
+from hea_flows.runtime import atomic_write, check_writable
 
 if TYPE_CHECKING:
     from hea_flows.flows.launch import Submission
@@ -27,12 +28,14 @@ def register(app: typer.Typer) -> None:
 
 def submit(config: Config, again: Again = False) -> None:
     """Put a campaign on the launchpad; `hea-flows worker` runs it."""
-    from hea_flows.config import load_campaign
-    from hea_flows.flows import CampaignMaker, launch
+    from hea_flows.cli.check import tell_findings
+    from hea_flows.config import find_campaign_file
+    from hea_flows.flows import check_campaign, launch
     from hea_flows.services import find_connection
 
-    campaign, text = load_campaign(_find_config(config))
-    CampaignMaker.from_campaign(campaign)  # tells what is wrong before a database is started
+    checked = check_campaign(find_campaign_file(config))
+    campaign, text = checked.require(here=False)  # before a database is started
+    tell_findings(checked)
     connection = find_connection(start_local=True)
     connection.ping()
     submission = launch.submit(campaign, text, connection, again=again)
@@ -43,22 +46,29 @@ def submit(config: Config, again: Again = False) -> None:
 
 def run(
     config: Config,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=10_000, help="Worker processes.")] = 2,
     again: Again = False,
     report: Annotated[
-        Path | None, typer.Option(help="Where to write the report; default NAME-report.html.")
+        Path | None,
+        typer.Option(
+            callback=output_file, help="Where to write the report; default NAME-report.html."
+        ),
     ] = None,
 ) -> None:
     """Run a campaign to its end: database, workers, live progress, summary, report.
 
     If a model or another result is missing in the report, it ends with an error.
     """
-    from hea_flows.config import load_campaign
-    from hea_flows.flows import CampaignMaker, launch
+    from hea_flows.cli.check import tell_findings
+    from hea_flows.config import find_campaign_file
+    from hea_flows.flows import check_campaign, launch
     from hea_flows.services import find_connection
 
-    campaign, text = load_campaign(_find_config(config))
-    CampaignMaker.from_campaign(campaign)  # tells what is wrong before a database is started
+    checked = check_campaign(find_campaign_file(config))
+    campaign, text = checked.require(here=True)  # before a database is started
+    tell_findings(checked)
+    path = (report or Path(f"{campaign.name}-report.html")).absolute()
+    check_writable(path)
     connection = find_connection(start_local=True)
     connection.ping()
     submission = launch.submit(campaign, text, connection, again=again)
@@ -68,25 +78,9 @@ def run(
     done = _follow(submission, connection, workers, campaign.name)
     for job in done.failed:
         typer.echo(f"failed, and left out: {job.name}: {job.error} (log in {job.folder})")
-    _summary(connection, campaign.name, report)
+    _summary(connection, campaign.name, path)
     if done.missed:
         raise launch.failure(done.missed)
-
-
-def _find_config(path: Path) -> Path:
-    """Return a campaign file: a path, or the name of one that the package carries."""
-    from hea_flows.alloy.sets import named_sets_path
-
-    if path.is_file():
-        return path
-    root = named_sets_path().parent
-    files = [p for p in root.glob("*.yaml") if p.stem != "sets"] + [*root.glob("studies/*.yaml")]
-    shipped = {p.relative_to(root).with_suffix("").as_posix(): p for p in files}
-    if file := shipped.get(path.as_posix().removesuffix(".yaml")):
-        return file
-    names = ", ".join(sorted(shipped))
-    msg = f"no campaign file at {path}; give the path of one, or a shipped name: {names}"
-    raise FileNotFoundError(msg)
 
 
 def _follow(submission: Submission, connection: Connection, workers: int, name: str) -> Progress:
@@ -121,8 +115,8 @@ def _follow(submission: Submission, connection: Connection, workers: int, name: 
         return launch.run_workers(submission, connection, workers=workers, on_progress=show)
 
 
-def _summary(connection: Connection, name: str, path: Path | None) -> None:
-    from hea_flows.cli.output import console, tell
+def _summary(connection: Connection, name: str, path: Path) -> None:
+    from hea_flows.cli.output import console, tell_left_out
     from hea_flows.results.report import (
         benchmark_table,
         growth_table,
@@ -133,11 +127,9 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
     from hea_flows.results.store import CampaignDocuments, documents
     from hea_flows.schemas import ReportDoc, UnreadableDocumentError
 
-    store = connection.job_store()
-    store.connect()
+    store = connection.open_store()
     unreadable: list[UnreadableDocumentError] = []
     [report] = documents(store, ReportDoc, name, load=True, newest=1, unreadable=unreadable)
-    path = (path or Path(f"{name}-report.html")).absolute()
     atomic_write(path, report.html.read())
     # Of the report's own sources: an earlier run of the same name is not of this one.
     uuids = {uuid for group in report.sources.values() for uuid in group}
@@ -147,7 +139,7 @@ def _summary(connection: Connection, name: str, path: Path | None) -> None:
         for d in documents(store, kind, name, unreadable=unreadable)
         if d.uuid in uuids
     )
-    tell(unreadable)
+    tell_left_out(unreadable)
     screen = console()
     screen.print(summary_table(report.summary))
     if inputs.benchmarks:

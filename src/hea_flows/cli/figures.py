@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hea_flows.cli.output import output_folder
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -17,7 +19,9 @@ def figures(
     campaign: Annotated[
         list[str], typer.Option("--campaign", help="Name of a campaign; repeatable.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", callback=output_folder, help="Folder of the files.")
+    ],
     which: Annotated[
         str, typer.Option(help="Panels, for example 1a,1b,4a. Default: all that can be drawn.")
     ] = "",
@@ -28,7 +32,7 @@ def figures(
     Several campaigns give several models and test sets to one figure. A panel that is asked for
     and cannot be drawn is an error; of all panels, those that cannot be drawn are named.
     """
-    from hea_flows.cli.output import tell
+    from hea_flows.cli.output import tell_left_out
     from hea_flows.cli.results import open_store
     from hea_flows.results.figures import FORMATS, write_figure
     from hea_flows.results.paper import PANELS, draw_panel
@@ -48,7 +52,7 @@ def figures(
         for d in documents(store, k, name, unreadable=unreadable)
     ]
     store.close()
-    tell(unreadable)
+    tell_left_out(unreadable)
     if not everything:
         names = ", ".join(campaign)
         msg = f"no documents of campaign {names}; see hea-flows query --kind campaign"

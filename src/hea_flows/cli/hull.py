@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hea_flows.cli.output import output_file
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -28,11 +30,13 @@ def hull(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Figure of the binaries (svg, pdf or png)."),
+        typer.Option(
+            "--output", "-o", callback=output_file, help="Figure of the binaries (svg, pdf or png)."
+        ),
     ] = None,
 ) -> None:
     """Show the convex hull of labelled mixing energies over composition."""
-    from hea_flows.cli.output import console, tell
+    from hea_flows.cli.output import console, tell_left_out
     from hea_flows.cli.results import open_store
     from hea_flows.results.figures import FORMATS, write_figure
     from hea_flows.results.report import binary_hulls, hull_table, labelled_hull
@@ -48,7 +52,7 @@ def hull(
     labelled = documents(store, LabelDoc, campaign, unreadable=unreadable)
     sets = documents(store, StructuresDoc, campaign, unreadable=unreadable)
     store.close()
-    tell(unreadable)
+    tell_left_out(unreadable)
     labels = labelled_hull(labelled, sets, settings_id=settings, calculation=calculation)
     console().print(hull_table(labels, all_entries=everything))
     if output is not None:

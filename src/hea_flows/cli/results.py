@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hea_flows.runtime import atomic_write, to_json
+from hea_flows.cli.output import output_file, output_folder, tell
+from hea_flows.runtime import atomic_write, check_writable, to_json
 
 if TYPE_CHECKING:
     from jobflow.core.store import JobStore
@@ -38,9 +39,7 @@ def open_store() -> JobStore:
     connection = find_connection(start_local=True)
     connection.ping()
     connection.ensure_indexes()
-    store = connection.job_store()
-    store.connect()
-    return store
+    return connection.open_store()
 
 
 def query(
@@ -57,7 +56,7 @@ def query(
     full: Annotated[bool, typer.Option("--full", help="JSON of whole documents.")] = False,
 ) -> None:
     """Show the documents of a kind, oldest first; big fields stay in the data store."""
-    from hea_flows.cli.output import console, tell
+    from hea_flows.cli.output import console, tell_left_out
     from hea_flows.results.report import benchmark_table
     from hea_flows.results.store import CampaignDocuments, documents, preview
 
@@ -67,7 +66,7 @@ def query(
     chosen = documents(
         open_store(), kind, campaign, newest=more, superseded=superseded, unreadable=unreadable
     )
-    tell(unreadable)
+    tell_left_out(unreadable)
     if most is not None and len(chosen) > most:
         chosen = chosen[1:]
         typer.echo(f"the newest {most} are shown, there are more; see --newest", err=True)
@@ -77,8 +76,8 @@ def query(
         return
     if not chosen:
         which = f"{'readable ' if unreadable else ''}{'superseded ' if superseded else ''}{kind}"
-        typer.echo(f"no {which} document" + (f" of campaign {campaign}" if campaign else ""))
-        raise typer.Exit(1)
+        msg = f"no {which} document" + (f" of campaign {campaign!r}" if campaign else "")
+        raise ValueError(msg)
     screen = console()
     if kind == "benchmark" and not superseded:
         screen.print(benchmark_table(CampaignDocuments.from_documents(chosen)))
@@ -107,21 +106,26 @@ def show(
 
 def report(
     campaign: Name,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", callback=output_file, help="HTML file.")
+    ] = None,
 ) -> None:
     """Write the newest report of a campaign."""
     from hea_flows.schemas import ReportDoc
 
-    document = _newest(ReportDoc, campaign)
     path = output or Path(f"{campaign}-report.html")
-    atomic_write(path, document.html.read())
-    typer.echo(f"report: {path.absolute()}")
+    check_writable(path)
+    atomic_write(path, _newest(ReportDoc, campaign).html.read())
+    tell(f"report: {path.absolute()}", path)
 
 
 @export.command("dataset")
 def export_frames(
     output: Annotated[
-        Path, typer.Argument(help="extxyz[.gz|.xz]: the dataset; .json: all labels.")
+        Path,
+        typer.Argument(
+            callback=output_file, help="extxyz[.gz|.xz]: the dataset; .json: all labels."
+        ),
     ],
     campaign: Name,
     title: Annotated[str, typer.Option(help="Title of the card.")] = "",
@@ -143,7 +147,7 @@ def export_frames(
     splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
     the campaign still runs.
     """
-    from hea_flows.cli.output import tell
+    from hea_flows.cli.output import tell_left_out
     from hea_flows.reference import DatasetTerms
     from hea_flows.results.export import export_dataset, write_archive
     from hea_flows.results.store import documents
@@ -153,7 +157,7 @@ def export_frames(
     store = open_store()
     unreadable: list[UnreadableDocumentError] = []
     labels = documents(store, LabelDoc, campaign, load=True, unreadable=unreadable)
-    tell(unreadable)
+    tell_left_out(unreadable)
     structures = documents(store, StructuresDoc, campaign)
     if output.suffix == ".json":
         if not labels:
@@ -188,19 +192,21 @@ def export_frames(
 
 @export.command("model")
 def export_model(
-    output: Annotated[Path, typer.Argument(help="Checkpoint file to write.")], campaign: Name
+    output: Annotated[Path, typer.Argument(callback=output_file, help="Checkpoint file to write.")],
+    campaign: Name,
 ) -> None:
     """Write the newest fine-tuned model of a campaign, its checksum verified."""
     from hea_flows.schemas import TrainingDoc
 
     document = _newest(TrainingDoc, campaign)
     atomic_write(output, document.model_file.read())
-    typer.echo(f"{document.model.title}: {output}, sha256 {document.model_file.sha256}")
+    tell(f"{document.model.title}: {output}, sha256 {document.model_file.sha256}", output)
 
 
 @export.command("chains")
 def export_chains(
-    output: Annotated[Path, typer.Argument(help="Folder of the files.")], campaign: Name
+    output: Annotated[Path, typer.Argument(callback=output_folder, help="Folder of the files.")],
+    campaign: Name,
 ) -> None:
     """Write the newest Monte Carlo chains of a campaign, one mchammer DataContainer each."""
     from hea_flows.results.export import export_chains as write_chains
@@ -212,14 +218,14 @@ def export_chains(
 
 
 def _newest(kind: type[D], campaign: str) -> D:
-    from hea_flows.cli.output import tell
+    from hea_flows.cli.output import tell_left_out
     from hea_flows.results.store import documents
 
     store = open_store()
     unreadable: list[UnreadableDocumentError] = []
     chosen = documents(store, kind, campaign, load=True, newest=1, unreadable=unreadable)
     store.close()
-    tell(unreadable)
+    tell_left_out(unreadable)
     if not chosen:
         name = kind.model_fields["kind"].default
         msg = f"no {name} document of campaign {campaign!r}; see hea-flows query --kind campaign"

@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+#: Characters of a query in a message.
+_SHOWN = 80
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -66,7 +69,10 @@ def worker(
 def status(
     *,
     workflow: Annotated[
-        int | None, typer.Argument(help="Id of any Firework of the workflow; default: all.")
+        int | None,
+        typer.Argument(
+            min=1, max=2**63 - 1, help="Id of any Firework of the workflow; default: all."
+        ),
     ] = None,
     recover: Annotated[
         bool, typer.Option("--recover", help="Rerun the jobs whose worker died.")
@@ -110,9 +116,10 @@ def _query(text: str | None) -> dict[str, object] | None:
         return None
     try:
         query = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         query = None
     if not isinstance(query, dict):
-        msg = f'the query is {text}; accepted is a JSON object such as {{"spec.campaign": "a"}}'
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        msg = f'the query is {shown}; accepted is a JSON object such as {{"spec.campaign": "a"}}'
         raise ValueError(msg)  # noqa: TRY004  # what was typed is wrong
     return query

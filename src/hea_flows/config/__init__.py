@@ -5,10 +5,13 @@ from __future__ import annotations
 from hea_flows.config.campaign import (
     Campaign,
     campaign_sha256,
+    find_campaign_file,
     load_campaign,
+    orderings_of,
+    read_campaign,
     text_sha256,
 )
-from hea_flows.config.errors import validation_line
+from hea_flows.config.errors import validation_line, validation_lines
 from hea_flows.config.plan import (
     CampaignPlan,
     GrowthPlan,
@@ -51,9 +54,13 @@ __all__ = [
     "ThermodynamicsSpec",
     "VibrationsSpec",
     "campaign_sha256",
+    "find_campaign_file",
     "load_campaign",
     "model_from_text",
+    "orderings_of",
     "plan_campaign",
+    "read_campaign",
     "text_sha256",
     "validation_line",
+    "validation_lines",
 ]

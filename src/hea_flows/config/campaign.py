@@ -11,7 +11,8 @@ from typing import Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from hea_flows.alloy.sets import parse
+from hea_flows.alloy.lattice import Ordering
+from hea_flows.alloy.sets import named_sets_path, parse
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatasetSpec,
@@ -24,6 +25,7 @@ from hea_flows.config.sections import (
     ThermodynamicsSpec,
     model_from_text,
 )
+from hea_flows.runtime import read_text
 from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
 
 
@@ -71,7 +73,7 @@ class Campaign(Record):
         for expression in self.expressions():
             parse(expression)
         self._check_models()
-        if (self.monte_carlo or self.thermodynamics) and not self._trained():
+        if (self.monte_carlo or self.thermodynamics) and not self.trained:
             msg = (
                 "monte_carlo and thermodynamics need a model that is trained: give model, for "
                 "example chgnet:0.3.0, and structures to train on"
@@ -81,10 +83,10 @@ class Campaign(Record):
             ("monte_carlo", self.monte_carlo),
             ("thermodynamics", self.thermodynamics),
         ):
-            if spec is not None and spec.model not in (None, *self._trained()):
+            if spec is not None and spec.model not in (None, *self.trained):
                 msg = (
                     f"{section}: no model {spec.model!r} is trained; models of this campaign: "
-                    f"{', '.join(self._trained())}"
+                    f"{', '.join(self.trained)}"
                 )
                 raise ValueError(msg)
         if self.structures and (taken := {"training", "held-out"} & set(self.test_sets)):
@@ -159,8 +161,9 @@ class Campaign(Record):
                 msg += f"; accepted: {', '.join(TrainingSettings.model_fields)}"
             raise ValueError(msg) from None
 
-    def _trained(self) -> list[str]:
-        """Return the names of the models that are trained."""
+    @property
+    def trained(self) -> list[str]:
+        """Names of the models that are trained."""
         own = [self.name] if self._trains_its_own() else []
         return own + [entry.name for entry in self.models if entry.set is not None]
 
@@ -187,6 +190,15 @@ class Campaign(Record):
             *([self.sqs[0]] if self.sqs else ()),
         ]
 
+    def label_specs(self) -> list[LabelSpec]:
+        """Return how sets are labelled, each way once."""
+        specs = [one.labels or self.labels for one in self.structures]
+        specs += [one.labels or self.labels for one in self.test_sets.values()]
+        specs += [one.labels or self.labels for one in self.models if one.set is not None]
+        specs += [self.grow.labels or self.labels] if self.grow else []
+        specs += [self.sqs[1]] if self.sqs else []
+        return [spec for k, spec in enumerate(specs) if spec not in specs[:k]]
+
     @property
     def sqs(self) -> tuple[str, LabelSpec] | None:
         """The set of quasirandom structures and its labels, if they are to be labelled."""
@@ -208,35 +220,93 @@ def _with_seed(settings: TrainingSettings, seed: int) -> TrainingSettings:
     return settings.model_copy(update=update)
 
 
-def load_campaign(path: Path) -> tuple[Campaign, str]:
-    """Read a campaign file; return it and its text.
-
-    Every set is built once, so that an impossible one is told before anything runs. A dataset,
-    checkpoint or replay file given as a relative path is looked up beside the file first.
+def find_campaign_file(path: Path) -> Path:
+    """Return a campaign file: a path, or the name of one that the package carries.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is neither.
+    OSError
+        If the path cannot be looked at.
+    """
+    if path.is_file():
+        return path
+    root = named_sets_path().parent
+    files = [p for p in root.glob("*.yaml") if p.stem != "sets"] + [*root.glob("studies/*.yaml")]
+    shipped = {p.relative_to(root).with_suffix("").as_posix(): p for p in files}
+    if file := shipped.get(path.as_posix().removesuffix(".yaml")):
+        return file
+    why = f"{path} is no regular file" if path.exists() else f"no campaign file at {path}"
+    names = ", ".join(sorted(shipped))
+    msg = f"{why}; give the path of one, or a shipped name: {names}"
+    raise FileNotFoundError(msg)
+
+
+def read_campaign(path: Path) -> tuple[Campaign, str]:
+    """Read a campaign file; return it and its text. No set is built.
+
+    A dataset, checkpoint or replay file given as a relative path is looked up beside the file
+    first.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
     ValueError
         If it is not YAML, or a key is unknown, missing or of a wrong value.
     """
     if not path.is_file():
         msg = f"no campaign file at {path}"
         raise FileNotFoundError(msg)
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        msg = f"{path} is not valid YAML: {' '.join(str(error).split())}"
+    except (yaml.YAMLError, ValueError) as error:  # of dates and numbers: a plain ValueError
+        why = " ".join(str(error).split()).partition("; use sys.")[0]
+        msg = f"{path} is not valid YAML: {why}"
         raise ValueError(msg) from error
+    except RecursionError:
+        msg = f"{path} is nested too deeply; a campaign file has a few levels"
+        raise ValueError(msg) from None
     if not isinstance(data, dict):
         msg = f"{path} must hold keys such as name, alloy, structures; found {type(data).__name__}"
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
-    campaign = Campaign.model_validate(data)
+    try:
+        if (key := _too_large(data)) is not None:
+            msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
+            raise ValueError(msg)
+        campaign = Campaign.model_validate(data)
+    except RecursionError:
+        msg = f"{path} refers to itself; see the campaign files in configs/"
+        raise ValueError(msg) from None
+    _beside(path.parent, campaign)
+    return campaign, text
+
+
+def _too_large(data: object, key: str = "") -> str | None:
+    """Return the key of the first whole number that does not fit into 64 bits."""
+    if isinstance(data, dict | list):
+        items = data.items() if isinstance(data, dict) else enumerate(data)
+        inner = (_too_large(v, f"{key}.{k}".removeprefix(".")) for k, v in items)
+        return next((found for found in inner if found is not None), None)
+    return key if isinstance(data, int) and data.bit_length() > 63 else None
+
+
+def load_campaign(path: Path) -> tuple[Campaign, str]:
+    """Read a campaign file as `read_campaign` does, and build every set once.
+
+    So an impossible set is told before anything runs. `hea_flows.flows.check_campaign` tells
+    everything that is wrong.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_campaign`; also if a set cannot be built.
+    """
+    campaign, text = read_campaign(path)
     for expression in campaign.expressions():
         structures_of(expression, campaign.alloy, campaign.seed)
-    _beside(path.parent, campaign)
     return campaign, text
 
 
@@ -272,14 +342,19 @@ def _beside(folder: Path, campaign: Campaign) -> None:
 
 
 def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:
-    """Return id and number of sites of the structures of a set; built once in this process."""
-    return _structures_of(expression, alloy.model_dump_json(), seed)
+    """Return id and number of sites of the structures of a set."""
+    return tuple((o.id, o.n_sites) for o in orderings_of(expression, alloy, seed))
+
+
+def orderings_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[Ordering, ...]:
+    """Return the structures of a set; built once in this process."""
+    return _orderings_of(expression, alloy.model_dump_json(), seed)
 
 
 @lru_cache(maxsize=256)
-def _structures_of(expression: str, alloy: str, seed: int) -> tuple[tuple[str, int], ...]:
+def _orderings_of(expression: str, alloy: str, seed: int) -> tuple[Ordering, ...]:
     host = AlloySpec.model_validate_json(alloy).to_alloy()
-    return tuple((o.id, o.n_sites) for o in parse(expression).build(host, seed))
+    return tuple(parse(expression).build(host, seed))
 
 
 def text_sha256(text: str) -> str:

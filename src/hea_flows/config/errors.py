@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
 _SHOWN = 80
 
 
 def validation_line(error: ValidationError) -> str:
-    """Return the first wrong key, what was given and what is accepted."""
-    errors = error.errors(include_url=False)
-    first = errors[0]
-    key = ".".join(str(part) for part in first["loc"]) or error.title
-    given: Any = first["input"]
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        line = f"{key} is missing"
-    elif first["type"] == "extra_forbidden":
-        line = f"{key} is no key of {error.title}"
-    elif first["type"] == "value_error" or isinstance(given, dict | SecretStr) or "uri" in key:
-        line = f"{key}: {message}"
-    else:
-        line = f"{key} is {_short(given)}; {message[:1].lower()}{message[1:]}"
-    others = len(errors) - 1
-    return line + (f" (and {others} more)" if others else "")
+    """Return the first line of `validation_lines`, and how many more there are."""
+    first, *others = validation_lines(error)
+    return first + (f" (and {len(others)} more)" if others else "")
+
+
+def validation_lines(error: ValidationError) -> list[str]:
+    """Return a line for every wrong key: what was given and what is accepted."""
+    return [_line(details, error.title) for details in error.errors(include_url=False)]
+
+
+def _line(details: ErrorDetails, title: str) -> str:
+    key = ".".join(str(part) for part in details["loc"]) or title
+    given: Any = details["input"]
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        return f"{key} is missing"
+    if details["type"] == "extra_forbidden":
+        return f"{key} is no key of {title}"
+    if (
+        details["type"] == "value_error"
+        or isinstance(given, dict | SecretStr | BaseModel)
+        or "uri" in key
+    ):
+        return f"{key}: {message}"
+    return f"{key} is {_short(given)}; {message[:1].lower()}{message[1:]}"
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integer of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -8,9 +8,15 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import Alloy, IntMatrix
-from hea_flows.alloy.sampling import ExchangeLadder, Mode, SamplingSettings
-from hea_flows.alloy.sets import composition_counts, supercell_matrix
+from hea_flows.alloy.sampling import ExchangeLadder, Mode, SamplingSettings, check_chains
+from hea_flows.alloy.sets import (
+    check_random,
+    check_sqs,
+    composition_counts,
+    supercell_matrix,
+)
 from hea_flows.schemas import ModelSpec, Record
 
 _MODEL = "Name of the model that is used: of several seeds the first. Default: the first model."
@@ -203,6 +209,10 @@ class MonteCarloSpec(SamplingSettings, Record):
         n_sites = abs(round(np.linalg.det(np.array(matrix))))
         return matrix, composition_counts(alloy.elements, n_sites)
 
+    def check(self, alloy: Alloy) -> None:
+        """Raise what `cell` would, or `ValueError` if there is nothing to sample in it."""
+        check_chains(alloy, self.cell(alloy)[1])
+
     @field_validator("temperatures", mode="before")
     @classmethod
     def _ladder(cls, value: object) -> object:
@@ -301,6 +311,28 @@ class ThermodynamicsSpec(Record):
             )
             raise ValueError(msg)
         return self
+
+    def check(self, alloy: Alloy, seed: int) -> None:
+        """Make sure that the cells hold what is asked of them.
+
+        Raises
+        ------
+        ValueError
+            If a quasirandom structure does not fit its supercell, or there are too few random ones.
+        """
+        for n in range(2, len(alloy.elements) + 1):
+            if n in self.sqs:
+                try:
+                    check_sqs(alloy, self.sqs[n], alloy.elements[:n])
+                except ValueError as error:
+                    msg = f"the SQS of {n} elements, sqs: {{{n}: {self.sqs[n]}}}: {error}"
+                    raise ValueError(msg) from error
+        rng = stream(seed, "random structures")
+        try:
+            check_random(alloy, self.random_supercell, self.n_random, alloy.elements, rng)
+        except ValueError as error:
+            msg = f"n_random: {self.n_random}, random_supercell: {self.random_supercell}: {error}"
+            raise ValueError(msg) from error
 
     def sqs_set(self, n_elements: int) -> str:
         """Return the set expression of the SQS of every phase of two elements or more.

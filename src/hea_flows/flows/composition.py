@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 
-from hea_flows.alloy.thermodynamics import require_phonopy
 from hea_flows.config import Campaign, SetPlan, TestSetPlan, plan_campaign
 from hea_flows.flows.entries import (
     Collection,
@@ -22,6 +20,13 @@ from hea_flows.flows.growth import GrowthDecisionMaker, GrowthMaker
 from hea_flows.flows.growth_step import GrowthStepMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
+from hea_flows.flows.requirements import (
+    check_monte_carlo,
+    check_thermodynamics,
+    checked_labels,
+    checked_learning,
+    checked_model,
+)
 from hea_flows.jobs.learning import (
     BenchmarkMaker,
     CommitteeMaker,
@@ -31,8 +36,6 @@ from hea_flows.jobs.learning import (
 )
 from hea_flows.jobs.sampling import MonteCarloMaker
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
-from hea_flows.potentials import family
-from hea_flows.potentials.training import methods
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 
@@ -59,10 +62,8 @@ class Composition:
         """Return the sets, after making sure that their engines can label them."""
         entries = []
         for one in self.plan.sets:
+            checked_labels(one.labels, self.campaign.alloy)
             maker = LabellingMaker.from_spec(one.labels, self.seed, reuse=self.reuse)
-            maker.labels.reference.check(self.campaign.alloy)
-            if one.labels.start is not None:
-                _checked(one.labels.start.model)
             earlier = _names(self.plan.labelled_before(one))
             entries.append(LabelledSet(one.name, one.expression, earlier, maker))
         return entries
@@ -101,17 +102,14 @@ class Composition:
         self, model: ModelSpec, settings: TrainingSettings, *, title: str = ""
     ) -> LearningMaker:
         """Return the Maker of a model after making sure that its family has its method."""
-        model = _checked(model)
-        methods.check(family(model.family), model if model.pretrained else None, settings)
-        train = TrainMaker(
-            model=model, training=methods.resolve(settings), title=title, reuse=self.reuse
-        )
+        model, settings = checked_learning(model, settings)
+        train = TrainMaker(model=model, training=settings, title=title, reuse=self.reuse)
         return LearningMaker(train=train, benchmark=self.benchmark)
 
     def foundations(self) -> list[Foundation]:
         """Return the models that are compared as they are."""
         return [
-            Foundation(name, _checked(model), replace(self.benchmark, title=name))
+            Foundation(name, checked_model(model), replace(self.benchmark, title=name))
             for name, model in self.plan.foundations.items()
         ]
 
@@ -147,16 +145,15 @@ class Composition:
         """Return the Monte Carlo, after making sure that the alloy fits its supercell."""
         if (spec := self.campaign.monte_carlo) is None:
             return None
-        spec.cell(self.campaign.alloy.to_alloy())
+        check_monte_carlo(spec, self.campaign.alloy)
         maker = MonteCarloMaker(monte_carlo=spec, seed=self.seed, reuse=self.reuse)
         return Sampling(self.plan.model(spec.model).title, maker)
 
     def thermodynamics(self) -> PhaseStability | None:
-        """Return the thermodynamics, after making sure that what it needs is installed."""
+        """Return the thermodynamics, after making sure of its cells and what it needs."""
         if (spec := self.campaign.thermodynamics) is None:
             return None
-        if spec.vibrations:
-            require_phonopy()
+        check_thermodynamics(spec, self.campaign)
         sqs = None
         if self.plan.sqs is not None:
             sqs = self._test_set(TestSetPlan("SQS", (self.plan.sqs,), relaxed=False))
@@ -171,18 +168,3 @@ def _names(sets: Iterable[SetPlan]) -> list[str]:
 def _dataset_name(sets: Iterable[SetPlan]) -> str:
     """Return the name of a dataset: models that share their sets share it."""
     return ", ".join(_names(sets))
-
-
-def _checked(model: ModelSpec) -> ModelSpec:
-    """Return a model after making sure that its family and its file are there and may be loaded.
-
-    A name whose checksum is given or published is left to the job that downloads it; so is one
-    that cannot be had here.
-    """
-    engine = family(model.family)
-    if model.path is not None:
-        return engine.resolve(model)
-    if model.name is not None and engine.promised(model) is None:
-        with suppress(OSError):
-            engine.resolve(model)
-    return model

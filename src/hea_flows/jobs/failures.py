@@ -16,7 +16,8 @@ from jobflow import CURRENT_JOB, Job
 
 from hea_flows.jobs.inputs import reading_job
 from hea_flows.jobs.reuse import uuid_of
-from hea_flows.services import FailedJob, redact
+from hea_flows.runtime import redact
+from hea_flows.services import FailedJob
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -17,18 +17,21 @@ from hea_flows.potentials.base import (
 )
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.potentials.relaxation import Relaxed, relax_many
+from hea_flows.potentials.timing import Timing, measure
 
 __all__ = [
     "Evaluate",
     "Family",
     "Prediction",
     "Relaxed",
+    "Timing",
     "TrainingResult",
     "decoration_energies",
     "edges",
     "evaluator",
     "families",
     "family",
+    "measure",
     "model_files",
     "relax_many",
     "torch_family",

@@ -92,6 +92,16 @@ class Family(ABC):
         """Return the checksum given with a model, or published for its name; no file is read."""
         return spec.sha256
 
+    def check(self, spec: ModelSpec) -> None:  # noqa: B027  a family need not know anything
+        """Raise `ValueError` for a name or an architecture that the family does not have.
+
+        Nothing is downloaded.
+        """
+
+    def missing(self, spec: ModelSpec) -> str | None:
+        """Return what has to be downloaded before a model can be used; None if nothing."""
+        return None
+
     @abstractmethod
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Calculator:
         """Return an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³)."""
@@ -124,6 +134,25 @@ class Family(ABC):
         """
         self.resolve(spec)  # a model that is refused is no failure of every structure
         return lambda atoms_list: self.evaluate(spec, atoms_list, device=device)
+
+    def untrained(
+        self,
+        spec: ModelSpec,
+        frames: Sequence[Atoms],
+        path: Path,
+    ) -> ModelSpec | None:
+        """Write a model as training from scratch begins with it; None if there is none.
+
+        Parameters
+        ----------
+        spec
+            The family, its architecture and precision.
+        frames
+            Frames with results, which the model is scaled to.
+        path
+            File to write.
+        """
+        return None
 
     def lattice_energies(
         self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"

@@ -37,6 +37,10 @@ class NequIPFamily(Family):
         "dataset), train, and give the packaged model's path"
     )
 
+    def check(self, spec: ModelSpec) -> None:
+        """Raise `ValueError` without a path: there are no names."""
+        _file(spec)
+
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` after comparing the promised checksum with the file's."""
         file = _file(spec)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -116,6 +116,30 @@ class TorchFamily(Family, Generic[P]):
             raise ValueError(msg)
         return dict(self.ARCHITECTURE) | dict(self.architecture)
 
+    def check(self, spec: ModelSpec) -> None:
+        """Raise `ValueError` for a name or an architecture that the family does not have.
+
+        A foundation's file, if it is in the cache, is compared with its checksum.
+        """
+        if spec.name is not None and spec.path is None:
+            if spec.name not in self.names():
+                raise foundations.unknown(self.name, spec.name, self.names())
+            if self.missing(spec) is None:
+                self.resolve(spec)
+        if spec.architecture and self.ARCHITECTURE:
+            replace(self, architecture=spec.architecture).full_architecture()
+
+    def names(self) -> Collection[str]:
+        """Return the names of the family's foundations."""
+        return self.FOUNDATIONS
+
+    def missing(self, spec: ModelSpec) -> str | None:
+        """Return the address of a foundation's file that is not in the cache; None if it is."""
+        if spec.path is not None or spec.name is None:
+            return None
+        foundation = self.FOUNDATIONS[spec.name]
+        return None if foundation.path.is_file() else foundation.url
+
     def resolve(self, spec: ModelSpec) -> ModelSpec:
         """Return `spec` with the checksum of its file, after comparing it; may download it.
 
@@ -163,6 +187,12 @@ class TorchFamily(Family, Generic[P]):
             return [p for part in parts for p in potential.evaluate(part, len(part))]
 
         return evaluate
+
+    def untrained(self, spec: ModelSpec, frames: Sequence[Atoms], path: Path) -> ModelSpec:
+        """Write a model as training from scratch begins with it; see `Family.untrained`."""
+        fresh = replace(self, architecture=spec.architecture, dtype=spec.dtype).fresh(frames, 0)
+        sha256 = model_files.save(path, fresh.checkpoint())
+        return ModelSpec(family=self.name, path=str(path), sha256=sha256, dtype=spec.dtype)
 
     def lattice_energies(
         self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -160,18 +161,35 @@ class ArchiveMaker(ReferenceMaker):
         """Return None: reading a label again costs no more than finding it."""
         return
 
+    def unlabelled(self, orderings: Sequence[Ordering]) -> list[Ordering]:
+        """Return the structures that the dataset does not have."""
+        return [ordering for ordering in orderings if not self.frames(ordering)]
+
+    def frames(self, ordering: Ordering) -> int:
+        """Return how many frames the dataset has of a structure."""
+        return len(self._label(ordering)[1])
+
     def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:  # noqa: ARG002  it has its own start
         """Read the label of a structure."""
-        card, trajectories = self._load()
-        wanted: tuple[Calculation, ...] = ("relax", "static")
-        if self.calculation != "either":
-            wanted = (self.calculation,)
-        for calculation in wanted:
-            if frames := trajectories.get((ordering.id, calculation)):
-                converged = bool(frames[-1].info["converged"])
-                return Outcome(frames, converged, calculation=calculation)
-        msg = f"{card.name} has no {' or '.join(wanted)} label of {ordering.formula}"
+        calculation, frames = self._label(ordering)
+        if frames:
+            converged = bool(frames[-1].info["converged"])
+            return Outcome(frames, converged, calculation=calculation)
+        wanted = " or ".join(self._calculations)
+        msg = f"{self._load()[0].name} has no {wanted} label of {ordering.formula}"
         raise MissingLabelError(msg)
+
+    @property
+    def _calculations(self) -> tuple[Calculation, ...]:
+        return ("relax", "static") if self.calculation == "either" else (self.calculation,)
+
+    def _label(self, ordering: Ordering) -> tuple[Calculation, list[Atoms]]:
+        """Return the first calculation that there are frames of, and these; else none."""
+        _, trajectories = self._load()
+        for calculation in self._calculations:
+            if frames := trajectories.get((ordering.id, calculation)):
+                return calculation, frames
+        return self._calculations[0], []
 
     def _load(self) -> tuple[DatasetCard, dict[tuple[str, str], list[Atoms]]]:
         card, trajectories = load_dataset(find_card(self.dataset))

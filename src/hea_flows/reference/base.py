@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,9 +20,10 @@ from hea_flows.plugins import ENGINES
 from hea_flows.provenance import settings_id
 from hea_flows.reference.cost import LabelCost
 from hea_flows.reference.document import Calculation, Outcome, label_document
+from hea_flows.reference.options import checked_options
 from hea_flows.runtime import OutOfTimeError
 from hea_flows.runtime.continuation import continue_later
-from hea_flows.schemas import AlloySpec, Document, LabelDoc, StructureEntry
+from hea_flows.schemas import AlloySpec, Document, LabelDoc, ModelSpec, StructureEntry
 from hea_flows.settings import get_settings
 
 
@@ -96,23 +97,30 @@ class ReferenceMaker(Maker, ABC):
 
     @classmethod
     def with_options(cls, options: Mapping[str, object]) -> Self:
-        """Return the Maker of `from_options`, after a look at the names of the options.
+        """Return the Maker of `from_options`, after a look at the names and types of the options.
 
         Raises
         ------
         ValueError
-            For an option that the engine does not have.
+            For an option that the engine does not have, or a value that is not of its type.
         """
         parameters = inspect.signature(cls.from_options).parameters.values()
-        accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        accepted = accepted or [f.name for f in fields(cls) if f.init and f.name != "name"]
+        kw_only = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        accepted = kw_only or [f.name for f in fields(cls) if f.init and f.name != "name"]
         if unknown := sorted(set(options) - set(accepted)):
             msg = (
-                f"labels: engine {cls.name!r} has no option {', '.join(unknown)}; "
+                f"engine {cls.name!r} has no option {', '.join(unknown)}; "
                 f"accepted: {', '.join(accepted)}"
             )
             raise ValueError(msg)
-        return cls.from_options(**options)
+        own = cls.from_options if accepted is kw_only else cls
+        # `check` says which calculations there are.
+        typed = {key: value for key, value in options.items() if key != "calculation"}
+        try:
+            return cls.from_options(**{**options, **checked_options(cls.name, own, typed)})
+        except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            msg = f"engine {cls.name!r} cannot take these options ({error})"
+            raise ValueError(msg) from None
 
     @property
     def engine(self) -> str:
@@ -155,6 +163,30 @@ class ReferenceMaker(Maker, ABC):
             Whether it starts from its ideal geometry; another one has lost its symmetry.
         """
         return None
+
+    def missing(self, alloy: AlloySpec) -> list[str]:  # noqa: ARG002  for subclasses
+        """Return what this machine lacks to label structures of an alloy, and what to do about it.
+
+        A program, a licensed file, pseudopotentials: what another machine may have. Each is one
+        line; nothing is computed or downloaded.
+        """
+        return []
+
+    @property
+    def potential(self) -> ModelSpec | None:
+        """The potential that labels; None if none does."""
+        return None
+
+    def unlabelled(self, orderings: Sequence[Ordering]) -> list[Ordering]:  # noqa: ARG002  for subclasses
+        """Return the structures of which it is known that there will be no label."""
+        return []
+
+    def frames(self, ordering: Ordering) -> int | None:
+        """Return how many frames the label of a structure will have; None if that is not known."""
+        if self.calculation == "static":
+            return 1
+        cost = self.estimate(ordering)
+        return None if cost is None else cost.steps
 
     @label_job
     def make(

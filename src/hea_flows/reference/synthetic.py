@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 from ase import Atoms
 from ase.calculators.mixing import SumCalculator
+from pydantic import BeforeValidator
 
 from hea_flows.alloy.lattice import Ordering, PairTerm
 from hea_flows.potentials import family
 from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.document import Calculation, Outcome
 from hea_flows.reference.evaluation import evaluate
+from hea_flows.reference.options import Count, Positive
 from hea_flows.schemas import AlloySpec, ModelSpec
 from hea_flows.settings import get_settings
+
+
+def _from_text(value: object) -> object:
+    """Read ``family:name`` as the fields of a `ModelSpec`; pass anything else on."""
+    if not isinstance(value, str):
+        return value
+    kind, _, name = value.partition(":")
+    return {"family": kind, "name": name or None}
 
 
 @dataclass
@@ -46,18 +56,17 @@ class SyntheticMaker(ReferenceMaker):
 
     name: str = "synthetic"
     calculation: Calculation = "relax"
-    model: ModelSpec = field(default_factory=lambda: ModelSpec(family="chgnet", name="0.3.0"))
+    model: Annotated[ModelSpec, BeforeValidator(_from_text)] = field(
+        default_factory=lambda: ModelSpec(family="chgnet", name="0.3.0")
+    )
     pairs: dict[str, float] = field(default_factory=dict)
-    cutoff: float = 5.0
-    fmax: float = 0.02
-    max_steps: int = 100
+    cutoff: Positive = 5.0
+    fmax: Positive = 0.02
+    max_steps: Count = 100
 
     def __post_init__(self) -> None:
         """Take ``family:name``, or the fields of a `ModelSpec`, as campaign files have them."""
-        if isinstance(self.model, str):
-            kind, _, name = self.model.partition(":")
-            self.model = ModelSpec(family=kind, name=name or None)
-        self.model = ModelSpec.model_validate(self.model)
+        self.model = ModelSpec.model_validate(_from_text(self.model))
 
     @property
     def engine(self) -> str:
@@ -75,12 +84,20 @@ class SyntheticMaker(ReferenceMaker):
         if not self.model.pretrained:
             msg = f"labels need a trained model, for example chgnet:0.3.0; got {self.model.family}"
             raise ValueError(msg)
-        _ = self._resolved
+        kind = family(self.model.family)
+        kind.check(self.model)
+        if self.model.path is not None:
+            kind.resolve(self.model)
         for pair in self.pairs:
             parts = pair.split("-")
             if len(parts) != 2 or not set(parts) <= set(alloy.elements):
                 msg = f"pairs: {pair!r} is no pair of {'-'.join(alloy.elements)}; write Mo-Ta: 0.02"
                 raise ValueError(msg)
+
+    @property
+    def potential(self) -> ModelSpec:
+        """The potential that labels."""
+        return self.model
 
     def identity(self) -> dict[str, Any]:
         """Return what its labels depend on: the model's file, whatever it is called."""

@@ -1,23 +1,35 @@
-"""What running on a machine needs: files written whole, locks, time limits, extended XYZ, JSON.
+"""What running on a machine needs: whole files, locks, time limits, no secrets, extended XYZ, JSON.
 
 `extxyz` (ASE) and `continuation` (jobflow) are modules behind this front; the rest imports nothing.
 """
 
 from __future__ import annotations
 
-from hea_flows.runtime.files import atomic_write, clear_partial, is_disk_full
+from hea_flows.runtime.files import (
+    atomic_write,
+    check_writable,
+    clear_partial,
+    is_disk_full,
+    open_descriptor,
+    read_text,
+)
 from hea_flows.runtime.locks import alone, try_lock
 from hea_flows.runtime.plain_json import to_json
+from hea_flows.runtime.redaction import redact
 from hea_flows.runtime.walltime import OutOfTimeError, seconds_left, too_late
 
 __all__ = [
     "OutOfTimeError",
     "alone",
     "atomic_write",
+    "check_writable",
     "clear_partial",
     "continuation",
     "extxyz",
     "is_disk_full",
+    "open_descriptor",
+    "read_text",
+    "redact",
     "seconds_left",
     "to_json",
     "too_late",

@@ -31,20 +31,19 @@ _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def write_frames(
-    path: Path, frames: Iterable[Atoms], *, keys: Literal["ase", "mace"] = "ase"
-) -> None:
-    """Write frames as extended XYZ, every number with all its digits.
+def frames_content(
+    frames: Iterable[Atoms], suffix: str = "", *, keys: Literal["ase", "mace"] = "ase"
+) -> bytes:
+    """Return frames as extended XYZ, every number with all its digits.
 
-    `ase.io.write` keeps eight decimals; here a file read again gives identical arrays. A suffix
-    ``.gz`` or ``.xz`` compresses.
+    `ase.io.write` keeps eight decimals; here frames read again have identical arrays.
 
     Parameters
     ----------
-    path
-        File to write, replaced as a whole.
     frames
         Structures with energy, free energy, forces, stress and, if spin-polarised, moments.
+    suffix
+        ``.gz`` or ``.xz`` compresses.
     keys
         Names of the results: ASE's own (``energy``, ``forces``, ``stress``), or those that MACE
         reads by default (``REF_energy``, ``REF_forces``, ``REF_stress``). With MACE's a layer is
@@ -54,7 +53,14 @@ def write_frames(
     """
     prefix = _PREFIX if keys == "mace" else ""
     raw = "".join(_block(frame, prefix) for frame in frames).encode()
-    atomic_write(path, _COMPRESSORS[path.suffix](raw) if path.suffix in _COMPRESSORS else raw)
+    return _COMPRESSORS[suffix](raw) if suffix in _COMPRESSORS else raw
+
+
+def write_frames(
+    path: Path, frames: Iterable[Atoms], *, keys: Literal["ase", "mace"] = "ase"
+) -> None:
+    """Write frames to a file, which is replaced as a whole; see `frames_content`."""
+    atomic_write(path, frames_content(frames, path.suffix, keys=keys))
 
 
 def read_frames(path: Path) -> list[Atoms]:

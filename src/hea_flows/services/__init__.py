@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hea_flows.services import mongod
 from hea_flows.services.connection import Connection, find_connection
-from hea_flows.services.errors import DatabaseUnreachableError, MongodError, is_outage, redact
+from hea_flows.services.errors import DatabaseUnreachableError, MongodError, is_outage
 from hea_flows.services.outages import Outage
 from hea_flows.services.progress import (
     RESULT,
@@ -46,7 +46,6 @@ __all__ = [
     "lost_launches",
     "mongod",
     "recover_lost",
-    "redact",
     "say",
     "start_workers",
     "stop_workers",

@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from pymongo.database import Database
 from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
 
-from hea_flows.runtime import atomic_write
+from hea_flows.runtime import atomic_write, redact
 from hea_flows.services import mongod
-from hea_flows.services.errors import DatabaseUnreachableError, redact
+from hea_flows.services.errors import DatabaseUnreachableError
 from hea_flows.services.user_files import find_user_files, load_job_store
 from hea_flows.settings import PREFIX, Settings, get_settings
 
@@ -91,6 +91,21 @@ class Connection:
             additional_stores={"data": GridFSStore(self.database_name, BLOBS, uri=uri)},
         )
 
+    def open_store(self) -> JobStore:
+        """Return the job store, connected.
+
+        Raises
+        ------
+        DatabaseUnreachableError
+            If it does not answer.
+        ValueError
+            If the user's own files describe one that cannot be connected to.
+        """
+        store = self.job_store()
+        with self._errors():
+            store.connect()
+        return store
+
     def launchpad(self) -> LaunchPad:
         """Return FireWorks' launchpad; a new database is initialised.
 
@@ -131,6 +146,7 @@ class Connection:
         with self._errors(), pymongo.timeout(timeout):
             self.database()[OUTPUTS].find_one({}, {"_id": 1})
             if self.uri is None:
+                self.open_store().close()  # a store of big fields may be on another server
                 self.launchpad()
 
     def ensure_indexes(self) -> None:
@@ -207,6 +223,16 @@ class Connection:
             kind = type(error).__name__
             msg = f"{self} ({self.source}) does not answer ({kind}); is the server running?"
             raise DatabaseUnreachableError(msg) from None
+        except (ValueError, DatabaseUnreachableError):
+            raise
+        except Exception as error:
+            if self.uri is not None:
+                raise
+            # What stores and FireWorks make of a port in quotes, a tunnel that is gone or missing
+            # credentials has no common class.
+            reason = " ".join(redact(str(error)).split()) or "no reason given"
+            msg = f"{self} cannot be connected to ({type(error).__name__}: {reason}); correct them"
+            raise ValueError(msg) from None
 
 
 def _indexes() -> list[pymongo.IndexModel]:

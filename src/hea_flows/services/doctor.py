@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from hea_flows.runtime import redact
 from hea_flows.services.connection import Connection, find_connection
-from hea_flows.services.errors import redact
 from hea_flows.services.mongod_program import find_mongod
 from hea_flows.settings import Settings, get_settings, settings_file
 
@@ -215,7 +215,8 @@ def _launchpad(connection: Connection) -> Iterator[Check]:
 
 
 def _job_store(connection: Connection) -> Iterator[Check]:
-    store: Any = connection.job_store()
+    store: Any = connection.open_store()
+    store.close()
     names = sorted(store.additional_stores)
     if "data" in names:
         yield Check("job store", "ok", f"additional stores: {', '.join(names)}")

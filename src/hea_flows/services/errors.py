@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from pymongo.errors import ConnectionFailure
 
 
@@ -43,8 +41,3 @@ def is_outage(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def redact(text: str) -> str:
-    """Remove users and passwords from the MongoDB URIs in a text."""
-    return re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", text)

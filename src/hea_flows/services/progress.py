@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hea_flows.runtime import atomic_write
-from hea_flows.services.errors import redact
+from hea_flows.runtime import atomic_write, redact
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad

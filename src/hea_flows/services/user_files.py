@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hea_flows.services.errors import redact
+from hea_flows.runtime import read_text, redact
 from hea_flows.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def find_launchpad_file() -> Path | None:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError:
+        content = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, RecursionError):
         msg = f"{path} is not valid YAML; correct it"
         raise ValueError(msg) from None
     return content if isinstance(content, dict) else {}

@@ -23,6 +23,18 @@ def neighbour_distance(alloy: Alloy) -> float:
     return float(np.linalg.norm(shifts @ cell, axis=1).min())
 
 
+def check_cutoffs(alloy: Alloy, cutoffs: Sequence[float]) -> None:
+    """Raise `ValueError` if clusters of these diameters (Å) reach the next image of a layer."""
+    height = float(alloy.primitive().cell[2, 2])
+    if alloy.host.layer and max(cutoffs) >= height:
+        given = ", ".join(f"{c:.1f}" for c in cutoffs)
+        msg = (
+            f"cutoffs {given} Å reach the next layer; stay below {height:.1f} Å, or raise the "
+            "vacuum"
+        )
+        raise ValueError(msg)
+
+
 def cluster_space(
     alloy: Alloy, cutoffs: Sequence[float], elements: Sequence[str] | None = None
 ) -> ClusterSpace:
@@ -48,11 +60,8 @@ def cluster_space(
     if len(chosen) < 2:
         msg = f"a cluster space needs two elements or more, got {list(chosen)}"
         raise ValueError(msg)
+    check_cutoffs(alloy, cutoffs)
     primitive = alloy.primitive()
-    height = float(primitive.cell[2, 2])
-    if alloy.host.layer and max(cutoffs) >= height:
-        msg = f"cutoffs {list(cutoffs)} Å reach the next layer; stay below {height:.1f} Å"
-        raise ValueError(msg)
     primitive.pbc = True  # icet asks for it; the vacuum is wider than every cutoff
     symbols = [list(chosen), *([alloy.anion] for _ in alloy.host.anion_sites)]
     return ClusterSpace(primitive, list(cutoffs), symbols)

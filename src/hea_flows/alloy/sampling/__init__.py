@@ -15,7 +15,7 @@ from hea_flows.alloy.sampling.energies import (
     Mode,
 )
 from hea_flows.alloy.sampling.pilot import PilotLadder, run_pilot
-from hea_flows.alloy.sampling.sampler import Sampler
+from hea_flows.alloy.sampling.sampler import Sampler, check_chains
 from hea_flows.alloy.sampling.separation import Separation
 from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
 from hea_flows.alloy.sampling.statistics import autocorrelation_time, effective_samples
@@ -47,6 +47,7 @@ __all__ = [
     "TemperatureSummary",
     "autocorrelation_time",
     "average_of",
+    "check_chains",
     "effective_samples",
     "reference_codes",
     "run_pilot",

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from hea_flows.alloy.clusters import (
     Clusters,
     Expansion,
+    check_cutoffs,
     cluster_space,
     fit_expansion,
     zero_expansion,
@@ -44,6 +45,17 @@ LONGEST = 20.0
 TRAINING, CUTOFFS = 60, (3.1, 2.1)
 #: Most random decorations that are tried for the start of a chain.
 _ATTEMPTS = 20
+
+
+def check_chains(alloy: Alloy, counts: Mapping[str, int]) -> None:
+    """Raise `ValueError` if chains of a composition have nothing to swap, or no expansion fits."""
+    filling(alloy, counts, sum(counts.values()))
+    check_cutoffs(alloy, _diameters(alloy, CUTOFFS))
+
+
+def _diameters(alloy: Alloy, cutoffs: Sequence[float]) -> list[float]:
+    """Return diameters in Å of those in lattice constants."""
+    return [c * alloy.lattice_constant(alloy.elements[0]) for c in cutoffs]
 
 
 class Sampler:
@@ -93,8 +105,7 @@ class Sampler:
             raise TypeError(msg)
         self.model, self.alloy, self.settings = model, alloy, settings
         self.training = training
-        a = alloy.lattice_constant(alloy.elements[0])
-        space = cluster_space(alloy, [c * a for c in cutoffs])
+        space = cluster_space(alloy, _diameters(alloy, cutoffs))
         self.clusters = Clusters.of(space, alloy, supercell)
         self._filling = filling(alloy, counts, self.clusters.n_sites)
         self._pairs = {s: neighbour_pairs(alloy, supercell, s) for s in settings.shells}

@@ -10,13 +10,16 @@ from hea_flows.alloy.sets.named import (
     set_summary,
 )
 from hea_flows.alloy.sets.random_structures import (
+    check_random,
     composition_counts,
     random_orderings,
     supercell_matrix,
 )
-from hea_flows.alloy.sets.sqs import sqs_objective
+from hea_flows.alloy.sets.sqs import check_sqs, sqs_objective
 
 __all__ = [
+    "check_random",
+    "check_sqs",
     "composition_counts",
     "load_named_sets",
     "named_sets_path",

@@ -217,22 +217,41 @@ def random_orderings(
     fixed = None
     if composition is not None:
         fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)
+    placements = None if fixed is None else multinomial(list(fixed.values()))
     seen = set() if exclude is None else exclude
     orderings: list[Ordering] = []
+    drawn: set[tuple[str, ...]] = set()
     for _ in range(max(300, 50 * n)):
-        if len(orderings) == n:
+        if len(orderings) == n or len(drawn) == placements:
             break
         counts = fixed or random_counts(chosen, n_sites, rng)
         ordering = random_ordering(alloy, matrix, counts, rng)
+        if ordering.species in drawn:  # in small cells most are, and an identity takes time
+            continue
+        drawn.add(ordering.species)
         if ordering.id in seen or (exclude_repetitions and is_repetition(ordering)):
             continue
         seen.add(ordering.id)
         orderings.append(ordering)
     if len(orderings) < n:
-        placements = "" if fixed is None else f" ({multinomial(list(fixed.values()))} placements)"
+        all_of_them = "" if placements is None else f" ({placements} placements)"
         msg = (
             f"found only {len(orderings)} new distinct decorations of {n_sites} sites with "
-            f"{', '.join(chosen)}{placements}, asked for {n}; take a larger supercell or fewer"
+            f"{', '.join(chosen)}{all_of_them}, asked for {n}; take a larger supercell or fewer"
         )
         raise ValueError(msg)
     return orderings
+
+
+def check_random(
+    alloy: Alloy, supercell: Supercell, n: int, elements: Sequence[str], rng: np.random.Generator
+) -> None:
+    """Raise what `random_orderings` would raise for `n` equimolar decorations.
+
+    Where the cell has many more by far, which symmetry bounds from below, none is drawn.
+    """
+    n_sites = abs(round(np.linalg.det(np.array(supercell_matrix(alloy, supercell)))))
+    counts = composition_counts(elements, n_sites)
+    least = multinomial(list(counts.values())) // (n_sites * len(alloy.rotations))
+    if least < 2 * n:
+        random_orderings(alloy, supercell, n, elements, rng, composition="equimolar")

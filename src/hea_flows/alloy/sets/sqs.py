@@ -13,7 +13,12 @@ from icet.tools.structure_generation import generate_target_structure_from_super
 from mchammer.calculators import compare_cluster_vectors
 from numpy.typing import NDArray
 
-from hea_flows.alloy.clusters import cluster_space, cluster_vectors, neighbour_distance
+from hea_flows.alloy.clusters import (
+    check_cutoffs,
+    cluster_space,
+    cluster_vectors,
+    neighbour_distance,
+)
 from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, check_elements, compact_supercell
 from hea_flows.alloy.sets.random_structures import Supercell, composition_counts, supercell_matrix
 
@@ -157,10 +162,19 @@ def sqs_objective(ordering: Ordering, cutoffs: Sequence[float] | None = None) ->
     return _objective(space, ordering, random_alloy_vector(space, alloy, fractions))
 
 
+def check_sqs(alloy: Alloy, supercell: Supercell, elements: Sequence[str]) -> None:
+    """Raise `ValueError` if a supercell has no equimolar quasirandom structure; none is made."""
+    matrix = supercell_matrix(alloy, supercell)
+    composition_counts(elements, abs(round(np.linalg.det(np.array(matrix)))))
+    check_cutoffs(alloy, _cutoffs(alloy))
+
+
+def _cutoffs(alloy: Alloy) -> list[float]:
+    return [c * neighbour_distance(alloy) for c in SQS_CUTOFFS]
+
+
 def _space(alloy: Alloy, elements: Sequence[str], cutoffs: Sequence[float] | None) -> ClusterSpace:
-    if cutoffs is None:
-        cutoffs = [c * neighbour_distance(alloy) for c in SQS_CUTOFFS]
-    return cluster_space(alloy, cutoffs, elements)
+    return cluster_space(alloy, _cutoffs(alloy) if cutoffs is None else cutoffs, elements)
 
 
 def _objective(space: ClusterSpace, ordering: Ordering, target: NDArray[np.float64]) -> float:

@@ -26,6 +26,14 @@ class MACEFamily(TorchFamily[MACEPotential]):
     methods = methods.METHODS
     ARCHITECTURE = modules.ARCHITECTURE
 
+    def names(self) -> list[str]:
+        """Return the names of foundations that the installed MACE can download."""
+        return foundations.names()
+
+    def missing(self, spec: ModelSpec) -> str | None:
+        """Return the address of a foundation's file that is not in MACE's cache; None if it is."""
+        return foundations.missing(spec)
+
     def promised(self, spec: ModelSpec) -> Promised | None:
         """Return the checksum given with a model, or published for its name; no file is read."""
         return spec.sha256 or foundations.CHECKSUMS.get(spec.name or "")

@@ -48,6 +48,17 @@ def names() -> list[str]:
     return [n for n in modules.foundations_models.mace_mp_urls if n not in SEVERAL_HEADS]
 
 
+def missing(spec: ModelSpec) -> str | None:
+    """Return the address of a foundation that is not in MACE's cache; None if it is there."""
+    if spec.path is not None or spec.name is None:
+        return None
+    theirs = modules.foundations_models
+    url: str = theirs.mace_mp_urls[spec.name]
+    file = "".join(c for c in url.rpartition("/")[2] if c.isalnum() or c == "_")  # as MACE has it
+    shipped = spec.name == "medium-mpa-0" and Path(theirs.local_model_path).is_file()
+    return None if shipped or (Path(theirs.get_cache_dir()) / file).is_file() else url
+
+
 def locate(spec: ModelSpec) -> ModelFile:
     """Return the file that a spec means, with what is promised of it; a name may download it.
 

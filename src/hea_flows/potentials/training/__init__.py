@@ -9,5 +9,6 @@ from hea_flows.potentials.training import methods
 from hea_flows.potentials.training.labels import with_energies
 from hea_flows.potentials.training.methods import replay_frames
 from hea_flows.potentials.training.scaling import scaling
+from hea_flows.potentials.training.schedule import with_defaults
 
-__all__ = ["methods", "replay_frames", "scaling", "trainer", "with_energies"]
+__all__ = ["methods", "replay_frames", "scaling", "trainer", "with_defaults", "with_energies"]

@@ -15,7 +15,7 @@ from hea_flows.schemas import ModelSpec, Replay, TrainingSettings
 
 
 def check(family: Family, parent: ModelSpec | None, settings: TrainingSettings) -> None:
-    """Refuse a method that a family does not have, or that has no parent to start from.
+    """Refuse a family that does not train, a method it does not have, or one without a parent.
 
     Parameters
     ----------
@@ -31,6 +31,9 @@ def check(family: Family, parent: ModelSpec | None, settings: TrainingSettings) 
     ValueError
         In one line that says what is accepted.
     """
+    if type(family).train is Family.train:
+        msg = f"model family {family.name!r}: {family.no_training}"
+        raise ValueError(msg)
     method = settings.method.label
     if method not in family.methods:
         accepted = ", ".join(sorted(family.methods))

@@ -81,6 +81,15 @@ def gpaw_cost(
     )
 
 
+def has_setup(symbol: str) -> bool:
+    """Return whether GPAW finds a PBE setup of an element."""
+    try:
+        _dataset(symbol)
+    except (FileNotFoundError, RuntimeError):
+        return False
+    return True
+
+
 @cache
 def _dataset(symbol: str) -> tuple[int, int, int]:
     """Return valence electrons, bound partial waves and projector functions of an element."""

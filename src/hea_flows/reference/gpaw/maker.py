@@ -15,9 +15,10 @@ from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.cost import LabelCost
 from hea_flows.reference.document import Calculation, Outcome
 from hea_flows.reference.gpaw.command import GPAWCrashError, GPAWRunError, one_line, run_command
-from hea_flows.reference.gpaw.cost import gpaw_cost
+from hea_flows.reference.gpaw.cost import gpaw_cost, has_setup
 from hea_flows.reference.gpaw.settings import GPAWSettings
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
+from hea_flows.reference.options import Count, Positive
 from hea_flows.runtime import OutOfTimeError
 from hea_flows.schemas import AlloySpec
 from hea_flows.settings import get_settings
@@ -55,8 +56,8 @@ class GPAWMaker(ReferenceMaker):
     name: str = "gpaw"
     calculation: Calculation = "relax"
     settings: GPAWSettings = field(default_factory=GPAWSettings)
-    fmax: float = 0.02
-    max_steps: int = 40
+    fmax: Positive = 0.02
+    max_steps: Count = 40
 
     def __post_init__(self) -> None:
         """Take the mapping that a campaign file has."""
@@ -71,6 +72,19 @@ class GPAWMaker(ReferenceMaker):
         """Raise `ModuleNotFoundError` if GPAW or its setups are not installed."""
         super().check(alloy)
         self.rule()
+
+    def missing(self, alloy: AlloySpec) -> list[str]:
+        """Return the program of `gpaw_command`, or the setups, that are not there."""
+        command = get_settings().gpaw_command
+        lines = [no_program(command)] if command and not has_program(command) else []
+        host = alloy.to_alloy()
+        elements = [*host.elements, *([host.anion] if host.anion else [])]
+        if without := [e for e in elements if not has_setup(e)]:
+            lines.append(
+                f"GPAW has no setup of {', '.join(without)}; pip install gpaw-data, or set "
+                "GPAW_SETUP_PATH"
+            )
+        return lines
 
     def estimate(self, ordering: Ordering, *, symmetric: bool = True) -> LabelCost:
         """Return what a label costs on one core; see `gpaw_cost`."""
@@ -131,10 +145,8 @@ def label(task: Task) -> Outcome:
 
 def _run(command: str, task: Task, crashes: list[str]) -> tuple[list[Atoms], bool]:
     """Run the command until it says how it ended, but not for ever; add its crashes to a list."""
-    program = next(iter(shlex.split(command)), "")
-    if shutil.which(program) is None:
-        msg = f"gpaw_command is {command!r}, and there is no program {program!r}"
-        raise FileNotFoundError(msg)
+    if not has_program(command):
+        raise FileNotFoundError(no_program(command))
     while True:
         try:
             return run_command(command, task)
@@ -143,3 +155,17 @@ def _run(command: str, task: Task, crashes: list[str]) -> tuple[list[Atoms], boo
                 raise
             crashes.append(f"{one_line(error)}; restarted from the last step")
             time.sleep(_PAUSE)
+
+
+def has_program(command: str) -> bool:
+    """Return whether the program of a command line is on this machine."""
+    return shutil.which(_program(command)) is not None
+
+
+def no_program(command: str) -> str:
+    """Return what to say of a command whose program is not there."""
+    return f"gpaw_command is {command!r}, and there is no program {_program(command)!r}"
+
+
+def _program(command: str) -> str:
+    return next(iter(shlex.split(command)), "")

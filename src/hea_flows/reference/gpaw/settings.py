@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ase.calculators.calculator import Calculator
+from pydantic import ConfigDict
 
 from hea_flows.alloy.lattice import KMesh, Ordering, folded_mesh
+from hea_flows.reference.options import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,15 @@ class GPAWSettings:
         SCF thresholds (eV and electrons, per valence electron).
     """
 
-    cutoff: float = 400.0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    cutoff: Positive = 400.0
     xc: str = "PBE"
-    mesh: tuple[int, int, int] = (12, 12, 1)
-    smearing: float = 0.05
+    mesh: tuple[Count, Count, Count] = (12, 12, 1)
+    smearing: Positive = 0.05
     moments: Mapping[str, float] = field(default_factory=lambda: {"V": 1.0})
-    energy_convergence: float = 1e-5
-    density_convergence: float = 1e-5
+    energy_convergence: Positive = 1e-5
+    density_convergence: Positive = 1e-5
 
     def __post_init__(self) -> None:
         """Take the list that JSON makes of a tuple."""

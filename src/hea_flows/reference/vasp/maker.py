@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import expandvars
 from pathlib import Path
@@ -15,6 +16,7 @@ from ase import Atoms
 from atomate2 import SETTINGS as ATOMATE2
 from atomate2.vasp.jobs.base import BaseVaspMaker
 from atomate2.vasp.jobs.mp import MPGGARelaxMaker
+from atomate2.vasp.run import run_vasp
 from jobflow import CURRENT_JOB, Response
 from pymatgen.core import Structure
 from pymatgen.io.vasp.inputs import PotcarSingle
@@ -23,6 +25,7 @@ from pymatgen.io.vasp.sets import VaspInputSet
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.reference.base import ReferenceMaker, label_job
 from hea_flows.reference.document import Calculation, Outcome
+from hea_flows.reference.options import Count
 from hea_flows.reference.scratch import locked
 from hea_flows.reference.vasp.potcars import judged_once
 from hea_flows.reference.vasp.run import label
@@ -87,10 +90,10 @@ class VaspMaker(ReferenceMaker):
         *,
         calculation: Calculation = "relax",
         incar: Mapping[str, Any] | None = None,
-        mesh: tuple[int, int, int] = (12, 12, 1),
+        mesh: tuple[Count, Count, Count] = (12, 12, 1),
         potcar_functional: str = "PBE",
         potcars: Mapping[str, str] | None = None,
-        passes: int = 2,
+        passes: Count = 2,
         run_vasp: Mapping[str, Any] | None = None,
     ) -> Self:
         """Return the Maker that the options of a campaign file describe.
@@ -139,10 +142,20 @@ class VaspMaker(ReferenceMaker):
         return inputs
 
     def check(self, alloy: AlloySpec) -> None:
-        """Raise `ValueError` if an element has no POTCAR, or more than one would do."""
+        """Raise `ValueError` for an element whose POTCAR is not settled, or an unknown argument."""
         super().check(alloy)
+        accepted = list(inspect.signature(run_vasp).parameters)
+        if unknown := sorted(set(self.vasp.run_vasp_kwargs) - set(accepted)):
+            msg = f"run_vasp has no argument {', '.join(unknown)}; accepted: {', '.join(accepted)}"
+            raise ValueError(msg)
         host = alloy.to_alloy()
         potcar_symbols(self._inputs, [*host.elements, *([host.anion] if host.anion else [])])
+
+    def missing(self, alloy: AlloySpec) -> list[str]:
+        """Return the program and the POTCARs, which need a licence, that are not there."""
+        elements = [*alloy.elements, *([alloy.anion] if alloy.anion else [])]
+        with judged_once():
+            return list(_lacking(self.vasp, self._inputs, elements))
 
     def rule(self) -> dict[str, Any]:
         """Return what `settings.as_rule` makes of the input set and the mesh."""
@@ -172,8 +185,11 @@ class VaspMaker(ReferenceMaker):
             If this machine has no VASP command or a POTCAR is missing: a fault of the machine,
             which fails the job (to be run again) rather than the label.
         """
+        ordering = structure.to_ordering(alloy.to_alloy())
+        elements = [*ordering.components, *([alloy.anion] if alloy.anion else [])]
         with judged_once():
-            _require_vasp(self.vasp, self._inputs, structure.to_ordering(alloy.to_alloy()))
+            for line in _lacking(self.vasp, self._inputs, elements):
+                raise FileNotFoundError(line)
         return self.label(structure, alloy, source, start, prev_dir=prev_dir)
 
     def compute(
@@ -205,25 +221,22 @@ class VaspMaker(ReferenceMaker):
         return maker
 
 
-def _require_vasp(maker: BaseVaspMaker, inputs: VaspInputSet, ordering: Ordering) -> None:
-    """Raise `FileNotFoundError` if this machine cannot run VASP."""
+def _lacking(maker: BaseVaspMaker, inputs: VaspInputSet, elements: Sequence[str]) -> Iterator[str]:
+    """Yield what this machine lacks to run VASP: the program, POTCARs."""
     command = expandvars(maker.run_vasp_kwargs.get("vasp_cmd") or ATOMATE2.VASP_CMD)
     program = next(iter(shlex.split(command)), "")
     if shutil.which(program) is None:
-        msg = (
+        yield (
             f"VASP's command {command!r} is not found on this machine; set VASP_CMD in "
             "~/.atomate2.yaml (or ATOMATE2_VASP_CMD), or give this worker other categories"
         )
-        raise FileNotFoundError(msg)
-    elements = [*ordering.components, *([ordering.alloy.anion] if ordering.alloy.anion else [])]
+    functional = as_rule(inputs, (1, 1, 1))["potcar_functional"]
     for element, symbol in potcar_symbols(inputs, elements).items():
-        functional = as_rule(inputs, (1, 1, 1))["potcar_functional"]
         try:
             PotcarSingle.from_symbol_and_functional(symbol, functional)
         except (OSError, ValueError) as error:
             problem = " ".join(str(error).split())
-            msg = (
+            yield (
                 f"no POTCAR {symbol} ({functional}) for {element}: {problem} Set PMG_VASP_PSP_DIR "
                 "in ~/.config/.pmgrc.yaml to the folder that `pmg config -p` made"
             )
-            raise FileNotFoundError(msg) from None

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hea_flows.reference import DatasetCard, DatasetTerms
 from hea_flows.runtime import atomic_write, to_json
-from hea_flows.runtime.extxyz import write_frames
+from hea_flows.runtime.extxyz import frames_content
 from hea_flows.schemas import LabelDoc, StructuresDoc, UnreadableDocumentError
 
 #: What the card says of mixing energies; labels keep their total energies.
@@ -148,7 +148,8 @@ def write_dataset(
         msg = f"a dataset needs labels of one settings id, found {sorted(ids) or 'no label'}"
         raise ValueError(msg)
     card_path = card_of(path)
-    write_frames(path, frames, keys="mace")
+    raw = frames_content(frames, path.suffix, keys="mace")
+    atomic_write(path, raw)
     content: dict[str, dict[str, int]] = {}
     for document in structures:
         members = {entry.structure_id for entry in document.structures}
@@ -165,7 +166,7 @@ def write_dataset(
         name=card_path.stem,
         title=title,
         file=path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(raw).hexdigest(),
         alloy=structures[0].alloy,
         settings=labels[0].settings,
         settings_id=labels[0].settings_id,

@@ -54,7 +54,6 @@ def figure_bytes(figure: Figure, form: str) -> bytes:
 def write_figure(figure: Figure, folder: Path, name: str, forms: tuple[str, ...]) -> list[Path]:
     """Write ``NAME.FORMAT`` for each format into a folder, made if needed; return the files."""
     contents = {form: figure_bytes(figure, form) for form in forms}
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for form, content in contents.items():
         files.append(folder / f"{name}.{form}")

@@ -102,11 +102,13 @@ def worker_loop(
     launchpad = connection.launchpad()
     process = ProcessIdentity.current()
     fworker = _fworker(process, category, query)
+    queue = JobQueue(launchpad, fworker.query)
+    queue.check()
     with _quiet_fireworks(), _stop_signals(leave_with) as stop:
         outage = Outage(connection, get_settings().reconnect_seconds, lambda: stop.wanted)
         launchpad.outlast = outage.outlast
         jobflow.SETTINGS.JOB_STORE = WorkerJobStore.of(connection.job_store(), outage.outlast)
-        worker = _Worker(launchpad, process, fworker, JobQueue(launchpad, fworker.query), stop)
+        worker = _Worker(launchpad, process, fworker, queue, stop)
         worker.limits = _Limits(idle_exit, poll, max_launches, max_idle, leave_before)
         OutOfTimeError.happened = False
         while True:

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bson.errors import BSONError
+from pymongo.errors import OperationFailure
+
 from hea_flows.services.progress import NEEDS, say
 from hea_flows.services.recovery import TAKEN, remove_orphans
 from hea_flows.services.workers.packages import missing_package
@@ -31,6 +34,16 @@ class JobQueue:
     launchpad: LaunchPad
     query: Mapping[str, Any]
     refused: set[int] = field(default_factory=set)
+
+    def check(self) -> None:
+        """Raise `ValueError` for a query that MongoDB does not take; which ones only it knows."""
+        try:
+            self._any(self._own("READY"))
+        except (OperationFailure, BSONError, OverflowError, UnicodeError) as error:
+            details = error.details if isinstance(error, OperationFailure) else None
+            reason = (details or {}).get("errmsg", str(error))
+            msg = f"MongoDB does not take the worker's query: {reason}"
+            raise ValueError(msg) from None
 
     def next(self) -> int | None:
         """Return the ready Firework of highest priority, or None."""

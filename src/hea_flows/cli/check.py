@@ -1,4 +1,4 @@
-"""`hea-flows estimate`: the cost of labels, before a campaign is submitted."""
+"""`hea-flows check`: what is wrong with a campaign file, and what the campaign will cost."""
 
 from __future__ import annotations
 
@@ -10,30 +10,61 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
+    from hea_flows.config import Campaign
+    from hea_flows.flows import CampaignCheck
     from hea_flows.jobs.labelling.estimate import SetEstimate
     from hea_flows.reference import LabelCost
+
+#: What a line of each kind of finding begins with.
+_WORDS = {"error": "error", "here": "missing here", "warning": "warning"}
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    app.command()(estimate)
+    app.command()(check)
 
 
-def estimate(
+def check(
     config: Annotated[Path, typer.Argument(help="Campaign file (YAML); see configs/.")],
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes, one core each.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Worker processes, one core each.")
+    ] = 2,
 ) -> None:
-    """Estimate time and memory of a campaign's labels; nothing is computed or submitted."""
+    """Say what is wrong with a campaign, and how long its parts take; nothing is submitted.
+
+    Exit code 1 if `hea-flows submit` would refuse it. What is missing here keeps `hea-flows run`
+    from starting, too; with `submit`, workers of another machine may have it.
+    """
+    from hea_flows.cli.output import console
+    from hea_flows.config import find_campaign_file
+    from hea_flows.flows import check_campaign
+
+    result = check_campaign(find_campaign_file(config))
+    tell_findings(result)
+    if result.refused(here=False) or result.campaign is None:
+        raise typer.Exit(1)
+    campaign, screen = result.campaign, console()
+    _labels(campaign, workers, screen)
+    _parts(campaign, screen)
+    if not result.findings:
+        typer.echo("Nothing is wrong.")
+
+
+def tell_findings(result: CampaignCheck) -> None:
+    """Print findings on the standard error, a line each."""
+    for finding in result.findings:
+        typer.echo(f"{_WORDS[finding.kind]}: {finding}", err=True)
+
+
+def _labels(campaign: Campaign, workers: int, screen: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from hea_flows.cli.campaign import _find_config
-    from hea_flows.cli.output import console
-    from hea_flows.config import load_campaign
     from hea_flows.jobs.labelling import estimate as estimates
     from hea_flows.settings import get_settings
 
-    campaign, _ = load_campaign(_find_config(config))
     sets = estimates.estimate(campaign)
     table = Table(title=escape(f"Labels of {campaign.name}"), title_justify="left")
     for name in ("set", "use", "engine"):
@@ -49,7 +80,6 @@ def estimate(
     table.add_section()
     count = str(sum(len(one.atoms) for one in sets))
     table.add_row("all", "", "", count, "", "", "", *_hours(costs or None, workers), _gb(memory))
-    screen = console()
     screen.print(table)
     if costs:
         typer.echo("Hours on one core, then with that many workers. GB: memory of one label.")
@@ -58,7 +88,31 @@ def estimate(
     for engine in sorted({one.engine for one in sets if one.costs is None}):
         typer.echo(f"{engine}: counted only; this engine offers no estimate.")
     if warning := estimates.memory_warning(sets, workers):
-        typer.echo(f"warning: {warning}")
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _parts(campaign: Campaign, screen: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hea_flows.jobs import estimate as estimates
+
+    parts = estimates.estimate_parts(campaign)
+    if not parts:
+        return
+    table = Table(title="Everything else", title_justify="left")
+    table.add_column("part")
+    table.add_column("work")
+    table.add_column("minutes", justify="right")
+    table.add_column("basis")
+    for one in parts:
+        time = "–" if one.seconds is None else f"{one.seconds / 60:.1f}"
+        table.add_row(escape(one.part), escape(one.work), time, escape(one.basis))
+    screen.print(table)
+    typer.echo(
+        f"Minutes of one core (or of the GPU) of this machine, if a step of training takes "
+        f"{estimates.TRAINING:g} evaluations and a relaxation {estimates.MOVES} moves."
+    )
 
 
 def _cells(one: SetEstimate, workers: int) -> list[str]:

@@ -1,0 +1,216 @@
+"""What the parts of a campaign that follow its labels take, before it is submitted.
+
+The time of a model is measured on this machine (`hea_flows.potentials.measure`), and the number of
+its evaluations is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from hea_flows.alloy.errors import default_fractions
+from hea_flows.alloy.sampling import ExchangeLadder, Mode
+from hea_flows.alloy.sets import supercell_matrix
+from hea_flows.config import (
+    Campaign,
+    ModelPlan,
+    MonteCarloSpec,
+    SetPlan,
+    TestSetPlan,
+    ThermodynamicsSpec,
+    orderings_of,
+    plan_campaign,
+)
+from hea_flows.jobs.labelling import LabelsMaker
+from hea_flows.potentials import Timing, family, measure
+from hea_flows.potentials.training import with_defaults
+from hea_flows.schemas import ModelSpec, TrainingSettings
+from hea_flows.settings import get_settings
+
+#: Frames of a label whose engine does not tell: as many as the shipped relaxations have.
+FRAMES = 6
+#: A step of training, second derivatives included, over an evaluation of the same atoms.
+TRAINING = 3.7
+#: Moves of a relaxation with a model, from the ideal lattice.
+MOVES = 20
+#: Temperatures of a ladder that a pilot run has yet to choose, and what it evaluates.
+RUNGS, PILOT = 12, 1000
+#: Decorations that the first expansion of nested sampling is fitted to.
+FITTED = 60
+
+
+@dataclass(frozen=True)
+class PartEstimate:
+    """What a part of a campaign takes on this machine: one core of a CPU, or its GPU.
+
+    Parameters
+    ----------
+    part
+        The part.
+    work
+        What is counted.
+    seconds
+        Time (s); None if it is not known.
+    basis
+        Where the time comes from, or why it is not known.
+    """
+
+    part: str
+    work: str
+    seconds: float | None
+    basis: str
+
+
+def estimate_parts(campaign: Campaign) -> list[PartEstimate]:
+    """Return what each part of a campaign takes, labels left out.
+
+    Parameters
+    ----------
+    campaign
+        A campaign that `hea_flows.flows.check_campaign` has not refused.
+    """
+    return list(_Estimator(campaign).parts())
+
+
+class _Estimator:
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign, self.plan = campaign, plan_campaign(campaign)
+        self.host = campaign.alloy.to_alloy()
+        self.timings: dict[str, tuple[Timing | None, str]] = {}
+
+    def parts(self) -> Iterator[PartEstimate]:
+        """Yield the parts in the order in which they run."""
+        plan, campaign = self.plan, self.campaign
+        for model in plan.models:
+            yield self.training(model.title, model.sets, model.model, model.settings)
+        if (growth := plan.growth) is not None:
+            for k in range(1, len(growth.steps) + 1):
+                for settings in growth.trainings:
+                    title = f"growth, step {k}, seed {settings.seed}"
+                    yield self.training(title, growth.steps[:k], growth.model, settings)
+        if plan.test_sets:
+            compared = {model.title: model.model for model in plan.models} | plan.foundations
+            for name, spec in compared.items():
+                yield self.benchmark(name, spec, plan.test_sets)
+        if campaign.monte_carlo is not None:
+            yield self.monte_carlo(campaign.monte_carlo, plan.model(campaign.monte_carlo.model))
+        if campaign.thermodynamics is not None:
+            own = plan.model(campaign.thermodynamics.model)
+            yield self.thermodynamics(campaign.thermodynamics, own)
+
+    def training(
+        self, title: str, sets: Sequence[SetPlan], model: ModelSpec, given: TrainingSettings
+    ) -> PartEstimate:
+        """Return what the training of one model takes."""
+        frames, atoms, known = 0, 0, True
+        for one in sets:
+            reference = LabelsMaker(labels=one.labels).reference
+            orderings = orderings_of(one.expression, self.campaign.alloy, self.campaign.seed)
+            absent = {ordering.id for ordering in reference.unlabelled(orderings)}
+            for ordering in orderings:
+                if ordering.id not in absent:
+                    n = reference.frames(ordering)
+                    known = known and n is not None
+                    frames += FRAMES if n is None else n
+                    atoms += (FRAMES if n is None else n) * self._atoms(ordering.n_sites)
+        train, test, validation = self.campaign.dataset.fractions or default_fractions(frames)
+        settings = with_defaults(given, round(train * frames))
+        epochs = settings.epochs or 1
+        passes = epochs * (TRAINING * train + test + validation)
+        work = f"{'' if known else 'about '}{frames} frames, at most {epochs} epochs"
+        return self._part(f"training of {title}", work, model, passes * atoms, 0.0)
+
+    def benchmark(self, name: str, model: ModelSpec, tests: Iterable[TestSetPlan]) -> PartEstimate:
+        """Return what the comparison of one model takes."""
+        spec, evaluations, structures = self.campaign.benchmark, 0.0, 0
+        for test in tests:
+            for one in test.sets:
+                sizes = orderings_of(one.expression, self.campaign.alloy, self.campaign.seed)
+                atoms = sum(self._atoms(ordering.n_sites) for ordering in sizes)
+                moves = min(MOVES, spec.max_steps) if spec.relaxed and test.relaxed else 0
+                evaluations += atoms * (1 + moves)
+                structures += len(sizes)
+        work = f"{structures} structures{', relaxed too' if spec.relaxed else ''}"
+        return self._part(f"benchmark of {name}", work, model, evaluations, 0.0)
+
+    def monte_carlo(self, spec: MonteCarloSpec, model: ModelPlan) -> PartEstimate:
+        """Return what the chains take."""
+        _, counts = spec.cell(self.host)
+        atoms = self._atoms(sum(counts.values()))
+        ladder = isinstance(spec.temperatures, ExchangeLadder)
+        rungs = RUNGS if isinstance(spec.temperatures, ExchangeLadder) else len(spec.temperatures)
+        chains = rungs * spec.runs
+        decorations = chains * (1 + spec.burn_in + spec.steps) + spec.random + len(counts)
+        decorations += (FITTED if spec.method == "nested" else 0) + (PILOT if ladder else 0)
+        work = (
+            f"{'about ' if ladder else ''}{chains} chains of {spec.burn_in + spec.steps} steps, "
+            f"{atoms} atoms, {spec.mode}"
+        )
+        return self._part(
+            "Monte Carlo",
+            work,
+            model.model,
+            *self._cells(decorations * atoms, spec.mode, spec.max_steps),
+        )
+
+    def thermodynamics(self, spec: ThermodynamicsSpec, model: ModelPlan) -> PartEstimate:
+        """Return what the enthalpies take, and the vibrations if they are asked for."""
+        n = len(self.host.elements)
+        random = self._size(spec.random_supercell)
+        phases = [self._size(spec.sqs[k]) for k in range(2, n + 1) for _ in range(comb(n, k))]
+        sites = n + sum(phases) + spec.n_random * random
+        evaluations, lattice = self._cells(self._atoms(sites), spec.mode, spec.max_steps)
+        work = f"{len(phases)} SQS, {spec.n_random} random cells, {spec.mode}"
+        if (vibrations := spec.vibrations) is not None:
+            cells = [self._atoms(size) for size in (*[1] * n, *phases)]
+            area = self.host.primitive().cell.lengths()[0]
+            periodic = sum(self.host.pbc)
+            for atoms in cells:
+                length = area * (atoms / self.host.atoms_per_unit) ** (1 / periodic)
+                repeats = int(np.ceil(vibrations.min_length / length)) ** periodic
+                evaluations += 6 * atoms * atoms * repeats  # without symmetry
+            work += ", vibrations"
+        return self._part("thermodynamics", work, model.model, evaluations, lattice)
+
+    def _cells(self, atoms: float, mode: Mode, max_steps: int) -> tuple[float, float]:
+        """Return atoms to evaluate with forces, and on the ideal lattice."""
+        return (atoms * (1 + min(MOVES, max_steps)), 0.0) if mode == "relaxed" else (0.0, atoms)
+
+    def _part(
+        self, part: str, work: str, model: ModelSpec, evaluated: float, lattice: float
+    ) -> PartEstimate:
+        timing, basis = self._timing(model)
+        seconds = None
+        if timing is not None:
+            seconds = evaluated * timing.evaluation + lattice * timing.lattice
+        return PartEstimate(part, work, seconds, basis)
+
+    def _timing(self, model: ModelSpec) -> tuple[Timing | None, str]:
+        """Return a model's time for an atom, measured once, and what to say of it."""
+        key = model.model_dump_json()
+        if key not in self.timings:
+            self.timings[key] = self._measured(model)
+        return self.timings[key]
+
+    def _measured(self, model: ModelSpec) -> tuple[Timing | None, str]:
+        kind, title = family(model.family), model.title
+        if kind.missing(model) is not None:
+            return None, f"{title} is not in the cache"
+        try:
+            chosen = kind.resolve(model) if model.pretrained else model
+            timing = measure(chosen, self.host, device=get_settings().device)
+        except (ValueError, RuntimeError, KeyError, OSError) as error:
+            return None, f"{title} could not be timed: {' '.join(str(error).split())}"
+        if timing is None:
+            return None, f"{title}: this family has no untrained model to time"
+        return timing, f"{title} measured here: {1e3 * timing.evaluation:.2g} ms per atom"
+
+    def _atoms(self, sites: int) -> int:
+        return sites * self.host.atoms_per_unit
+
+    def _size(self, supercell: str) -> int:
+        return int(abs(round(np.linalg.det(np.array(supercell_matrix(self.host, supercell))))))
