@@ -15,8 +15,8 @@ from counting import CountingMaker
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.reference import Outcome, ReferenceMaker, evaluate, label_document
-from hea_flows.reference.document import check_frames
 from hea_flows.reference.archive import ArchiveMaker
+from hea_flows.reference.document import check_frames
 from hea_flows.reference.synthetic import SyntheticMaker
 from hea_flows.results.export.archive import write_archive
 from hea_flows.schemas import AlloySpec, StructureEntry, StructuresDoc
