@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hea_flows.potentials import families, family  # noqa: E402
-from hea_flows.schemas import ModelSpec  # noqa: E402
-from hea_flows.testing.families import check_family, check_training  # noqa: E402
+from hea_flows.potentials.training.data import Split  # noqa: E402
+from hea_flows.potentials.training.loss import loss  # noqa: E402
+from hea_flows.schemas import LossWeights, ModelSpec  # noqa: E402
+from hea_flows.testing.families import (  # noqa: E402
+    check_family,
+    check_training,
+    labelled_frames,
+)
 
 #: What each built-in family needs.
 NEEDS = {
@@ -62,6 +69,35 @@ def test_from_scratch_then_fine_tuned(case: str, tmp_path: Path) -> None:
     assert model.dtype == "float32"
     parent = model.model_copy(update={"dtype": "float64"})
     assert check_training(small, parent, tmp_path / "tuned").dtype == "float64"
+
+
+@pytest.mark.parametrize("case", SMALL)
+def test_a_frame_without_stress_adds_nothing_to_the_gradients_of_the_stress(case: str) -> None:
+    name, architecture = SMALL[case]
+    if find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    frames = labelled_frames(3)
+    small: Any = dataclasses.replace(family(name, architecture=architecture), dtype="float64")
+    potential = small.quickest(small.fresh(frames, 1))
+    del frames[1].calc.results["stress"]
+    split = Split.of(potential, frames)
+
+    def slopes(chosen: list[int], weights: LossWeights) -> tuple[float, list[Any]]:
+        batch, labels = split.batch(potential, chosen)
+        potential.module.zero_grad()
+        value = loss(potential.predict(batch, create_graph=True), labels, weights)
+        value.backward()
+        parameters = potential.module.parameters()
+        return float(value.detach()), [torch.zeros(()) if p.grad is None else p.grad.clone()
+                                       for p in parameters]  # fmt: skip
+
+    whole, whole_slopes = slopes([0, 1, 2], LossWeights(stress=1000.0))
+    plain, plain_slopes = slopes([0, 1, 2], LossWeights(stress=0.0))
+    stress, stress_slopes = slopes([0, 2], LossWeights(energy=0.0, forces=0.0, stress=1000.0))
+    assert stress > 1e-3 * whole
+    assert whole == pytest.approx(plain + stress, rel=1e-12)
+    for a, b, c in zip(whole_slopes, plain_slopes, stress_slopes, strict=True):
+        assert float((a - b - c).abs().max()) <= 1e-11 * max(float(a.abs().max()), 1e-3)
 
 
 @pytest.mark.parametrize(("name", "foundation"), [("chgnet", "0.3.0"), ("sevennet", "7net-0")])

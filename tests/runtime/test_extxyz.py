@@ -75,11 +75,12 @@ def assert_same(again: list[Atoms], frames: list[Atoms]) -> None:
 def test_numbers_that_need_care(tmp_path: Path, keys: Keys, pbc: Any, symbols: str) -> None:
     """Numbers without a point, the smallest and the largest, signed zero; one atom, nine atoms."""
     n = len(Atoms(symbols))
-    care = np.array([1e-05, -0.0, 5e-324, 1e22, 1.7976931348623157e308, 0.1, 1 / 3, -1e-17, 3.0])
+    care = np.array([1e-05, -0.0, 5e-324, 9.999999999999998, 0.1, 1 / 3, -1e-17, 3.0])
+    far = np.array([*care, 1e22, 1.7976931348623157e308])
     rng = np.random.default_rng(0)
     frames = []
     for energy in care:
-        atoms = Atoms(symbols, rng.choice(care, (n, 3)), cell=rng.normal(size=(3, 3)), pbc=pbc)
+        atoms = Atoms(symbols, rng.choice(far, (n, 3)), cell=rng.normal(size=(3, 3)), pbc=pbc)
         atoms.calc = SinglePointCalculator(
             atoms,
             energy=energy,
@@ -148,6 +149,14 @@ def test_files_that_mace_users_wrote(tmp_path: Path) -> None:
         assert ("stress" in again.calc.results) == (variant is not None)
 
 
+def test_vectors_of_moments_keep_their_columns(tmp_path: Path) -> None:
+    atoms = frame(2, moments=True)
+    atoms.calc.results["magmoms"] = np.random.default_rng(1).normal(size=(3, 3))
+    for keys in ("ase", "mace"):
+        write_frames(tmp_path / "a.xyz", [atoms], keys=keys)
+        assert_same(read_frames(tmp_path / "a.xyz"), [atoms])
+
+
 def test_compressed_files_are_the_same_each_time(tmp_path: Path) -> None:
     frames = [frame(1, moments=True)]
     for name in ("a.extxyz.xz", "b.extxyz.xz"):
@@ -174,5 +183,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no frames file at"):
         read_frames(tmp_path / "a.xyz")
     (tmp_path / "a.xyz").write_text("three\n\nMo 0 0 0")
-    with pytest.raises(ValueError, match="is not a readable extended XYZ file"):
+    with pytest.raises(ValueError, match="is not a readable extended XYZ file: frame 1: "):
+        read_frames(tmp_path / "a.xyz")
+    (tmp_path / "a.xyz").write_text("1\n\nMo 0 0 0\n1\n\nMo 0 0\n")
+    with pytest.raises(ValueError, match="is not a readable extended XYZ file: frame 2: "):
         read_frames(tmp_path / "a.xyz")

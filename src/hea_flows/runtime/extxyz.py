@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,9 @@ from typing import Literal
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
+from hea_flows.runtime.dialects import DialectError, parse_header, take_labels
 from hea_flows.runtime.files import atomic_write
 
 #: Values of `Atoms.info` that are written.
@@ -63,39 +63,42 @@ def write_frames(
     atomic_write(path, frames_content(frames, path.suffix, keys=keys))
 
 
-def read_frames(path: Path) -> list[Atoms]:
-    """Read extended XYZ frames with their results, under ASE's or MACE's names.
+def read_frames(path: Path, *, needs: Collection[str] = ()) -> list[Atoms]:
+    """Read extended XYZ frames with their results, under the names of `hea_flows.runtime.dialects`.
+
+    Parameters
+    ----------
+    path
+        The file; a suffix ``.gz`` or ``.xz`` says that it is compressed.
+    needs
+        Results that every frame must have, such as ``energy``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file cannot be read as extended XYZ.
+        If the file cannot be read as extended XYZ, or a frame's labels cannot; it names the frame,
+        counted from 1.
     """
     if not path.is_file():
         msg = f"no frames file at {path}"
         raise FileNotFoundError(msg)
+    frames: list[Atoms] = []
     try:
-        frames = ase.io.read(path, index=":", format="extxyz")
-        return [_with_results(frame) for frame in frames]
+        options = {"index": ":", "format": "extxyz", "properties_parser": parse_header}
+        for frame in ase.io.iread(path, **options):
+            if (pbc := frame.info.pop(f"{_PREFIX}pbc", None)) is not None:
+                frame.pbc = pbc
+            take_labels(frame, needs)
+            frames.append(frame)
+    except DialectError as error:
+        msg = f"{path}, frame {len(frames) + 1}: {error}"
+        raise ValueError(msg) from None
     except Exception as error:
-        msg = f"{path} is not a readable extended XYZ file: {error}"
+        msg = f"{path} is not a readable extended XYZ file: frame {len(frames) + 1}: {error}"
         raise ValueError(msg) from error
-
-
-def _with_results(frame: Atoms) -> Atoms:
-    """Take what MACE's names hold as the frame's results."""
-    results = {k: frame.info.pop(_PREFIX + k) for k in _TOTALS if _PREFIX + k in frame.info}
-    results |= {k: frame.arrays.pop(_PREFIX + k) for k in _COLUMNS if _PREFIX + k in frame.arrays}
-    if (stress := frame.info.pop(f"{_PREFIX}stress", None)) is not None:
-        full = np.asarray(stress, dtype=float)
-        results["stress"] = full if full.size == 6 else full.ravel()[[0, 4, 8, 5, 2, 1]]
-    if (pbc := frame.info.pop(f"{_PREFIX}pbc", None)) is not None:
-        frame.pbc = pbc
-    if results:
-        frame.calc = SinglePointCalculator(frame, **results)
-    return frame
+    return frames
 
 
 def _block(frame: Atoms, prefix: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from hea_flows.potentials.potential import (  # noqa: E402
 )
 from hea_flows.potentials.training import trainer  # noqa: E402
 from hea_flows.potentials.training.labels import read_labels, with_energies  # noqa: E402
-from hea_flows.potentials.training.loss import BatchLabels, join_labels, loss  # noqa: E402
+from hea_flows.potentials.training.loss import (  # noqa: E402
+    BatchLabels,
+    join_labels,
+    loss,
+    squared_errors,
+)
 from hea_flows.potentials.training.schedule import (  # noqa: E402
     is_over,
     learning_rate,
@@ -156,7 +162,7 @@ def test_frames_without_labels_are_refused(split: tuple[list[Atoms], ...], tmp_p
     without = SETTINGS.model_copy(update={"weights": LossWeights(stress=0)})
     later = without.model_copy(update={"final_weights": LossWeights()})
     for settings in (SETTINGS, later):
-        with pytest.raises(ValueError, match="no stress; set the loss weight of the stress to 0"):
+        with pytest.raises(ValueError, match="no training frame has a stress; set the loss"):
             run(PairPotential(), ([bare], [], []), tmp_path, settings)
     with pytest.raises(ValueError, match="there are no training frames"):
         run(PairPotential(), ([], [], []), tmp_path)
@@ -454,6 +460,55 @@ def test_labels_are_joined_in_order(split: tuple[list[Atoms], ...]) -> None:
     assert labels.energies.dtype == torch.float32
     assert labels.forces.shape == (5, 3)
     assert torch.equal(labels.forces[1:], torch.tensor(split[0][1].get_forces()).float())
+
+
+def without_stress(frame: Atoms) -> Atoms:
+    copy = frame.copy()
+    results = {k: v for k, v in frame.calc.results.items() if k != "stress"}
+    copy.calc = SinglePointCalculator(copy, **results)
+    return copy
+
+
+def test_a_frame_without_stress_counts_in_energy_and_forces_alone() -> None:
+    """As `test_loss_by_hand`; the second frame, of weight 3, has no stress."""
+    output = Output(
+        torch.tensor([1.3, 2.4]), torch.tensor([1, 2]), torch.zeros(3, 3), torch.zeros(2, 3, 3)
+    )
+    output.stresses[:, 0, 0] = 0.03
+    atoms = [Atoms("Cu"), Atoms("Cu2")]
+    results = {"energy": 1.0, "stress": np.zeros(6)}, {"energy": 2.0}
+    for frame, told in zip(atoms, results, strict=True):
+        forces = np.zeros((len(frame), 3))
+        frame.calc = SinglePointCalculator(frame, forces=forces, **told)
+    first, second = (read_labels(frame) for frame in atoms)
+    assert (first.has_stress, second.has_stress) == (True, False)
+    labels = join_labels([first, replace(second, weight=3.0)], torch.zeros(1))
+    errors = squared_errors(output, labels)
+    assert (errors.n_energy, errors.n_forces, errors.n_stress) == (2, 9, 9)
+    expected = 100 * (0.3**2 + 3 * 0.2**2) / 2 + 0.03**2 / 9
+    assert float(errors.loss(LossWeights())) == pytest.approx(expected, rel=1e-6)
+    neither = join_labels([second, second], torch.zeros(1))
+    assert squared_errors(output, neither).n_stress == 0
+    assert float(loss(output, neither, LossWeights(energy=0, forces=0))) == 0.0
+
+
+def test_training_goes_on_with_frames_that_have_no_stress(
+    split: tuple[list[Atoms], ...], tmp_path: Path
+) -> None:
+    train, validation, test = split
+    some = [*map(without_stress, train[:3]), *train[3:]]
+    result = run(PairPotential(), (some, [*map(without_stress, validation)], test), tmp_path / "a")
+    assert np.isfinite([e.train_loss for e in result.curve]).all()
+    assert np.isfinite([e.validation_loss for e in result.curve]).all()
+    assert np.isfinite(result.errors["train"].stress)
+    assert np.isnan(result.errors["validation"].stress)
+    weights = LossWeights(stress=0)
+    settings = SETTINGS.model_copy(update={"weights": weights})
+    curves = [
+        run(PairPotential(), (frames, validation, test), tmp_path / name, settings).curve
+        for name, frames in (("b", [*map(without_stress, train)]), ("c", train))
+    ]
+    assert [e.train_loss for e in curves[0]] == [e.train_loss for e in curves[1]]
 
 
 def test_batch_epochs_and_patience_by_the_size_of_the_set() -> None:

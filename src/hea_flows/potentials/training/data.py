@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from ase import Atoms
 
@@ -21,7 +20,6 @@ from hea_flows.potentials.training.loss import (
     squared_errors,
 )
 from hea_flows.potentials.training.methods import recorded
-from hea_flows.potentials.training.schedule import has_weight
 from hea_flows.schemas import TrainingSettings
 
 
@@ -45,24 +43,15 @@ class Split:
     labels: list[Labels]
 
     @classmethod
-    def of(
-        cls,
-        potential: Potential,
-        frames: Sequence[Atoms],
-        settings: TrainingSettings,
-        weight: float = 1.0,
-    ) -> Split:
+    def of(cls, potential: Potential, frames: Sequence[Atoms], weight: float = 1.0) -> Split:
         """Build the graphs and read the labels; `weight` is what these frames count in the loss.
 
         Raises
         ------
         ValueError
-            For frames without energy or forces, or without a stress that has a loss weight.
+            For frames without energy or forces.
         """
         labels = [replace(read_labels(frame), weight=weight) for frame in frames]
-        if has_weight(settings, "stress") and any(np.isnan(x.stress).any() for x in labels):
-            msg = "a frame has no stress; set the loss weight of the stress to 0 or label it"
-            raise ValueError(msg)
         return cls(frames, potential.prepare(frames), labels)
 
     def __add__(self, other: Split) -> Split:

@@ -33,6 +33,11 @@ class Labels:
     stress: NDArray[np.float64]
     weight: float = 1.0
 
+    @property
+    def has_stress(self) -> bool:
+        """Whether the stress is labelled; if not, it does not count in the loss."""
+        return not bool(np.isnan(self.stress).any())
+
 
 def read_labels(frame: Atoms) -> Labels:
     """Read the labels of one frame; its `energy`, not its `free_energy`.

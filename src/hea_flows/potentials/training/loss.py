@@ -18,12 +18,16 @@ from hea_flows.schemas import ErrorSummary, LossWeights
 
 @dataclass(frozen=True)
 class BatchLabels:
-    """Labels of a batch: energies (B,), forces (N, 3), stresses (B, 3, 3), weights (B,) or none."""
+    """Labels of a batch: energies (B,), forces (N, 3), stresses (S, 3, 3), weights (B,) or none.
+
+    `stressed` are the S frames that have a stress, or None where all have one.
+    """
 
     energies: Tensor
     forces: Tensor
     stresses: Tensor
     weights: Tensor | None = None
+    stressed: Tensor | None = None
 
 
 @dataclass
@@ -31,7 +35,7 @@ class SquaredErrors:
     """Sums of squared errors and how many numbers each holds.
 
     The energy counts once per structure (eV/atom), forces by Cartesian component (eV/Å), the
-    stress by the nine components of the tensor (eV/Å³).
+    stress by the nine components of the tensor (eV/Å³), of frames that have one.
     """
 
     energy: Tensor | float = 0.0
@@ -70,17 +74,22 @@ class SquaredErrors:
 def squared_errors(output: Output, labels: BatchLabels) -> SquaredErrors:
     """Compare predictions with labels; what was not predicted does not count.
 
-    Weights multiply the squared errors of their frames and leave the counts as they are.
+    Weights multiply the squared errors of their frames and leave the counts as they are. A frame
+    without stress counts neither in the sum of the stress nor in its number.
     """
+    predicted, weights = output.stresses, labels.weights
+    if labels.stressed is not None:
+        predicted = None if predicted is None else predicted.index_select(0, labels.stressed)
     energy = ((output.energies - labels.energies) / output.n_atoms) ** 2
     forces = None if output.forces is None else (output.forces - labels.forces) ** 2
-    stress = None if output.stresses is None else (output.stresses - labels.stresses) ** 2
-    if labels.weights is not None:
-        energy = energy * labels.weights
+    stress = None if predicted is None else (predicted - labels.stresses) ** 2
+    if weights is not None:
+        energy = energy * weights
         if forces is not None:
-            forces = forces * torch.repeat_interleave(labels.weights, output.n_atoms)[:, None]
+            forces = forces * torch.repeat_interleave(weights, output.n_atoms)[:, None]
         if stress is not None:
-            stress = stress * labels.weights[:, None, None]
+            own = weights if labels.stressed is None else weights.index_select(0, labels.stressed)
+            stress = stress * own[:, None, None]
     errors = SquaredErrors(energy=energy.sum(), n_energy=energy.numel())
     if forces is not None:
         errors.forces, errors.n_forces = forces.sum(), forces.numel()
@@ -93,7 +102,7 @@ def loss(output: Output, labels: BatchLabels, weights: LossWeights) -> Tensor:
     """Return the loss of one batch (SCIENCE: energy:forces:stress = 100:10:1).
 
     ``w_E mean(ΔE/N)² + w_F mean(ΔF)² + w_S mean(Δσ)²``, means over structures, Cartesian
-    components of all atoms, and the nine components of the stress tensors.
+    components of all atoms, and the nine components of the stress tensors that are labelled.
     """
     return squared_errors(output, labels).loss(weights)
 
@@ -105,11 +114,13 @@ def join_labels(labels: Sequence[Labels], like: Tensor) -> BatchLabels:
         return torch.as_tensor(np.asarray(values), dtype=like.dtype, device=like.device)
 
     weights = [x.weight for x in labels]
+    stressed = [i for i, x in enumerate(labels) if x.has_stress]
     return BatchLabels(
         tensor([x.energy for x in labels]),
         tensor(np.concatenate([x.forces for x in labels])),
-        tensor(np.stack([x.stress for x in labels])),
+        tensor(np.array([labels[i].stress for i in stressed]).reshape(-1, 3, 3)),
         None if set(weights) == {1.0} else tensor(weights),
+        None if len(stressed) == len(labels) else torch.tensor(stressed, device=like.device).long(),
     )
 
 

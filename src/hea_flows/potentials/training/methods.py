@@ -85,7 +85,8 @@ def replay_frames(method: Replay, numbers: Collection[int]) -> list[Atoms]:
     """
     _verify(method)
     elements = set(numbers)
-    frames = [f for f in read_frames(Path(method.file)) if set(f.numbers.tolist()) <= elements]
+    whole = read_frames(Path(method.file), needs=("energy", "forces"))
+    frames = [frame for frame in whole if set(frame.numbers.tolist()) <= elements]
     if len(frames) < method.frames:
         msg = (
             f"{method.file} holds {len(frames)} frames of elements that the parent knows; "

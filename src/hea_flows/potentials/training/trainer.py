@@ -80,7 +80,8 @@ def train(
     Raises
     ------
     ValueError
-        Without training frames, for frames without labels, or if `directory` holds another run.
+        Without training frames, for frames without energy or forces, if none has a stress and that
+        has a loss weight, or if `directory` holds another run.
     ArithmeticError
         If the loss is no longer finite.
     OutOfTimeError
@@ -94,11 +95,15 @@ def train(
     weight = settings.method.weight if isinstance(settings.method, Replay) else 1.0
     with _threads(settings.threads):
         split = {
-            "train": Split.of(potential, train_frames, settings),
-            "validation": Split.of(potential, validation, settings),
-            "test": Split.of(potential, test, settings),
-            "replay": Split.of(potential, replay, settings, weight),
+            "train": Split.of(potential, train_frames),
+            "validation": Split.of(potential, validation),
+            "test": Split.of(potential, test),
+            "replay": Split.of(potential, replay, weight),
         }
+        learned = split["train"].labels + split["replay"].labels
+        if has_weight(settings, "stress") and not any(x.has_stress for x in learned):
+            msg = "no training frame has a stress; set the loss weight of the stress to 0"
+            raise ValueError(msg)
         run = _Run(potential, settings, directory, fingerprint(potential, split, settings))
         run.resume()
         while not is_over(settings, run.epoch, run.best_epoch):

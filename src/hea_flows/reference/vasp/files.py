@@ -1,4 +1,4 @@
-"""Files of a run of VASP, plain, compressed or in custodian's archives, as far as they are whole."""
+"""Files of a run of VASP, plain, compressed or archived, as far as they are whole."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def read_text(files: Files, name: str, *, whole: bool = False) -> str:
     Raises
     ------
     EOFError
-        If it is cut, and its `whole` text is needed: half of an input describes another calculation.
+        If it is cut, and the `whole` of it is needed: half of an input is another calculation's.
     """
     with files.open(name) as stream:
         part = WholePart(stream)

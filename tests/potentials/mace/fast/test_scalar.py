@@ -87,7 +87,7 @@ def results(
 ) -> tuple[Any, float, dict[str, Any]]:
     """Return predictions, loss and its derivatives by all weights."""
     settings, chosen = TrainingSettings(), chosen or frames()
-    batch, labels = Split.of(potential, chosen, settings).batch(potential, range(len(chosen)))
+    batch, labels = Split.of(potential, chosen).batch(potential, range(len(chosen)))
     potential.module.zero_grad()
     output = potential.predict(batch, create_graph=True)
     loss = squared_errors(output, labels).loss(settings.weights)

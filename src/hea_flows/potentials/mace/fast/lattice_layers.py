@@ -197,12 +197,9 @@ class LatticeLayers:
         atoms, alloyed = self._kinds[kind], self.neighbours.alloyed[place]
         sites = self._around(place, units)[:, :alloyed] // self.places
         rows = codes[sites] + torch.arange(alloyed, device=codes.device) * self.elements
-        starts = (
-            torch.arange(len(units), device=codes.device) * alloyed
-        )  # also where none is alloyed
-        messages = torch.nn.functional.embedding_bag(
-            rows.flatten(), atoms.table, starts, mode="sum"
-        )
+        starts = torch.arange(len(units), device=codes.device) * alloyed  # none may be alloyed
+        table, rows = atoms.table, rows.flatten()
+        messages = torch.nn.functional.embedding_bag(rows, table, starts, mode="sum")
         messages = (messages + atoms.constant).view(len(units), sum(self._sizes[0]), -1)
         nodes = self._contract(0, kind, messages.transpose(0, 1))
         return nodes if atoms.residual is None else nodes + atoms.residual
