@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hea_flows.config.campaign import Campaign, load_campaign, text_sha256
+from hea_flows.config.costs import check_sets
 from hea_flows.config.errors import validation_line
 from hea_flows.config.plan import (
     CampaignPlan,
@@ -45,6 +46,7 @@ __all__ = [
     "TestSetSpec",
     "ThermodynamicsSpec",
     "VibrationsSpec",
+    "check_sets",
     "load_campaign",
     "model_from_text",
     "plan_campaign",

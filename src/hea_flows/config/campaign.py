@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hea_flows.alloy.sets import parse
+from hea_flows.config.costs import affordable, check_cells, check_sets
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatasetSpec,
@@ -23,7 +23,9 @@ from hea_flows.config.sections import (
     ThermodynamicsSpec,
     model_from_text,
 )
+from hea_flows.inputs import Name, Seed, read_yaml, shown
 from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
+from hea_flows.settings import get_settings
 
 
 class Campaign(Record):
@@ -33,13 +35,13 @@ class Campaign(Record):
     a study of several.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
-    title: str = ""
-    seed: int = Field(0, ge=0, description="Of everything random that says no seed of its own.")
+    name: Name = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
+    title: str = Field("", max_length=200)
+    seed: Seed = Field(0, description="Of everything random that says no seed of its own.")
     alloy: AlloySpec
     structures: list[SetSpec] = Field(default_factory=list)
     labels: LabelSpec = Field(default_factory=LabelSpec)
-    test_sets: dict[str, TestSetSpec] = Field(
+    test_sets: dict[Name, TestSetSpec] = Field(
         default_factory=dict, description="Name to the set that models are compared with."
     )
     dataset: DatasetSpec = Field(default_factory=DatasetSpec)
@@ -219,20 +221,19 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
         If there is no such file.
     ValueError
         If it is not YAML, or a key is unknown, missing or of a wrong value.
+    LimitError
+        If a set or a cell is larger than the settings accept.
     """
     if not path.is_file():
         msg = f"no campaign file at {path}"
         raise FileNotFoundError(msg)
-    text = path.read_text(encoding="utf-8")
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        msg = f"{path} is not valid YAML: {' '.join(str(error).split())}"
-        raise ValueError(msg) from error
+    data, text = read_yaml(path, get_settings().max_yaml_values)
     if not isinstance(data, dict):
-        msg = f"{path} must hold keys such as name, alloy, structures; found {type(data).__name__}"
+        msg = f"{path} must hold keys such as name, alloy, structures; found {shown(data)}"
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
     campaign = Campaign.model_validate(data)
+    check_sets(campaign.expressions(), campaign.alloy.to_alloy())
+    check_cells(campaign.monte_carlo, campaign.thermodynamics)
     for expression in campaign.expressions():
         structures_of(expression, campaign.alloy, campaign.seed)
     _beside(path.parent, campaign)
@@ -278,7 +279,7 @@ def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[s
 @lru_cache(maxsize=256)
 def _structures_of(expression: str, alloy: str, seed: int) -> tuple[tuple[str, int], ...]:
     host = AlloySpec.model_validate_json(alloy).to_alloy()
-    return tuple((o.id, o.n_sites) for o in parse(expression).build(host, seed))
+    return tuple((o.id, o.n_sites) for o in parse(expression).build(host, seed, most=affordable()))
 
 
 def text_sha256(text: str) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-_SHOWN = 80
+from hea_flows.inputs import cut, shown
 
 
 def validation_line(error: ValidationError) -> str:
     """Return the first wrong key, what was given and what is accepted."""
     errors = error.errors(include_url=False)
     first = errors[0]
-    key = ".".join(str(part) for part in first["loc"]) or error.title
+    key = cut(".".join(str(part) for part in first["loc"])) or error.title
     given: Any = first["input"]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
@@ -23,11 +23,6 @@ def validation_line(error: ValidationError) -> str:
     elif first["type"] == "value_error" or isinstance(given, dict | SecretStr) or "uri" in key:
         line = f"{key}: {message}"
     else:
-        line = f"{key} is {_short(given)}; {message[:1].lower()}{message[1:]}"
+        line = f"{key} is {shown(given)}; {message[:1].lower()}{message[1:]}"
     others = len(errors) - 1
     return line + (f" (and {others} more)" if others else "")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
+from hea_flows.inputs import LimitError
 from hea_flows.runtime.files import atomic_write
+from hea_flows.runtime.frame_stream import stream_frames
 
 #: Values of `Atoms.info` that are written.
 Plain = str | int | float | bool
@@ -66,13 +67,16 @@ def read_frames(path: Path) -> list[Atoms]:
         If there is no such file.
     ValueError
         If the file cannot be read as extended XYZ.
+    LimitError
+        If it is larger than the setting ``max_frames_mb``, decompressed.
     """
     if not path.is_file():
         msg = f"no frames file at {path}"
         raise FileNotFoundError(msg)
     try:
-        frames = ase.io.read(path, index=":", format="extxyz")
-        return [_with_results(frame) for frame in frames]
+        return [_with_results(frame) for frame in stream_frames(path)]
+    except LimitError:
+        raise
     except Exception as error:
         msg = f"{path} is not a readable extended XYZ file: {error}"
         raise ValueError(msg) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hea_flows.alloy.sets.cost import SetCost
 from hea_flows.alloy.sets.named import (
     load_named_sets,
     named_sets_path,
@@ -17,6 +18,7 @@ from hea_flows.alloy.sets.random_structures import (
 from hea_flows.alloy.sets.sqs import sqs_objective
 
 __all__ = [
+    "SetCost",
     "composition_counts",
     "load_named_sets",
     "named_sets_path",
