@@ -23,6 +23,11 @@ def test_defaults_follow_the_data_folder(machine: Path) -> None:
         "vasp_cell_tag": "LATTICE_CONSTRAINTS",
         "gpaw_command": None,
         "device": "cpu",
+        "max_structures": 20_000,
+        "max_set_seconds": 300.0,
+        "max_sites": 20_000,
+        "max_yaml_values": 20_000,
+        "max_frames_mb": 2_000.0,
     }
 
 
@@ -54,6 +59,23 @@ def test_unknown_key_of_the_file_is_an_error(
     file.write_text("devise: cpu\n")
     monkeypatch.setenv("HEA_FLOWS_SETTINGS_FILE", str(file))
     with pytest.raises(ValidationError, match="devise"):
+        get_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("device: cpu\ndevice: mps\n", "line 2: the key 'device' is given twice"),
+        ("- device\n", "must hold keys such as data_dir; found"),
+    ],
+)
+def test_a_file_that_says_two_things(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    file = machine.parent / "mine.yaml"
+    file.write_text(text)
+    monkeypatch.setenv("HEA_FLOWS_SETTINGS_FILE", str(file))
+    with pytest.raises(ValueError, match=message):
         get_settings()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,16 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-PREFIX = "HEA_FLOWS_"
+from hea_flows.inputs import (
+    MOST_SET_SECONDS,
+    MOST_STRUCTURES,
+    MOST_VALUES,
+    VARIABLE_PREFIX,
+    read_yaml,
+    shown,
+)
+
+PREFIX = VARIABLE_PREFIX
 #: Variables with the prefix that are read elsewhere and are not settings.
 OTHER_VARIABLES = frozenset(
     {PREFIX + name for name in ("SETTINGS_FILE", "DEBUG", "CONNECTION_FILE", "ATTEMPT")}
@@ -50,6 +60,17 @@ def settings_file() -> Path:
         msg = f"{PREFIX}SETTINGS_FILE is {given}, which is not a file; create it or unset it"
         raise FileNotFoundError(msg)
     return path
+
+
+class _SettingsFile(YamlConfigSettingsSource):
+    """A settings file, each key once."""
+
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, object]:
+        content, _ = read_yaml(Path(str(file_path)))
+        if content is not None and not isinstance(content, dict):
+            msg = f"{file_path} must hold keys such as data_dir; found {shown(content)}"
+            raise ValueError(msg)
+        return content or {}
 
 
 class Settings(BaseSettings):
@@ -114,6 +135,23 @@ class Settings(BaseSettings):
         pattern=r"^(cpu|mps|cuda(:\d+)?)$",
         description="Device of the potentials: cpu, cuda, cuda:1, mps.",
     )
+    max_structures: int = Field(
+        MOST_STRUCTURES, ge=1, description="Structures of a set; each one is a label to compute."
+    )
+    max_set_seconds: float = Field(
+        MOST_SET_SECONDS, gt=0, description="Time to build the sets of a campaign on one core (s)."
+    )
+    max_sites: int = Field(
+        20_000, ge=1, description="Alloyed sites of a supercell for Monte Carlo or random cells."
+    )
+    max_yaml_values: int = Field(
+        MOST_VALUES, ge=1, description="Values of a campaign file, those of aliases each time."
+    )
+    max_frames_mb: float = Field(
+        2_000.0,
+        gt=0,
+        description="Size of a file of frames, decompressed (MB); a frame counts 4 kB or more.",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -125,7 +163,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, then the environment, then the YAML file."""
-        file = YamlConfigSettingsSource(settings_cls, yaml_file=settings_file())
+        file = _SettingsFile(settings_cls, yaml_file=settings_file())
         return init_settings, env_settings, file
 
 

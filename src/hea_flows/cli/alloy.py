@@ -64,11 +64,13 @@ def show(
     """Count the structures of a set, by components and size and by element combination."""
     from hea_flows.alloy.lattice import Alloy
     from hea_flows.alloy.sets import load_named_sets, parse, set_summary
+    from hea_flows.config import check_sets
 
     alloy = Alloy(tuple(e.strip() for e in elements.split(",")), prototype, anion or None)
     labels = {entry.label: entry.expression for entry in load_named_sets().values()}
     parsed = parse(labels.get(expression, expression))
-    orderings = parsed.build(alloy, seed)
+    check_sets([parsed.source], alloy)
+    orderings = parsed.build(alloy, seed, most=None)
     summary = set_summary(orderings)
     if output is not None:
         _write(output, orderings)

@@ -11,6 +11,7 @@ from hea_flows.config.campaign import (
     read_campaign,
     text_sha256,
 )
+from hea_flows.config.costs import check_sets
 from hea_flows.config.errors import validation_line, validation_lines
 from hea_flows.config.plan import (
     CampaignPlan,
@@ -54,6 +55,7 @@ __all__ = [
     "ThermodynamicsSpec",
     "VibrationsSpec",
     "campaign_sha256",
+    "check_sets",
     "find_campaign_file",
     "load_campaign",
     "model_from_text",

@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import named_sets_path, parse
+from hea_flows.config.costs import affordable, check_cells, check_sets
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatasetSpec,
@@ -25,8 +25,9 @@ from hea_flows.config.sections import (
     ThermodynamicsSpec,
     model_from_text,
 )
-from hea_flows.runtime import read_text
+from hea_flows.inputs import Name, Seed, read_yaml, shown
 from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
+from hea_flows.settings import get_settings
 
 
 class Campaign(Record):
@@ -36,13 +37,13 @@ class Campaign(Record):
     a study of several.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
-    title: str = ""
-    seed: int = Field(0, ge=0, description="Of everything random that says no seed of its own.")
+    name: Name = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
+    title: str = Field("", max_length=200)
+    seed: Seed = Field(0, description="Of everything random that says no seed of its own.")
     alloy: AlloySpec
     structures: list[SetSpec] = Field(default_factory=list)
     labels: LabelSpec = Field(default_factory=LabelSpec)
-    test_sets: dict[str, TestSetSpec] = Field(
+    test_sets: dict[Name, TestSetSpec] = Field(
         default_factory=dict, description="Name to the set that models are compared with."
     )
     dataset: DatasetSpec = Field(default_factory=DatasetSpec)
@@ -255,31 +256,22 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
         If the file cannot be read.
     ValueError
         If it is not YAML, or a key is unknown, missing or of a wrong value.
+    LimitError
+        If a set or a cell is larger than the settings accept.
     """
     if not path.is_file():
         msg = f"no campaign file at {path}"
         raise FileNotFoundError(msg)
-    text = read_text(path)
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # of dates and numbers: a plain ValueError
-        why = " ".join(str(error).split()).partition("; use sys.")[0]
-        msg = f"{path} is not valid YAML: {why}"
-        raise ValueError(msg) from error
-    except RecursionError:
-        msg = f"{path} is nested too deeply; a campaign file has a few levels"
-        raise ValueError(msg) from None
+    data, text = read_yaml(path, get_settings().max_yaml_values)
     if not isinstance(data, dict):
-        msg = f"{path} must hold keys such as name, alloy, structures; found {type(data).__name__}"
+        msg = f"{path} must hold keys such as name, alloy, structures; found {shown(data)}"
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
-    try:
-        if (key := _too_large(data)) is not None:
-            msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
-            raise ValueError(msg)
-        campaign = Campaign.model_validate(data)
-    except RecursionError:
-        msg = f"{path} refers to itself; see the campaign files in configs/"
-        raise ValueError(msg) from None
+    if (key := _too_large(data)) is not None:
+        msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
+        raise ValueError(msg)
+    campaign = Campaign.model_validate(data)
+    check_sets(campaign.expressions(), campaign.alloy.to_alloy())
+    check_cells(campaign.monte_carlo, campaign.thermodynamics)
     _beside(path.parent, campaign)
     return campaign, text
 
@@ -354,7 +346,7 @@ def orderings_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[Ordering
 @lru_cache(maxsize=256)
 def _orderings_of(expression: str, alloy: str, seed: int) -> tuple[Ordering, ...]:
     host = AlloySpec.model_validate_json(alloy).to_alloy()
-    return tuple(parse(expression).build(host, seed))
+    return tuple(parse(expression).build(host, seed, most=affordable()))
 
 
 def text_sha256(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-_SHOWN = 80
+from hea_flows.inputs import cut, shown
 
 
 def validation_line(error: ValidationError) -> str:
@@ -22,7 +22,7 @@ def validation_lines(error: ValidationError) -> list[str]:
 
 
 def _line(details: ErrorDetails, title: str) -> str:
-    key = ".".join(str(part) for part in details["loc"]) or title
+    key = cut(".".join(str(part) for part in details["loc"])) or title
     given: Any = details["input"]
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
@@ -35,12 +35,4 @@ def _line(details: ErrorDetails, title: str) -> str:
         or "uri" in key
     ):
         return f"{key}: {message}"
-    return f"{key} is {_short(given)}; {message[:1].lower()}{message[1:]}"
-
-
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python prints no integer of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return f"{key} is {shown(given)}; {message[:1].lower()}{message[1:]}"

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, Self
 
-import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from hea_flows.alloy import stream
-from hea_flows.alloy.lattice import Alloy, IntMatrix
-from hea_flows.alloy.sampling import ExchangeLadder, Mode, SamplingSettings, check_chains
+from hea_flows.alloy.lattice import Alloy, IntMatrix, supercell_size
+from hea_flows.alloy.sampling import (
+    MOST_TEMPERATURES,
+    ExchangeLadder,
+    Mode,
+    SamplingSettings,
+    check_chains,
+)
 from hea_flows.alloy.sets import (
     check_random,
     check_sqs,
     composition_counts,
     supercell_matrix,
 )
+from hea_flows.inputs import Name, Number, Seed, Whole, shown
 from hea_flows.schemas import ModelSpec, Record
 
 _MODEL = "Name of the model that is used: of several seeds the first. Default: the first model."
@@ -26,7 +32,9 @@ class StartSpec(Record):
     """How a start geometry is made before the reference engine sees it."""
 
     model: ModelSpec = Field(description="Potential that relaxes the ideal structure first.")
-    rattle: float = Field(0.0, ge=0, description="Standard deviation of a random shift (Å).")
+    rattle: Number = Field(
+        0.0, ge=0, le=10, description="Standard deviation of a random shift (Å)."
+    )
 
     @field_validator("model", mode="before")
     @classmethod
@@ -37,7 +45,7 @@ class StartSpec(Record):
 class LabelSpec(Record):
     """Which reference engine labels a set, and how."""
 
-    engine: str = Field("archive", description="Row of the reference engines' registry.")
+    engine: Name = Field("archive", description="Row of the reference engines' registry.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="Fields of the engine's Maker, e.g. dataset, fmax."
     )
@@ -68,15 +76,16 @@ class TestSetSpec(Record):
 class ModelEntry(Record):
     """A model of a study: what it is trained on, or a foundation as it is."""
 
-    name: str = Field(description="What tables and figures call it.")
+    name: Name = Field(description="What tables and figures call it.")
     set: str | None = Field(None, description="Set it is trained on; without, a foundation as is.")
     labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
     model: ModelSpec | None = Field(None, description="Its parent. Default: the campaign's model.")
     training: dict[str, Any] = Field(
         default_factory=dict, description="Changes to the campaign's training settings."
     )
-    seeds: list[int] = Field(
+    seeds: list[Seed] = Field(
         default_factory=list,
+        max_length=100,
         description="A model per seed. Default: training.seed, else the campaign's.",
     )
 
@@ -94,7 +103,7 @@ class ModelEntry(Record):
             msg = f"model {self.name!r}: give seeds, or training.seed, not both"
             raise ValueError(msg)
         if len(set(self.seeds)) < len(self.seeds):
-            msg = f"model {self.name!r}: every seed once, got {self.seeds}"
+            msg = f"model {self.name!r}: every seed once, got {shown(self.seeds)}"
             raise ValueError(msg)
         return self
 
@@ -106,24 +115,28 @@ class GrowthSpec(Record):
     structures of one test set that neither was trained on.
     """
 
-    sets: list[str] = Field(description="Set expressions, in the order they are tried.")
-    test_set: str = Field(description="Name of the campaign's test set that decides.")
-    seeds: list[int] | None = Field(
-        None, description="A model per seed at each step. Default: the campaign's and the next."
+    sets: list[str] = Field(
+        max_length=100, description="Set expressions, in the order they are tried."
+    )
+    test_set: Name = Field(description="Name of the campaign's test set that decides.")
+    seeds: list[Seed] | None = Field(
+        None,
+        max_length=100,
+        description="A model per seed at each step. Default: the campaign's and the next.",
     )
     labels: LabelSpec | None = Field(None, description="Default: the campaign's labels.")
     geometry: Literal["fixed", "relaxed"] = Field(
         "fixed", description="Which errors decide; relaxed leaves out what does not relax."
     )
-    tolerance: float = Field(0.0, ge=0, description="A smaller improvement is none (meV/unit).")
+    tolerance: Number = Field(0.0, ge=0, description="A smaller improvement is none (meV/unit).")
 
     @model_validator(mode="after")
     def _decides(self) -> Self:
         if len(self.sets) < 2:
-            msg = f"grow needs two sets or more to compare, got {self.sets}"
+            msg = f"grow needs two sets or more to compare, got {shown(self.sets)}"
             raise ValueError(msg)
         if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
-            msg = f"grow needs seeds, every one once, got {self.seeds}"
+            msg = f"grow needs seeds, every one once, got {shown(self.seeds)}"
             raise ValueError(msg)
         return self
 
@@ -132,20 +145,22 @@ class DatasetSpec(Record):
     """How frames become training, test and validation data."""
 
     split_by: Literal["frame", "structure"] = "frame"
-    fractions: tuple[float, float, float] | None = Field(
+    fractions: tuple[Number, Number, Number] | None = Field(
         None,
         description="Train, test, validation; default 0.80, 0.15, 0.05, and with fewer than 200 "
         "frames 0.90, 0, 0.10.",
     )
-    max_missing: int | None = Field(
+    max_missing: Whole | None = Field(
         None, ge=0, description="Stop if more structures than this have no label; default never."
     )
 
     @field_validator("fractions")
     @classmethod
-    def _sum(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+    def _sum(
+        cls, value: tuple[Number, Number, Number] | None
+    ) -> tuple[Number, Number, Number] | None:
         if value and (min(value) < 0 or not math.isclose(sum(value), 1.0, abs_tol=1e-9)):
-            msg = f"fractions must be positive and add up to 1, got {list(value)}"
+            msg = f"fractions must be positive and add up to 1, got {shown(list(value))}"
             raise ValueError(msg)
         return value
 
@@ -154,8 +169,8 @@ class BenchmarkSpec(Record):
     """What is compared with the reference."""
 
     relaxed: bool = Field(True, description="Also relax structures whose reference converged.")
-    fmax: float = Field(0.05, gt=0, description="Convergence of these relaxations (eV/Å).")
-    max_steps: int = Field(100, ge=1)
+    fmax: Number = Field(0.05, gt=0, description="Convergence of these relaxations (eV/Å).")
+    max_steps: Whole = Field(100, ge=1)
 
 
 class MonteCarloSpec(SamplingSettings, Record):
@@ -166,10 +181,12 @@ class MonteCarloSpec(SamplingSettings, Record):
     paper's sampling: four runs of 5000 single swaps, averages from the last 3000.
     """
 
-    model: str | None = Field(None, description=_MODEL)
-    supercell: str = Field("5x5", description="Supercell, for example 10x10 or 3x3x3.")
+    model: Name | None = Field(None, description=_MODEL)
+    supercell: str = Field(
+        "5x5", max_length=30, description="Supercell, for example 10x10 or 3x3x3."
+    )
     mode: Mode = "fixed lattice"
-    max_hours: float | None = Field(
+    max_hours: Number | None = Field(
         None, gt=0, description="A job stops after so many hours; another one goes on with it."
     )
     preset: Literal["paper"] | None = Field(None, description="Settings that belong together.")
@@ -181,7 +198,7 @@ class MonteCarloSpec(SamplingSettings, Record):
             return value
         preset = PRESETS.get(value["preset"]) if isinstance(value["preset"], str) else None
         if preset is None:
-            msg = f"preset {value['preset']!r} is unknown; accepted: {', '.join(PRESETS)}"
+            msg = f"preset {shown(value['preset'])} is unknown; accepted: {', '.join(PRESETS)}"
             raise ValueError(msg)
         other = sorted(k for k, v in preset.items() if k in value and value[k] != v)
         if other:
@@ -206,7 +223,7 @@ class MonteCarloSpec(SamplingSettings, Record):
             If the supercell does not fit the host, or its sites the elements.
         """
         matrix = supercell_matrix(alloy, self.supercell)
-        n_sites = abs(round(np.linalg.det(np.array(matrix))))
+        n_sites = supercell_size(matrix)
         return matrix, composition_counts(alloy.elements, n_sites)
 
     def check(self, alloy: Alloy) -> None:
@@ -238,27 +255,30 @@ def ladder(given: dict[str, Any]) -> list[float] | dict[str, Any]:
     Of ``{from: 200, to: 1600, acceptance: 0.3}`` the fields of an `ExchangeLadder`; these, too,
     are accepted.
     """
-    plain = {k: v for k, v in given.items() if not k.startswith("@")}
+    plain = {k: v for k, v in given.items() if not str(k).startswith("@")}
     if set(plain) == set(ExchangeLadder.model_fields):
         return plain
     numbers = all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e12
         for v in given.values()
     )
     accepted = set(given) in ({"from", "to", "n"}, {"from", "to", "acceptance"})
     if not accepted or not numbers or given.get("n", 2) != int(given.get("n", 2)):
         msg = (
             "temperatures are a list (K), or {from: 200, to: 1600, n: 8}, or {from: 200, to: 1600, "
-            f"acceptance: 0.3}}; got {given}"
+            f"acceptance: 0.3}}; got {shown(given)}"
         )
         raise ValueError(msg)
     low, high, n = float(given["from"]), float(given["to"]), int(given.get("n", 2))
-    if not 0 < low < high or n < 2:
-        msg = f"temperatures rise from above 0 K in 2 steps or more, got {given}"
+    if not 0 < low < high or not 2 <= n <= MOST_TEMPERATURES:
+        msg = (
+            f"temperatures rise from above 0 K in 2 steps or more, at most {MOST_TEMPERATURES}, "
+            f"got {shown(given)}"
+        )
         raise ValueError(msg)
     if "acceptance" in given:
         if not 0 < given["acceptance"] <= 0.9:
-            msg = f"the acceptance of exchanges is above 0 and at most 0.9, got {given}"
+            msg = f"the acceptance of exchanges is above 0 and at most 0.9, got {shown(given)}"
             raise ValueError(msg)
         return {"lowest": low, "highest": high, "acceptance": given["acceptance"]}
     return [round(low * (high / low) ** (i / (n - 1)), 3) for i in range(n)]
@@ -267,33 +287,33 @@ def ladder(given: dict[str, Any]) -> list[float] | dict[str, Any]:
 class VibrationsSpec(Record):
     """Harmonic vibrations of every phase and end member, from the model's forces."""
 
-    t_max: float = Field(1500.0, gt=0, description="Highest temperature (K).")
-    fmax: float = Field(0.002, gt=0, description="Convergence of the relaxations before (eV/Å).")
-    max_steps: int = Field(500, ge=1)
-    displacement: float = Field(0.01, gt=0, description="Å")
-    min_length: float = Field(12.0, gt=0, description="Least length of the repeated cell (Å).")
-    mesh_length: float = Field(80.0, gt=0, description="Mesh points times cell length (Å).")
+    t_max: Number = Field(1500.0, gt=0, description="Highest temperature (K).")
+    fmax: Number = Field(0.002, gt=0, description="Convergence of the relaxations before (eV/Å).")
+    max_steps: Whole = Field(500, ge=1)
+    displacement: Number = Field(0.01, gt=0, description="Å")
+    min_length: Number = Field(12.0, gt=0, description="Least length of the repeated cell (Å).")
+    mesh_length: Number = Field(80.0, gt=0, description="Mesh points times cell length (Å).")
 
 
 class ThermodynamicsSpec(Record):
     """Decompositions from SQS, and the distribution of random structures."""
 
-    model: str | None = Field(None, description=_MODEL)
-    sqs: dict[int, str] = Field(
+    model: Name | None = Field(None, description=_MODEL)
+    sqs: dict[Whole, str] = Field(
         default_factory=lambda: {2: "4x4", 3: "3x3", 4: "4x4", 5: "5x5"},
         description="Supercell of the SQS by number of elements.",
     )
-    sqs_steps: int = Field(3000, ge=10, description="Annealing steps of an SQS.")
-    random_supercell: str = "5x5"
-    n_random: int = Field(500, ge=2)
+    sqs_steps: Whole = Field(3000, ge=10, le=10_000_000, description="Annealing steps of an SQS.")
+    random_supercell: str = Field("5x5", max_length=30)
+    n_random: Whole = Field(500, ge=2, le=100_000)
     mode: Mode = "relaxed"
-    fmax: float = Field(0.05, gt=0)
-    max_steps: int = Field(300, ge=1)
+    fmax: Number = Field(0.05, gt=0)
+    max_steps: Whole = Field(300, ge=1)
     sqs_labels: LabelSpec | Literal["reference"] | None = Field(
         None,
         description="Label the SQS too: as the campaign's labels (reference), or as given here.",
     )
-    uncertainty_mev: float | None = Field(
+    uncertainty_mev: Number | None = Field(
         None,
         ge=0,
         description="Standard deviation of the model's mixing energies (meV/unit). Default: what "

@@ -69,7 +69,9 @@ class DialectError(ValueError):
 
 def parse_header(line: str) -> dict[str, Any]:
     """Read the second line of a frame as ASE does, but also tensors of six numbers."""
-    found = key_val_str_to_dict(_TENSOR.sub(lambda m: _ANY + m[1] if m[1] else m[0], line))
+    found: dict[str, Any] = key_val_str_to_dict(
+        _TENSOR.sub(lambda m: _ANY + m[1] if m[1] else m[0], line)
+    )
     for name in ("stress", "virial"):
         if _ANY + name in found:
             found[name] = np.asarray(found.pop(_ANY + name))
@@ -196,7 +198,7 @@ def _stress(frame: Atoms, key: str, virial: NDArray[np.float64]) -> NDArray[np.f
     if volume < 1e-6:
         msg = f"{key} is per volume of the cell, and the frame has no cell"
         raise DialectError(msg)
-    stress = -virial / volume
+    stress: NDArray[np.float64] = -virial / volume
     size, largest = np.abs(stress).max(), _QUANTITIES["stress"].largest
     if size > largest:
         msg = f"{key} is a stress of {size:.3g} eV/Å^3; no solid has more than {largest:g}"

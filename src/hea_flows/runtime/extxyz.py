@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
-from hea_flows.runtime.dialects import DialectError, parse_header, take_labels
+from hea_flows.inputs import LimitError
+from hea_flows.runtime.dialects import DialectError, take_labels
 from hea_flows.runtime.files import atomic_write
+from hea_flows.runtime.frame_stream import stream_frames
 
 #: Values of `Atoms.info` that are written.
 Plain = str | int | float | bool
@@ -80,23 +81,26 @@ def read_frames(path: Path, *, needs: Collection[str] = ()) -> list[Atoms]:
     ValueError
         If the file cannot be read as extended XYZ, or a frame's labels cannot; it names the frame,
         counted from 1.
+    LimitError
+        If it is larger than the setting ``max_frames_mb``, decompressed.
     """
     if not path.is_file():
         msg = f"no frames file at {path}"
         raise FileNotFoundError(msg)
     frames: list[Atoms] = []
     try:
-        options = {"index": ":", "format": "extxyz", "properties_parser": parse_header}
-        for frame in ase.io.iread(path, **options):
+        for frame in stream_frames(path):
             if (pbc := frame.info.pop(f"{_PREFIX}pbc", None)) is not None:
                 frame.pbc = pbc
             take_labels(frame, needs)
             frames.append(frame)
+    except LimitError:
+        raise
     except DialectError as error:
         msg = f"{path}, frame {len(frames) + 1}: {error}"
         raise ValueError(msg) from None
     except Exception as error:
-        msg = f"{path} is not a readable extended XYZ file: frame {len(frames) + 1}: {error}"
+        msg = f"{path} is not a readable extended XYZ file: {error}"
         raise ValueError(msg) from error
     return frames
 

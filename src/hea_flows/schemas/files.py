@@ -9,6 +9,7 @@ from typing import Any, Literal, NewType, Self
 
 from pydantic import Field, model_validator
 
+from hea_flows.inputs import Name
 from hea_flows.runtime import atomic_write
 from hea_flows.schemas.record import Record
 
@@ -60,8 +61,8 @@ class StoredFile(Record):
 class ModelSpec(Record):
     """Which potential: a foundation by name, or a file with its checksum."""
 
-    family: str = Field(description="Row of the model registry, for example chgnet or mace.")
-    name: str | None = Field(None, description="Foundation name, for example 0.3.0 or small.")
+    family: Name = Field(description="Row of the model registry, for example chgnet or mace.")
+    name: Name | None = Field(None, description="Foundation name, for example 0.3.0 or small.")
     path: str | None = Field(None, description="Local checkpoint.")
     sha256: Promised | None = Field(
         None, description="Checksum that the file must have; only this opens one that may run code."

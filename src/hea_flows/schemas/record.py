@@ -35,7 +35,7 @@ class Record(BaseModel):
     @classmethod
     def _untag(cls, data: object) -> object:
         if isinstance(data, dict):
-            return {k: v for k, v in data.items() if not k.startswith("@")}
+            return {k: v for k, v in data.items() if not str(k).startswith("@")}
         return data
 
     @_OnInstances

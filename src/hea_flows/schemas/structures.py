@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -10,19 +10,22 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import Field, model_validator
 
 from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.inputs import Name, Number
 from hea_flows.schemas.record import Record
 
 
 class AlloySpec(Record):
     """An alloy as a campaign file gives it; see `hea_flows.alloy.lattice.prototypes.Alloy`."""
 
-    elements: tuple[str, ...] = Field(description="Elements that share the alloyed sublattice.")
-    prototype: str = Field("2H-MX2", description="Host; `hea-flows sets prototypes` lists them.")
-    anion: str | None = Field("S", description="Element of the fixed sublattice, or null.")
-    lattice_constants: dict[str, float] = Field(
+    elements: tuple[Name, ...] = Field(
+        max_length=118, description="Elements that share the alloyed sublattice."
+    )
+    prototype: Name = Field("2H-MX2", description="Host; `hea-flows sets prototypes` lists them.")
+    anion: Name | None = Field("S", description="Element of the fixed sublattice, or null.")
+    lattice_constants: dict[Name, Annotated[Number, Field(ge=0.1, le=100)]] = Field(
         default_factory=dict, description="Lattice constant per element (Å) where not tabulated."
     )
-    vacuum: float = Field(15.0, gt=0, description="Vacuum of a layer (Å).")
+    vacuum: Number = Field(15.0, gt=0, le=1000, description="Vacuum of a layer (Å).")
 
     @model_validator(mode="after")
     def _valid(self) -> Self:

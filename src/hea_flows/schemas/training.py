@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hea_flows.inputs import Name, Number, Seed, Whole
 from hea_flows.schemas.record import Record
 
 
@@ -47,8 +48,8 @@ class LoRA(_Method):
     """Low-rank additions to the linear layers are trained, and merged into them at the end."""
 
     kind: Literal["lora"] = "lora"
-    rank: int = Field(4, ge=1)
-    alpha: float = Field(1.0, gt=0, description="Additions count alpha / rank.")
+    rank: Whole = Field(4, ge=1, le=10_000)
+    alpha: Number = Field(1.0, gt=0, description="Additions count alpha / rank.")
 
 
 class Replay(_Method):
@@ -57,9 +58,9 @@ class Replay(_Method):
     kind: Literal["replay"] = "replay"
     file: str = Field(description="Extended XYZ with energies on the parent's zero.")
     sha256: str | None = Field(None, description="Of the file; recorded if not given.")
-    frames: int = Field(100, ge=1, description="Frames that are drawn from the file.")
-    weight: float = Field(1.0, gt=0, description="Of a replay frame's loss beside a frame's.")
-    seed: int = Field(0, ge=0, description="Of the draw.")
+    frames: Whole = Field(100, ge=1, description="Frames that are drawn from the file.")
+    weight: Number = Field(1.0, gt=0, description="Of a replay frame's loss beside a frame's.")
+    seed: Seed = Field(0, description="Of the draw.")
 
 
 def _short(value: object) -> object:
@@ -73,15 +74,15 @@ Method = Annotated[
 ]
 
 #: ``fit``: reference minus parent, fitted on the training frames. ``none``: nothing. Or eV/atom.
-Offsets = Literal["fit", "none"] | dict[str, float]
+Offsets = Literal["fit", "none"] | dict[Name, Number]
 
 
 class LossWeights(Record):
     """Weights of the squared errors in eV/atom, eV/Å and eV/Å³ (SCIENCE §4)."""
 
-    energy: float = Field(100.0, ge=0)
-    forces: float = Field(10.0, ge=0)
-    stress: float = Field(1.0, ge=0)
+    energy: Number = Field(100.0, ge=0)
+    forces: Number = Field(10.0, ge=0)
+    stress: Number = Field(1.0, ge=0)
 
 
 class TrainingSettings(Record):
@@ -90,27 +91,31 @@ class TrainingSettings(Record):
     What is None follows from the number of training frames, see `potentials.training.schedule`.
     """
 
-    epochs: int | None = Field(None, ge=1, description="Default: about 4000 steps, 20 to 200.")
-    batch_size: int | None = Field(
+    epochs: Whole | None = Field(
+        None, ge=1, le=1_000_000, description="Default: about 4000 steps, 20 to 200."
+    )
+    batch_size: Whole | None = Field(
         None, ge=1, description="Frames per step; default √frames / 2 as a power of two, 2 to 32."
     )
-    patience: int | None = Field(
+    patience: Whole | None = Field(
         None,
         ge=0,
         description="Epochs without a better validation loss that end training; 0: none do. "
         "Default half of the epochs, at least 20.",
     )
-    learning_rate: float = Field(1e-3, gt=0)
-    final_learning_rate: float = Field(1e-5, ge=0, description="End of the cosine schedule.")
+    learning_rate: Number = Field(1e-3, gt=0, le=1)
+    final_learning_rate: Number = Field(1e-5, ge=0, le=1, description="End of the cosine schedule.")
     weights: LossWeights = Field(default_factory=LossWeights)
     final_weights: LossWeights | None = Field(
         None,
         description="Weights that the loss moves to as the learning rate falls; default the same.",
     )
     amsgrad: bool = True
-    max_gradient_norm: float | None = Field(10.0, gt=0)
-    seed: int = 0
-    threads: int | None = Field(None, ge=1, description="Torch threads; default the worker's.")
+    max_gradient_norm: Number | None = Field(10.0, gt=0)
+    seed: Seed = 0
+    threads: Whole | None = Field(
+        None, ge=1, le=1024, description="Torch threads; default the worker's."
+    )
     method: Method = Field(
         default_factory=AllWeights, description="What is trained: all, frozen, lora or replay."
     )

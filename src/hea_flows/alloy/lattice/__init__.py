@@ -23,6 +23,7 @@ from hea_flows.alloy.lattice.ordering import (
     int_matrix,
     lattice_points,
     multinomial,
+    supercell_size,
 )
 from hea_flows.alloy.lattice.pair_term import PairTerm
 from hea_flows.alloy.lattice.prototypes import PROTOTYPES, Alloy, mean_lattice_constant
@@ -55,5 +56,6 @@ __all__ = [
     "phase_flags",
     "relax",
     "species_codes",
+    "supercell_size",
     "warren_cowley_matrix",
 ]

@@ -25,6 +25,11 @@ def int_matrix(rows: ArrayLike) -> IntMatrix:
     return tuple(tuple(int(x) for x in row) for row in np.asarray(rows))  # type: ignore[return-value]
 
 
+def supercell_size(supercell: ArrayLike) -> int:
+    """Return the number of primitive cells of a supercell given by its integer matrix (3, 3)."""
+    return abs(round(float(np.linalg.det(np.asarray(supercell)))))
+
+
 def hermite_normal_form(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the row-style Hermite normal form: lower triangular, positive diagonal.
 

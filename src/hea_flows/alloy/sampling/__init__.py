@@ -17,7 +17,11 @@ from hea_flows.alloy.sampling.energies import (
 from hea_flows.alloy.sampling.pilot import PilotLadder, run_pilot
 from hea_flows.alloy.sampling.sampler import Sampler, check_chains
 from hea_flows.alloy.sampling.separation import Separation
-from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
+from hea_flows.alloy.sampling.settings import (
+    MOST_TEMPERATURES,
+    ExchangeLadder,
+    SamplingSettings,
+)
 from hea_flows.alloy.sampling.statistics import autocorrelation_time, effective_samples
 from hea_flows.alloy.sampling.summary import (
     AveragedChain,
@@ -29,6 +33,7 @@ from hea_flows.alloy.sampling.summary import (
 )
 
 __all__ = [
+    "MOST_TEMPERATURES",
     "AseEnergies",
     "Average",
     "AveragedChain",

@@ -6,13 +6,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
+from hea_flows.inputs import Number, Whole, shown
+
+#: Highest temperature (K) and most temperatures of one sampling.
+HOTTEST, MOST_TEMPERATURES = 1e6, 1000
+#: K
+Kelvin = Annotated[Number, Field(gt=0, le=HOTTEST)]
+
 
 class ExchangeLadder(BaseModel, extra="forbid"):
     """Temperatures that a pilot run chooses: neighbouring replicas exchange at about one rate."""
 
-    lowest: float = Field(gt=0, allow_inf_nan=False, description="K")
-    highest: float = Field(gt=0, allow_inf_nan=False, description="K")
-    acceptance: float = Field(gt=0, le=0.9, description="Share of exchanges that are accepted.")
+    lowest: Kelvin = Field(description="K")
+    highest: Kelvin = Field(description="K")
+    acceptance: Number = Field(gt=0, le=0.9, description="Share of exchanges that are accepted.")
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -28,9 +35,7 @@ def _kind(value: object) -> str:
 
 #: Distinct temperatures (K), sorted from the coldest to the hottest, or the choice left to a pilot.
 Temperatures = Annotated[
-    Annotated[
-        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1), Tag("list")
-    ]
+    Annotated[list[Kelvin], Field(min_length=1, max_length=MOST_TEMPERATURES), Tag("list")]
     | Annotated[ExchangeLadder, Tag("ladder")],
     Discriminator(_kind),
 ]
@@ -40,33 +45,36 @@ class SamplingSettings(BaseModel, extra="forbid"):
     """How decorations are sampled."""
 
     temperatures: Temperatures
-    runs: int = Field(4, ge=1, description="Independent chains per temperature.")
+    runs: Whole = Field(4, ge=1, le=1000, description="Independent chains per temperature.")
     method: Literal["nested", "swaps"] = Field(
         "nested",
         description="What the model accepts or rejects: blocks of swaps proposed by a cluster "
         "expansion, or single swaps.",
     )
-    steps: int = Field(400, ge=8, description="Of every chain, after the burn-in.")
-    burn_in: int = Field(100, ge=0, description="Steps before, in which the sampler adapts.")
+    steps: Whole = Field(400, ge=8, description="Of every chain, after the burn-in.")
+    burn_in: Whole = Field(100, ge=0, description="Steps before, in which the sampler adapts.")
     exchange: bool = Field(True, description="Whether neighbouring temperatures exchange.")
-    shells: list[Annotated[int, Field(ge=1)]] = Field(
-        [1], min_length=1, description="Neighbour shells of the order parameters."
+    shells: list[Annotated[Whole, Field(ge=1, le=100)]] = Field(
+        [1], min_length=1, max_length=100, description="Neighbour shells of the order parameters."
     )
-    random: int = Field(
-        100, ge=2, description="Random decorations, infinite temperature for the free energy."
+    random: Whole = Field(
+        100,
+        ge=2,
+        le=100_000,
+        description="Random decorations, infinite temperature for the free energy.",
     )
-    average_from: int | None = Field(
+    average_from: Whole | None = Field(
         None, ge=0, description="Steps that are not averaged. Default: detected in each chain."
     )
-    fmax: float = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")
-    max_steps: int = Field(300, ge=1, description="Most moves of a relaxation.")
+    fmax: Number = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")
+    max_steps: Whole = Field(300, ge=1, description="Most moves of a relaxation.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         given = {"shells": self.shells, "temperatures": self.temperatures}
         for name, values in given.items():
             if isinstance(values, list) and len(set(values)) < len(values):
-                msg = f"{name}: every one once, got {values}"
+                msg = f"{name}: every one once, got {shown(values)}"
                 raise ValueError(msg)
         if isinstance(self.temperatures, list):
             self.temperatures.sort()

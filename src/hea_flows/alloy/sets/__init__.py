@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hea_flows.alloy.sets.cost import SetCost
 from hea_flows.alloy.sets.named import (
     load_named_sets,
     named_sets_path,
@@ -18,6 +19,7 @@ from hea_flows.alloy.sets.random_structures import (
 from hea_flows.alloy.sets.sqs import check_sqs, sqs_objective
 
 __all__ = [
+    "SetCost",
     "check_random",
     "check_sqs",
     "composition_counts",

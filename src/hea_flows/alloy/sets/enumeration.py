@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import factorial
 
 from icet.tools import enumerate_structures
 
 from hea_flows.alloy.lattice import Alloy, Ordering, check_elements
-
-#: Refuse an enumeration that would look at more decorations per supercell shape than this.
-MAX_DECORATIONS = 5_000_000
 
 
 def enumerate_orderings(
@@ -35,7 +31,7 @@ def enumerate_orderings(
     Raises
     ------
     ValueError
-        If `size` cannot hold the elements (in equal numbers), or is out of reach.
+        If `size` cannot hold the elements (in equal numbers).
 
     Notes
     -----
@@ -48,13 +44,6 @@ def enumerate_orderings(
         raise ValueError(msg)
     if equimolar and size % k:
         msg = f"{size} cells cannot hold {k} elements in equal numbers; use a multiple of {k}"
-        raise ValueError(msg)
-    number = factorial(size) // factorial(size // k) ** k if equimolar else k**size
-    if number > MAX_DECORATIONS:
-        msg = (
-            f"{k} elements on {size} cells are {number:.0e} decorations, more than can be "
-            f"enumerated ({MAX_DECORATIONS:.0e}); draw random ones instead"
-        )
         raise ValueError(msg)
     # Concentrations refer to all atoms of the cell, anions included.
     share = 1 / (k * alloy.atoms_per_unit)

@@ -12,15 +12,16 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.alloy.sets.cost import AFFORDABLE, SetCost
 from hea_flows.alloy.sets.parser import Parser
 from hea_flows.alloy.sets.terms import Context, SetError, Term, unique
+from hea_flows.inputs import read_yaml, refuse_above, shown
 
 __all__ = [
     "Expression",
     "NamedSet",
+    "SetCost",
     "SetError",
     "SetSummary",
     "load_named_sets",
@@ -62,22 +63,70 @@ class Expression:
         """Text that two expressions share if they mean the same draws."""
         return self.term.text()
 
-    def build(self, alloy: Alloy, seed: int = 0) -> list[Ordering]:
+    def build(
+        self, alloy: Alloy, seed: int = 0, *, most: SetCost | None = AFFORDABLE
+    ) -> list[Ordering]:
         """Return the orderings of the set, no two with the same id.
 
         Each random term draws from its own generator, seeded by `seed`, its canonical text and
         the elements in use: adding a term never changes the others, and writing one twice adds
         nothing (``draw=1`` asks for other structures).
 
+        Parameters
+        ----------
+        alloy
+            The host and its elements.
+        seed
+            Of the random terms.
+        most
+            What it may cost; None for a set that was looked at before.
+
+        Raises
+        ------
+        SetError
+            If the alloy or a cell cannot hold what a term asks for.
+        LimitError
+            If it costs more; nothing is built then.
+        """
+        if seed < 0:
+            msg = f"the seed must not be negative, got {seed}"
+            raise ValueError(msg)
+        if most is not None:
+            self.check(alloy, most)
+        return unique(self.term.build(_context(alloy, seed)))
+
+    def check(self, alloy: Alloy, most: SetCost) -> SetCost:
+        """Return what `build` costs, if that is not too much.
+
+        Raises
+        ------
+        SetError
+            If the alloy or a cell cannot hold what a term asks for.
+        LimitError
+            If it costs more than `most`; the message says how much, and which setting raises it.
+        """
+        cost, name = self.cost(alloy), f"set {shown(self.source)}"
+        refuse_above(
+            cost.structures, most.structures, f"{name} has {{}} structures", "max_structures"
+        )
+        refuse_above(
+            cost.seconds, most.seconds, f"{name} takes about {{}} s to build", "max_set_seconds"
+        )
+        return cost
+
+    def cost(self, alloy: Alloy) -> SetCost:
+        """Return what `build` costs, without building anything.
+
         Raises
         ------
         SetError
             If the alloy or a cell cannot hold what a term asks for.
         """
-        if seed < 0:
-            msg = f"the seed must not be negative, got {seed}"
-            raise ValueError(msg)
-        return unique(self.term.build(Context(alloy, tuple(sorted(alloy.elements)), seed)))
+        return self.term.cost(_context(alloy))
+
+
+def _context(alloy: Alloy, seed: int = 0) -> Context:
+    return Context(alloy, tuple(sorted(alloy.elements)), seed)
 
 
 def parse(expression: str, named: Mapping[str, NamedSet | str] | None = None) -> Expression:
@@ -138,7 +187,7 @@ def load_named_sets(path: Path | None = None) -> dict[str, NamedSet]:
     if not path.is_file():
         msg = f"no file of named sets at {path}"
         raise FileNotFoundError(msg)
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw, _ = read_yaml(path)
     if not isinstance(raw, dict):
         msg = f"{path}: expected a mapping of names to sets, got {type(raw).__name__}"
         raise ValueError(msg)  # noqa: TRY004  (every error of a file's content is a ValueError)
@@ -152,7 +201,8 @@ def load_named_sets(path: Path | None = None) -> dict[str, NamedSet]:
         for key, value in entry.items():
             if key not in accepted or not isinstance(value, accepted[key]):
                 wanted = ", ".join(f"{k} ({t.__name__})" for k, t in accepted.items())
-                msg = f"{path}: set {name!r}: {key!r}: {value!r} not accepted; keys: {wanted}"
+                given = f"{shown(key)}: {shown(value)}"
+                msg = f"{path}: set {name!r}: {given} not accepted; keys: {wanted}"
                 raise ValueError(msg)
         sets[str(name)] = NamedSet(str(name), **entry)
     return sets

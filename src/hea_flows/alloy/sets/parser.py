@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any, NoReturn
 
 from hea_flows.alloy.sets.terms import (
@@ -34,11 +35,17 @@ from hea_flows.alloy.sets.terms import (
     SetError,
     Term,
 )
+from hea_flows.inputs import cut, shown
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<cell>\d+[x×]\d+(?:[x×]\d+)?)|(?P<int>\d+)"
+    r"\s*(?:(?P<cell>[0-9]+[x×][0-9]+(?:[x×][0-9]+)?)|(?P<int>[0-9]+)"
     r"|(?P<name>[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)|(?P<sign>\.\.|[-+()\[\],=/%]))"
 )
+_MOST_CHARACTERS = 5_000
+#: Largest size of an enumerated cell, and digits of any number: no set has more.
+_MOST_CELLS, _MOST_DIGITS = 200, 9
+#: An expression has at most so many terms and lists of elements, and brackets inside each other.
+_MOST_TERMS, _MOST_NESTED = 200, 30
 _FUNCTIONS = ("E", "random", "sqs", "anneal")
 _FLAGS = ("equimolar", "primitive")
 _OPTIONS = {
@@ -74,6 +81,8 @@ class Parser:
         self.text, self.named, self.inside, self.base = text, named, inside, base
         self.tokens: list[tuple[str, str, int]] = []
         start, end = 0, len(text.rstrip())
+        if end > _MOST_CHARACTERS:
+            self.fail(f"an expression has at most {_MOST_CHARACTERS} characters, got {end}", end)
         while start < end:
             match = _TOKEN.match(text, start)
             if match is None:
@@ -83,13 +92,13 @@ class Parser:
             self.tokens.append((kind, match[kind], match.start(kind)))
             start = match.end()
         self.tokens.append(("end", "the end", end))
-        self.index = 0
+        self.index = self.terms = self.nested = 0
 
     def fail(self, reason: str, at: int | None = None) -> NoReturn:
         """Raise the one-line error at a position, by default that of the next token."""
         at = self.tokens[self.index][2] if at is None else at
         where = f" of set {self.inside[-1]!r}" if self.inside else ""
-        msg = f"set expression {self.text!r}{where}, position {at + 1}: {reason}"
+        msg = f"set expression {shown(self.text)}{where}, position {at + 1}: {reason}"
         raise SetError(msg)
 
     def place(self, start: int) -> int:
@@ -104,7 +113,7 @@ class Parser:
         """Consume a token of a kind, or (kind ``sign``) exactly `expected`."""
         actual, value, _ = self.tokens[self.index]
         if actual != kind or (kind == "sign" and value != expected):
-            self.fail(f"expected {expected}, found {value}")
+            self.fail(f"expected {expected}, found {cut(value)}")
         self.index += 1
         return value
 
@@ -112,22 +121,33 @@ class Parser:
         """Return the tree of the whole text."""
         term = self.sum()
         if self.tokens[self.index][0] != "end":
-            self.fail(f"expected +, - or the end, found {self.tokens[self.index][1]}")
+            self.fail(f"expected +, - or the end, found {cut(self.tokens[self.index][1])}")
         return term
 
     def sum(self) -> Term:
         """Read terms joined by + and -."""
+        self.nested += 1
+        if self.nested > _MOST_NESTED:
+            self.fail(f"more than {_MOST_NESTED} brackets are inside each other")
         term = self.restricted()
         while self.peek("+", "-"):
             sign = self.take("sign", self.tokens[self.index][1])
             term = Combined(term, sign, self.restricted(), term.at)
+        self.nested -= 1
         return term
+
+    def count_term(self) -> None:
+        """Count a term or a list of elements."""
+        self.terms += 1
+        if self.terms > _MOST_TERMS:
+            self.fail(f"a set has at most {_MOST_TERMS} terms")
 
     def restricted(self) -> Term:
         """Read a primary and its element lists."""
         term = self.primary()
         while self.peek("["):
             start = self.tokens[self.index][2]
+            self.count_term()
             self.take("sign", "[")
             elements = [self.take("name", "an element")]
             while self.peek(","):
@@ -142,29 +162,28 @@ class Parser:
     def primary(self) -> Term:
         """Read one set: counts, a function, a name or a bracket."""
         kind, value, start = self.tokens[self.index]
+        self.count_term()
         if self.peek("("):
             self.take("sign", "(")
             term = self.sum()
             self.take("sign", ")")
             return term
         if kind == "int":
-            self.index += 1
-            if int(value) < 1:
-                self.fail("the number of components starts at 1", start)
+            components = self.positive("the number of components")
             self.take("sign", "(")
-            sizes = self.sizes(int(value))
+            sizes = self.sizes(components)
             self.take("sign", ")")
-            return Enumerated(int(value), sizes, self.place(start))
+            return Enumerated(components, sizes, self.place(start))
         if kind != "name":
             accepted = f"{'(…), '.join(_FUNCTIONS)}(…)"
-            self.fail(f"expected N(sizes), {accepted}, a name or '(', found {value}")
+            self.fail(f"expected N(sizes), {accepted}, a name or '(', found {cut(value)}")
         self.index += 1
         if not self.peek("("):
             return self.named_set(value, start)
         if value not in _FUNCTIONS:
             hint = "; put blanks around a minus that follows a name" if "-" in value else ""
             accepted = ", ".join(_FUNCTIONS)
-            self.fail(f"{value!r} is no function; accepted: {accepted}{hint}", start)
+            self.fail(f"{shown(value)} is no function; accepted: {accepted}{hint}", start)
         self.take("sign", "(")
         term = self.function(value, start)
         self.take("sign", ")")
@@ -174,11 +193,12 @@ class Parser:
         """Return the tree of a named set."""
         key = name.lower()
         if key in self.inside:
-            self.fail(f"set {name!r} refers to itself", start)
+            self.fail(f"set {shown(name)} refers to itself", start)
         if key not in self.named:
-            close = difflib.get_close_matches(key, self.named, n=3, cutoff=0.5)
+            near = key[:50]  # the search takes long for a long one
+            close = difflib.get_close_matches(near, self.named, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}?" if close else "see configs/sets.yaml"
-            self.fail(f"no set is called {name!r}; {hint}", start)
+            self.fail(f"no set is called {shown(name)}; {hint}", start)
         inside = (*self.inside, key)
         return Parser(self.named[key], self.named, inside, self.place(start)).parse()
 
@@ -200,11 +220,11 @@ class Parser:
                     self.fail(f"a share is at most 100%, got {text}", start)
             return Annealed(inner, text, **self.options(name), at=at)
         if name == "sqs" and self.tokens[self.index][0] == "int":
-            cell = str(self.positive("a size"))
+            cell = str(self.size())
         else:
             cell = self.take("cell", "a supercell such as 4x4 or 2x2x2").replace("×", "x")
-            if "0" in cell.split("x"):
-                self.fail(f"supercell {cell} holds nothing; repetitions start at 1", start)
+            if any(not 1 <= len(n.lstrip("0")) <= 4 for n in cell.split("x")):
+                self.fail(f"supercell {cut(cell)}: repetitions are 1 to 9999", start)
         given = self.options(name)
         if "x" in given and given.get("components") != (2, 2):
             self.fail("x= is the concentration in a binary: add components=2", start)
@@ -233,7 +253,7 @@ class Parser:
             accepted = ", ".join(o if o in _FLAGS else f"{o}=" for o in _OPTIONS[function])
             key = self.take("name", f"an option ({accepted})")
             if key not in _OPTIONS[function]:
-                self.fail(f"{function} has no option {key!r}; accepted: {accepted}", start)
+                self.fail(f"{function} has no option {shown(key)}; accepted: {accepted}", start)
             if key in given:
                 self.fail(f"option {key!r} is given twice", start)
             if key not in _FLAGS:
@@ -246,22 +266,23 @@ class Parser:
         if key == "per":
             word = self.take("name", "combination")
             if word != "combination":
-                self.fail(f"per= accepts combination, found {word}")
+                self.fail(f"per= accepts combination, found {cut(word)}")
             return word
         if key == "components":
-            low = self.positive("a number of components")
-            return low, self.upper(low)
+            read = partial(self.positive, "a number of components")
+            low = read()
+            return low, self.upper(low, read)
         if key == "x":
             return self.fractions()
         return self.positive(f"a number for {key}=")
 
-    def upper(self, low: int) -> int:
+    def upper(self, low: int, read: Callable[[], int]) -> int:
         """Read ``..high`` if it is there; otherwise return `low`."""
         if not self.peek(".."):
             return low
         self.take("sign", "..")
         start = self.tokens[self.index][2]
-        high = self.positive("a number")
+        high = read()
         if high < low:
             self.fail(f"the range {low}..{high} runs backwards", start)
         return high
@@ -277,6 +298,8 @@ class Parser:
         low, high = ends[0], ends[-1]
         if not 0 < low <= high < 1 or (high - low) % step:
             self.fail("x= runs upwards between 0 and 1, such as 1/6..5/6", start)
+        if (high - low) / step >= _MOST_CELLS:
+            self.fail(f"x= gives at most {_MOST_CELLS} concentrations", start)
         return tuple(low + i * step for i in range(int((high - low) / step) + 1))
 
     def fraction(self) -> Fraction:
@@ -288,20 +311,30 @@ class Parser:
     def positive(self, expected: str) -> int:
         """Read a whole number from 1."""
         start = self.tokens[self.index][2]
-        value = int(self.take("int", expected))
-        if value < 1:
-            self.fail(f"{expected} must be at least 1, got {value}", start)
-        return value
+        digits = self.take("int", expected).lstrip("0")
+        if not digits:
+            self.fail(f"{expected} must be at least 1, got 0", start)
+        if len(digits) > _MOST_DIGITS:
+            self.fail(f"{expected} has at most {_MOST_DIGITS} digits, got {cut(digits)}", start)
+        return int(digits)
+
+    def size(self) -> int:
+        """Read a number of primitive cells."""
+        start = self.tokens[self.index][2]
+        size = self.positive("a size")
+        if size > _MOST_CELLS:
+            self.fail(f"sizes are at most {_MOST_CELLS} cells, got {size}", start)
+        return size
 
     def sizes(self, least: int) -> tuple[int, ...]:
         """Read sizes and ranges of sizes, none below `least`; return them sorted."""
         sizes: set[int] = set()
         while True:
             start = self.tokens[self.index][2]
-            low = self.positive("a size")
+            low = self.size()
             if low < least:
                 self.fail(f"{low} cells cannot hold {least} components", start)
-            sizes.update(range(low, self.upper(low) + 1))
+            sizes.update(range(low, self.upper(low, self.size) + 1))
             if not (self.peek(",") and self.tokens[self.index + 1][0] == "int"):
                 return tuple(sorted(sizes))
             self.take("sign", ",")

@@ -17,7 +17,9 @@ from hea_flows.alloy.lattice import (
     hermite_normal_form,
     lattice_points,
     multinomial,
+    supercell_size,
 )
+from hea_flows.inputs import shown
 
 #: A supercell: ``"4x4"``, repetitions (4, 4), or an integer matrix of shape (3, 3).
 Supercell = str | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.int64]
@@ -34,13 +36,14 @@ def supercell_matrix(alloy: Alloy, supercell: Supercell) -> IntMatrix:
         If the number of repetitions does not fit the host, or one is below 1.
     """
     if isinstance(supercell, str):
-        if not re.fullmatch(r"\d+(x\d+){1,2}", supercell):
-            msg = f"supercell {supercell!r} is not understood; write 4x4, or 2x2x2 for a bulk host"
+        if not re.fullmatch(r"[0-9]{1,4}(x[0-9]{1,4}){1,2}", supercell):
+            given = shown(supercell)
+            msg = f"supercell {given} is not understood; write 4x4, or 2x2x2 for a bulk host"
             raise ValueError(msg)
         supercell = [int(n) for n in supercell.split("x")]
     array = np.asarray(supercell)
     if not np.issubdtype(array.dtype, np.integer):
-        msg = f"a supercell is made of integers, got {array.tolist()}"
+        msg = f"a supercell is made of integers, got {shown(array.tolist())}"
         raise ValueError(msg)
     layer = alloy.host.layer
     given = array.tolist()
@@ -157,7 +160,7 @@ def random_ordering(
     """
     check_elements(alloy, list(counts))
     matrix = supercell_matrix(alloy, supercell)
-    n_sites = abs(round(np.linalg.det(np.array(matrix))))
+    n_sites = supercell_size(matrix)
     if sum(counts.values()) != n_sites or min(counts.values()) < 0:
         msg = f"counts {dict(counts)} do not fill the {n_sites} sites of the supercell"
         raise ValueError(msg)
@@ -213,7 +216,7 @@ def random_orderings(
     """
     chosen = check_elements(alloy, elements)
     matrix = supercell_matrix(alloy, supercell)
-    n_sites = abs(round(np.linalg.det(np.array(matrix))))
+    n_sites = supercell_size(matrix)
     fixed = None
     if composition is not None:
         fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)

@@ -19,7 +19,14 @@ from hea_flows.alloy.clusters import (
     cluster_vectors,
     neighbour_distance,
 )
-from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, check_elements, compact_supercell
+from hea_flows.alloy.lattice import (
+    Alloy,
+    IntMatrix,
+    Ordering,
+    check_elements,
+    compact_supercell,
+    supercell_size,
+)
 from hea_flows.alloy.sets.random_structures import Supercell, composition_counts, supercell_matrix
 
 #: Default cutoffs of pairs and triplets, in units of the nearest-neighbour distance.
@@ -115,7 +122,7 @@ def special_quasirandom(
         shapes = supercell_shapes(alloy, supercell)
     else:
         shapes = [supercell_matrix(alloy, supercell)]
-    n_sites = abs(round(np.linalg.det(np.array(shapes[0]))))
+    n_sites = supercell_size(shapes[0])
     counts = composition_counts(chosen, n_sites, composition)
     species = tuple(el for el, n in counts.items() for _ in range(n))
     if len(chosen) == 1:

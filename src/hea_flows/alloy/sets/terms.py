@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import combinations
+from math import comb
 from typing import Protocol
 
 import numpy as np
 
-from hea_flows.alloy.lattice import Alloy, Ordering
+from hea_flows.alloy.lattice import Alloy, Ordering, supercell_size
+from hea_flows.alloy.sets.cost import (
+    SetCost,
+    annealing_cost,
+    enumeration_cost,
+    random_cost,
+    sqs_cost,
+    total,
+)
+from hea_flows.alloy.sets.counting import distinct_decorations
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
-from hea_flows.alloy.sets.random_structures import random_orderings
+from hea_flows.alloy.sets.random_structures import (
+    composition_counts,
+    random_orderings,
+    supercell_matrix,
+)
 from hea_flows.alloy.sets.selection import ANNEALING_STEPS, annealed_subset
 from hea_flows.alloy.sets.sqs import special_quasirandom
 from hea_flows.alloy.streams import stream
+from hea_flows.inputs import cut
 
 
 class SetError(ValueError):
@@ -45,13 +61,16 @@ class Term(Protocol):
     def text(self) -> str:
         """Return the canonical text."""
 
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs, without building anything."""
+
     def build(self, context: Context) -> list[Ordering]:
         """Return the orderings, no two with the same id."""
 
 
 def fail(term: Term, reason: object) -> SetError:
     """Return the one-line error of a term that cannot be built."""
-    return SetError(f"{term.text()} (position {term.at}): {reason}")
+    return SetError(f"{cut(term.text())} (position {term.at}): {reason}")
 
 
 def unique(orderings: list[Ordering]) -> list[Ordering]:
@@ -88,6 +107,17 @@ def element_sets(
         yield list(combinations(context.elements, count))
 
 
+@contextmanager
+def errors_of(term: Term) -> Iterator[None]:
+    """Say of an error which term it is about."""
+    try:
+        yield
+    except SetError:
+        raise
+    except ValueError as error:
+        raise fail(term, error) from error
+
+
 @dataclass(frozen=True)
 class Enumerated:
     """``N(n, …)``: all N-component structures of n primitive cells."""
@@ -102,19 +132,20 @@ class Enumerated:
 
     def build(self, context: Context) -> list[Ordering]:
         """Return the orderings by combination, then size."""
-        wanted = (self.components, self.components)
-        try:
+        with errors_of(self):
             return [
                 ordering
-                for sets in element_sets(self, context, wanted)
+                for sets in element_sets(self, context, (self.components, self.components))
                 for elements in sets
                 for size in self.sizes
                 for ordering in enumerate_orderings(context.alloy, elements, size)
             ]
-        except SetError:
-            raise
-        except ValueError as error:
-            raise fail(self, error) from error
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs."""
+        k = self.components
+        each = total([enumeration_cost(context.alloy, k, size) for size in self.sizes])
+        return each * comb(len(context.elements), k)
 
 
 @dataclass(frozen=True)
@@ -131,10 +162,10 @@ class Equimolar:
 
     def build(self, context: Context) -> list[Ordering]:
         """Return the orderings by number of components, combination, then size."""
-        wanted = self.components or (2, max(2, len(context.elements)))
+        wanted = self._wanted(context)
         if all(size % k for size in self.sizes for k in range(wanted[0], wanted[1] + 1)):
             raise fail(self, f"no size is a multiple of {wanted[0]}..{wanted[1]} components")
-        try:
+        with errors_of(self):
             return [
                 ordering
                 for sets in element_sets(self, context, wanted)
@@ -143,10 +174,22 @@ class Equimolar:
                 if size % len(elements) == 0
                 for ordering in enumerate_orderings(context.alloy, elements, size, equimolar=True)
             ]
-        except SetError:
-            raise
-        except ValueError as error:
-            raise fail(self, error) from error
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs."""
+        low, high = self._wanted(context)
+        available = len(context.elements)
+        return total(
+            [
+                enumeration_cost(context.alloy, k, size, equimolar=True) * comb(available, k)
+                for k in range(low, min(high, available) + 1)
+                for size in self.sizes
+                if size % k == 0
+            ]
+        )
+
+    def _wanted(self, context: Context) -> tuple[int, int]:
+        return self.components or (2, max(2, len(context.elements)))
 
 
 @dataclass(frozen=True)
@@ -192,14 +235,33 @@ class Drawn:
 
     def build(self, context: Context) -> list[Ordering]:
         """Return the orderings by number of components, combination, then fraction."""
-        try:
+        with errors_of(self):
             if self.kind == "sqs":
                 return list(self._quasirandom(context))
             return list(self._random(context))
-        except SetError:
-            raise
-        except ValueError as error:
-            raise fail(self, error) from error
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs."""
+        alloy, every_shape = context.alloy, self.cell.isdigit()
+        with errors_of(self):
+            matrix = None if every_shape else supercell_matrix(alloy, self.cell)
+            size = int(self.cell) if matrix is None else supercell_size(matrix)
+            costs = []
+            for sets in element_sets(self, context, self.components):
+                compositions = self._compositions(sets[0])
+                if matrix is None or self.kind == "sqs":
+                    one = sqs_cost(alloy, size, self.steps, every_shape=every_shape)
+                    costs.append(one * (len(sets) * len(compositions)))
+                    continue
+                for x in compositions:
+                    counts = composition_counts(sets[0], size, x) if x else None
+                    shares = len(sets[0]) if counts is None else [*counts.values()]
+                    distinct = distinct_decorations(alloy, matrix, shares)
+                    if self.per_combination:
+                        costs.append(random_cost(alloy, size, self.n, distinct) * len(sets))
+                    else:
+                        costs.append(random_cost(alloy, size, self.n, distinct * len(sets)))
+        return total(costs)
 
     def _compositions(self, elements: tuple[str, ...]) -> list[dict[str, float] | str | None]:
         """Return the compositions asked for, None for a random one."""
@@ -295,17 +357,23 @@ class Annealed:
     def build(self, context: Context) -> list[Ordering]:
         """Return the chosen orderings, in the order of the full set."""
         pool = self.inner.build(context)
-        if self.amount.endswith("%"):
-            n = max(1, round(len(pool) * int(self.amount[:-1]) / 100))
-        else:
-            n = int(self.amount)
-        try:
+        rng = context.rng(self.text())
+        with errors_of(self):
             chosen, _ = annealed_subset(
-                context.alloy, pool, n, context.rng(self.text()), n_steps=self.steps
+                context.alloy, pool, self._chosen(len(pool)), rng, n_steps=self.steps
             )
-        except ValueError as error:
-            raise fail(self, error) from error
         return [pool[i] for i in chosen]
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs."""
+        pool = self.inner.cost(context)
+        elements, n = len(context.elements), self._chosen(pool.structures)
+        return pool + annealing_cost(pool.structures, n, elements, self.steps)
+
+    def _chosen(self, pool: int) -> int:
+        if self.amount.endswith("%"):
+            return max(1, round(Fraction(pool * int(self.amount[:-1]), 100)))
+        return int(self.amount)
 
 
 @dataclass(frozen=True)
@@ -324,10 +392,17 @@ class Restricted:
 
     def build(self, context: Context) -> list[Ordering]:
         """Return the set built with fewer elements."""
+        return self.inner.build(self._within(context))
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs."""
+        return self.inner.cost(self._within(context))
+
+    def _within(self, context: Context) -> Context:
         if unknown := [el for el in self.elements if el not in context.elements]:
             have = ", ".join(context.elements)
             raise fail(self, f"{', '.join(unknown)} not in use here; accepted: {have}")
-        return self.inner.build(replace(context, elements=self.elements))
+        return replace(context, elements=self.elements)
 
 
 @dataclass(frozen=True)
@@ -352,3 +427,7 @@ class Combined:
             return unique(left + right)
         gone = {o.id for o in right}
         return [o for o in left if o.id not in gone]
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs: that of both sides."""
+        return self.left.cost(context) + self.right.cost(context)

@@ -64,7 +64,7 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
         labels = spec.labels
         maker = LabelsMaker(labels=labels, seed=campaign.seed)
         earlier = {key for other, ids in labelled if other == labels for key in ids}
-        orderings = parse(spec.expression).build(alloy, campaign.seed)
+        orderings = parse(spec.expression).build(alloy, campaign.seed, most=None)
         orderings = [ordering for ordering in orderings if ordering.id not in earlier]
         labelled.append((labels, set(spec.ids)))
         costs, gigabytes = label_costs(maker, orderings), None

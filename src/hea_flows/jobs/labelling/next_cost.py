@@ -47,7 +47,7 @@ def next_point(
     rng
         Source of resamples.
     """
-    orderings = parse(expression).build(alloy.to_alloy(), labelling.seed)
+    orderings = parse(expression).build(alloy.to_alloy(), labelling.seed, most=None)
     labelled = {e.structure_id for doc in structures for e in doc.structures}
     labelled |= {x.structure.structure_id for group in labels for x in group if x is not None}
     left = [o for o in orderings if o.id not in labelled]

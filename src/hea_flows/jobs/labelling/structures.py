@@ -31,7 +31,7 @@ class StructuresMaker(Maker):
         self, expression: str, alloy: AlloySpec, source: Document | None = None
     ) -> StructuresDoc:
         """Build the set ``expression``, for example ``2(2)+3(3)``, of an alloy."""
-        orderings = parse(expression).build(alloy.to_alloy(), self.seed)
+        orderings = parse(expression).build(alloy.to_alloy(), self.seed, most=None)
         entries = [StructureEntry.from_ordering(o, origin=expression) for o in orderings]
         return StructuresDoc(
             **provenance(campaign=source),

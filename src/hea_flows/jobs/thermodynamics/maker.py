@@ -111,7 +111,7 @@ class ThermodynamicsMaker(Maker):
         orderings = (
             [entry.to_ordering(host) for entry in inputs.cells.structures]
             if inputs.cells is not None
-            else parse(spec.sqs_set(len(host.elements))).build(host, self.seed)
+            else parse(spec.sqs_set(len(host.elements))).build(host, self.seed, most=None)
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
         ends = {e: Ordering(host, _UNIT, (e,)) for e in host.elements}

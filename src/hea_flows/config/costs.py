@@ -1,0 +1,58 @@
+"""What the sets and cells of a campaign cost, compared with the limits of this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from math import prod
+
+from hea_flows.alloy.lattice import Alloy
+from hea_flows.alloy.sets import SetCost, parse
+from hea_flows.config.sections import MonteCarloSpec, ThermodynamicsSpec
+from hea_flows.inputs import refuse_above, shown
+from hea_flows.settings import get_settings
+
+
+def affordable() -> SetCost:
+    """Return what a set may cost by the settings of this machine."""
+    settings = get_settings()
+    return SetCost(settings.max_structures, settings.max_set_seconds)
+
+
+def check_sets(expressions: Iterable[str], alloy: Alloy) -> None:
+    """Make sure that sets can be built, before any of them is.
+
+    Raises
+    ------
+    LimitError
+        If a set has more structures than the setting ``max_structures``, or all together take
+        longer to build than ``max_set_seconds``.
+    ValueError
+        If an expression cannot be read, or a set cannot be built for the alloy.
+    """
+    most = affordable()
+    costs = (parse(expression).check(alloy, most) for expression in dict.fromkeys(expressions))
+    seconds = sum(cost.seconds for cost in costs)
+    what = "the sets take about {} s to build, together"
+    refuse_above(seconds, most.seconds, what, "max_set_seconds")
+
+
+def check_cells(
+    monte_carlo: MonteCarloSpec | None, thermodynamics: ThermodynamicsSpec | None
+) -> None:
+    """Make sure that supercells have no more sites than the setting ``max_sites``.
+
+    Raises
+    ------
+    LimitError
+        If one has.
+    """
+    cells = {}
+    if monte_carlo is not None:
+        cells["monte_carlo.supercell"] = monte_carlo.supercell
+    if thermodynamics is not None:
+        cells["thermodynamics.random_supercell"] = thermodynamics.random_supercell
+    for key, cell in cells.items():
+        sites = prod(int(n) for n in re.findall("[0-9]+", cell))
+        what = f"{key}: {shown(cell)} has {{}} alloyed sites"
+        refuse_above(sites, get_settings().max_sites, what, "max_sites")

@@ -1,0 +1,30 @@
+"""What people give: YAML, numbers and names that mean what they say, limits, values in messages."""
+
+from __future__ import annotations
+
+from hea_flows.inputs.limits import (
+    MOST_SET_SECONDS,
+    MOST_STRUCTURES,
+    VARIABLE_PREFIX,
+    LimitError,
+    refuse_above,
+)
+from hea_flows.inputs.values import Name, Number, Seed, Whole, cut, shown
+from hea_flows.inputs.yaml_text import MOST_VALUES, load_yaml, read_yaml
+
+__all__ = [
+    "MOST_SET_SECONDS",
+    "MOST_STRUCTURES",
+    "MOST_VALUES",
+    "VARIABLE_PREFIX",
+    "LimitError",
+    "Name",
+    "Number",
+    "Seed",
+    "Whole",
+    "cut",
+    "load_yaml",
+    "read_yaml",
+    "refuse_above",
+    "shown",
+]
