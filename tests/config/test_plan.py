@@ -253,7 +253,7 @@ def test_the_model_of_monte_carlo_and_thermodynamics_is_named() -> None:
     ]
     more: dict[str, Any] = {
         "monte_carlo": {"temperatures": [300], "supercell": "3x3"},
-        "thermodynamics": {"sqs": {2: "2x1", 3: "3x1"}},
+        "thermodynamics": {"sqs": {2: "2x1", 3: "3x1"}, "random_supercell": "3x3", "n_random": 9},
     }
 
     def used(**names: str) -> tuple[str, str]:

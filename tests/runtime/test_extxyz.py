@@ -183,8 +183,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no frames file at"):
         read_frames(tmp_path / "a.xyz")
     (tmp_path / "a.xyz").write_text("three\n\nMo 0 0 0")
-    with pytest.raises(ValueError, match="is not a readable extended XYZ file: frame 1: "):
+    with pytest.raises(ValueError, match="is not a readable extended XYZ file: frame 1"):
         read_frames(tmp_path / "a.xyz")
     (tmp_path / "a.xyz").write_text("1\n\nMo 0 0 0\n1\n\nMo 0 0\n")
-    with pytest.raises(ValueError, match="is not a readable extended XYZ file: frame 2: "):
+    with pytest.raises(ValueError, match="is not a readable extended XYZ file: frame 2"):
         read_frames(tmp_path / "a.xyz")

@@ -266,10 +266,10 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
     if not isinstance(data, dict):
         msg = f"{path} must hold keys such as name, alloy, structures; found {shown(data)}"
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
-    if (key := _too_large(data)) is not None:
+    campaign = Campaign.model_validate(data)
+    if (key := _too_large(data)) is not None:  # among an engine's options
         msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
         raise ValueError(msg)
-    campaign = Campaign.model_validate(data)
     check_sets(campaign.expressions(), campaign.alloy.to_alloy())
     check_cells(campaign.monte_carlo, campaign.thermodynamics)
     _beside(path.parent, campaign)
