@@ -90,7 +90,7 @@ CHANGES = {
     "model: {family: chgnet, path: folder}": "there is no model file folder",
     f"model: {{family: chgnet, path: {LONG}}}": "File name too long",
     "model: chgnet:0.3.0\nmonte_carlo: {temperatures: {from: 1, to: 2, n: 1.0e+400}}": "got {'",
-    f"model: chgnet:0.3.0\ntraining: {{epochs: {DIGITS}}}": "training.epochs is a number of 401 digits",
+    f"model: chgnet:0.3.0\ntraining: {{epochs: {DIGITS}}}": "epochs is a number of 401 digits",
     "model: chgnet:0.3.0\nmonte_carlo: {temperatures: [300], supercell: 99999999999999999999x1}": (
         "has about 10^20 alloyed sites"
     ),
