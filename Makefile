@@ -7,6 +7,7 @@
 #
 # Variables (make run PYTHON=/opt/python3.11/bin/python3.11):
 #   PYTHON       interpreter for .venv; 3.11 is the one that is tested
+#   CXX          C++ compiler, with which pip builds icet (g++)
 #   CONFIG       campaign that `make run` runs
 #   TORCH_INDEX  a package index that offers a CPU (or other) build of torch
 #   PIP_ARGS     more arguments for pip install
@@ -28,9 +29,18 @@ COVERAGE ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
-INSTALL := $(PIP) install --quiet --quiet --constraint constraints.txt \
+INSTALL := requirements/alive.sh .venv/install.log $(PIP) install --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_ARGS)
 CODE := $(wildcard src tests benchmarks workflows docs)
+
+# There is no wheel of icet. Whoever cannot build it learns it before anything is downloaded.
+define can_build
+@command -v $(firstword $(CXX)) >/dev/null || { \
+	echo "No C++ compiler '$(CXX)', with which pip builds icet; on Debian: apt-get install g++" >&2; exit 1; }
+@headers=$$("$(PYTHON)" -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+[ -f "$$headers/Python.h" ] || { \
+	echo "No Python.h in $$headers, which icet is built with; on Debian: apt-get install python3-dev" >&2; exit 1; }
+endef
 
 .PHONY: help run test lint format types floors gpaw mattersim sevennet clean distclean
 
@@ -80,16 +90,19 @@ sevennet: .venv-sevennet/.installed
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
 		echo "$(PYTHON) is $$("$(PYTHON)" --version 2>&1); 3.11 (tested) or 3.12 is needed: give PYTHON=…" >&2; \
 		exit 1; }
+	$(can_build)
 	@echo "Making the virtual environment .venv with $$("$(PYTHON)" --version) ($(PYTHON))."
 	@"$(PYTHON)" -m venv .venv || { \
 		rm -rf .venv; echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 .venv/.installed-run: pyproject.toml constraints.txt | .venv/bin/python
+	$(can_build)
 	@echo "Installing hea-flows with CHGNet and a local MongoDB into .venv; this takes some minutes."
 	@$(INSTALL) --editable '.[chgnet,local]'
 	@touch $@
 
 .venv/.installed-test: pyproject.toml constraints.txt | .venv/bin/python
+	$(can_build)
 	@echo "Installing hea-flows with all that the tests need into .venv; this takes some minutes."
 	@$(INSTALL) --editable '.[chgnet,mace,phonons,local,dev]'
 	@touch .venv/.installed-run $@
@@ -110,11 +123,10 @@ sevennet: .venv-sevennet/.installed
 # mattersim and mace-torch pin different versions of e3nn: its dependencies first, then itself without them.
 .venv/.installed-mattersim: constraints.txt requirements/mattersim.txt | .venv/.installed-test
 	@echo "Installing MatterSim into .venv."
-	@if output=$$($(INSTALL) --requirement requirements/mattersim.txt 2>&1 \
-		&& $(INSTALL) --no-deps mattersim 2>&1); then \
+	@if $(INSTALL) --requirement requirements/mattersim.txt && $(INSTALL) --no-deps mattersim; then \
 		touch $@; \
 	else \
-		echo "MatterSim is left out, and its tests will be skipped: $${output##*$$'\n'}"; \
+		echo "MatterSim is left out, and its tests will be skipped."; \
 	fi
 
 # An environment that sees .venv and has another e3nn.
