@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+#: Characters of a message.
+LONGEST_LINE = 700
 _CORRECTABLE = (ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError)
 
 
@@ -27,5 +29,8 @@ def describe(error: Exception) -> tuple[str, int] | None:
 
 
 def _line(text: str) -> str:
-    """Make it one line without a password."""
-    return re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", " ".join(text.split()))
+    """Make it one line of readable length without a password."""
+    from hea_flows.inputs import cut
+
+    safe = re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", " ".join(text.split()))
+    return cut(safe, LONGEST_LINE)
