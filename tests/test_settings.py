@@ -66,7 +66,8 @@ def test_unknown_key_of_the_file_is_an_error(
     ("text", "message"),
     [
         ("device: cpu\ndevice: mps\n", "line 2: the key 'device' is given twice"),
-        ("- device\n", "must hold keys such as data_dir; found"),
+        ("- device\n", "must hold keys such as data_dir"),
+        ("1: cpu\n", "must hold keys such as data_dir"),
     ],
 )
 def test_a_file_that_says_two_things(

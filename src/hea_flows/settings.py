@@ -21,7 +21,6 @@ from hea_flows.inputs import (
     MOST_VALUES,
     VARIABLE_PREFIX,
     read_yaml,
-    shown,
 )
 
 PREFIX = VARIABLE_PREFIX
@@ -67,10 +66,11 @@ class _SettingsFile(YamlConfigSettingsSource):
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, object]:
         content, _ = read_yaml(Path(str(file_path)))
-        if content is not None and not isinstance(content, dict):
-            msg = f"{file_path} must hold keys such as data_dir; found {shown(content)}"
+        content = {} if content is None else content
+        if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+            msg = f"{file_path} must hold keys such as data_dir, each with its value"
             raise ValueError(msg)
-        return content or {}
+        return content
 
 
 class Settings(BaseSettings):

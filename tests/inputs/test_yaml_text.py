@@ -39,7 +39,8 @@ def test_merged_keys_may_be_replaced() -> None:
         ("? [a]\n: b", "unhashable key"),
         ("n: \x07", "special characters are not allowed"),
         ("!!python/object/apply:os.system [ls]", "could not determine a constructor"),
-        ("a: b: c", "mapping values are not allowed here"),
+        ("a: b: c", "line 1: mapping values are not allowed here"),
+        ("a: *b", "line 1: found undefined alias 'b'"),
         ("--- 1\n--- 2\n", "expected a single document"),
     ],
 )
@@ -80,3 +81,9 @@ def test_a_file_that_is_no_utf8(tmp_path: Path) -> None:
     path.write_bytes("name: ü".encode("latin-1"))
     with pytest.raises(ValueError, match=r"c.yaml is no UTF-8 text \(byte 7\); save it as UTF-8"):
         read_yaml(path)
+
+
+def test_a_fault_does_not_show_the_text_around_it() -> None:
+    with pytest.raises(ValueError, match="line 2: mapping values are not") as error:
+        load_yaml("a: 1\npassword: geheim: x\n", "s.yaml")
+    assert "geheim" not in str(error.value)

@@ -10,13 +10,14 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hea_flows.inputs import cut
 from hea_flows.runtime import atomic_write, redact
 
 #: Exit codes: a command line that is wrong; what can be corrected, and checks that fail; a fault
 #: of the program (EX_SOFTWARE of sysexits.h); Ctrl-C.
 USAGE, FAILED, FAULT, INTERRUPTED = 2, 1, 70, 130
-#: Characters of a line.
-_LENGTH = 2000
+#: Characters of a message.
+LONGEST_LINE = 700
 
 
 def report(error: BaseException) -> int:
@@ -118,5 +119,4 @@ def _of_database(error: BaseException) -> str | None:
 
 def _line(text: str) -> str:
     """Make it one line without secrets, of a length that can be read."""
-    line = redact(" ".join(text.split()))
-    return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}…"
+    return cut(redact(" ".join(text.split())), LONGEST_LINE)

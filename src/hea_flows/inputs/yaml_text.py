@@ -63,8 +63,17 @@ def load_yaml(text: str, source: object, most: int = MOST_VALUES) -> object:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        msg = f"{source} is not valid YAML: {' '.join(str(error).split())}"
+        msg = f"{source} is not valid YAML: {_reason(error)}"
         raise ValueError(msg) from None
+
+
+def _reason(error: yaml.YAMLError) -> str:
+    """Return what PyYAML says, without the text around it, which may hold a password."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    mark = error.problem_mark or error.context_mark
+    place = "" if mark is None else f"line {mark.line + 1}: "
+    return place + ", ".join(filter(None, (error.context, error.problem)))
 
 
 def _refuse_long(characters: int, most: int, source: object) -> None:
