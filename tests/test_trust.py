@@ -251,7 +251,7 @@ def test_campaign_files(
         one_line(caught.value, trap)
 
 
-@pytest.mark.parametrize("verb", ["run", "submit", "estimate"])  # estimate opens no model
+@pytest.mark.parametrize("verb", ["run", "submit", "check"])
 def test_the_command_line(
     name: str,
     verb: str,

@@ -487,7 +487,7 @@ def test_a_frame_without_stress_counts_in_energy_and_forces_alone() -> None:
     assert (errors.n_energy, errors.n_forces, errors.n_stress) == (2, 9, 9)
     expected = 100 * (0.3**2 + 3 * 0.2**2) / 2 + 0.03**2 / 9
     assert float(errors.loss(LossWeights())) == pytest.approx(expected, rel=1e-6)
-    neither = join_labels([second, second], torch.zeros(1))
+    neither = join_labels([read_labels(without_stress(atoms[0])), second], torch.zeros(1))
     assert squared_errors(output, neither).n_stress == 0
     assert float(loss(output, neither, LossWeights(energy=0, forces=0))) == 0.0
 

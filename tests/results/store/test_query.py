@@ -227,4 +227,4 @@ def test_no_question_reads_a_whole_collection(
     asked = list(raw["system.profile"].find({"ns": {"$regex": r"\.outputs(_blobs\.files)?$"}}))
     plans = [row["planSummary"] for row in asked if "planSummary" in row]
     assert plans
-    assert [plan for plan in plans if "IXSCAN" not in plan] == []
+    assert [plan for plan in plans if "COLLSCAN" in plan] == []

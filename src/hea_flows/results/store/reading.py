@@ -104,11 +104,17 @@ class CheckedStore(JobStore):
     def documents(
         self, criteria: dict[str, Any], runs: Collection[tuple[str, int]], *, load: bool
     ) -> Iterator[Document]:
-        """Yield the readable documents of runs (uuid and index) among what a query gives."""
+        """Yield the readable documents of runs (uuid and index) among what a query gives.
+
+        Of a run that two processes wrote, one document is yielded.
+        """
+        left = set(runs)
         for row in super().query(criteria, ["uuid", "index", "output"], load=False):
-            if (row["uuid"], row["index"]) not in runs or not _is_document(row["output"]):
+            run = (row["uuid"], row["index"])
+            if run not in left or not _is_document(row["output"]):
                 continue
             if checked := self._checked(row, load=load):
+                left.remove(run)
                 yield checked[1]
 
     def _checked(
