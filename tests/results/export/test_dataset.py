@@ -59,7 +59,7 @@ def trajectory(entry: StructureEntry, n_frames: int, seed: int) -> Trajectory:
     frames = toy_trajectory(entry.to_ordering(SPEC.to_alloy()), n_frames, seed)
     frames.energies[0] = -8.0 * len(frames.symbols)
     frames.forces[0][0] = [1e-05, -0.0, 5e-324]
-    frames.stresses[0] = [0.0, 1.0, -1e-17, 1e22, 0.1, 1 / 3]
+    frames.stresses[0] = [0.0, 1.0, -1e-17, 7.25, 0.1, 1 / 3]
     if seed % 3:
         frames.seconds = np.random.default_rng(seed).exponential(size=n_frames).tolist()
     return frames
