@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started ends with it
     folder = Path(tempfile.mkdtemp(prefix="hea-flows-chaos-"))
     file = folder / "chaos.yaml"
     file.write_text(CAMPAIGN.format(epochs=given.epochs))
