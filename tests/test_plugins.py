@@ -11,7 +11,7 @@ from hea_flows.plugins import register_family, register_reference_engine
 from hea_flows.potentials.base import families, family
 from hea_flows.reference.base import reference_engine, reference_engines
 
-BUILT_IN = ["chgnet", "mace", "mattersim", "nequip", "nequix"]
+BUILT_IN = ["chgnet", "mace", "mattersim", "nequip", "nequix", "sevennet"]
 
 
 @pytest.fixture(autouse=True)

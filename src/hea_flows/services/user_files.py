@@ -64,7 +64,9 @@ def load_job_store(path: Path) -> JobStore:
 
         store: Any = JobflowSettings(CONFIG_FILE=str(path)).JOB_STORE
     except Exception as error:  # noqa: BLE001  # YAML, pydantic and unknown stores raise different errors
-        reason = redact(str(error)).strip().splitlines() or [type(error).__name__]
+        # Of a file, the message of the system without its name: anything may stand there.
+        said = (isinstance(error, OSError) and error.strerror) or redact(str(error))
+        reason = said.strip().splitlines() or [type(error).__name__]
         msg = f"{path} gives no job store ({reason[0]}); correct it, {_INSTEAD}"
         raise ValueError(msg) from None
     if not _is_shared(store.docs_store):
