@@ -30,6 +30,9 @@ class Flat(Family):
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
         raise NotImplementedError
 
+    def train(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
     def evaluate(self, spec: ModelSpec, atoms_list: Sequence[Atoms], **_: Any) -> list[Prediction]:
         return [Prediction(-float(len(a)), np.zeros((len(a), 3)), np.zeros(6)) for a in atoms_list]
 

@@ -29,6 +29,9 @@ class Plain(Family):
     def calculator(self, spec: ModelSpec, device: str = "cpu") -> Any:
         raise NotImplementedError
 
+    def train(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
 
 def settings(method: Any) -> TrainingSettings:
     return TrainingSettings(method=method)
