@@ -81,7 +81,7 @@ def test_refused_in_one_line(refusal: object, added: str, message: str) -> None:
 
 def test_a_long_name(refusal: object) -> None:
     line = refusal(BASE.replace("name: a", f"name: {'a' * 5000}"))
-    assert line.endswith("…; string should have at most 100 characters")
+    assert line.endswith("…; string should have at most 60 characters")
 
 
 def test_sets_are_added_up(refusal: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,11 @@ class Campaign(Record):
     a study of several.
     """
 
-    name: Name = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="Used to find it again.")
+    name: str = Field(
+        max_length=60,  # of a file with an ending, in any script
+        pattern=r"^[A-Za-z0-9][\w.-]*$",
+        description="Used to find it again.",
+    )
     title: str = Field("", max_length=200)
     seed: Seed = Field(0, description="Of everything random that says no seed of its own.")
     alloy: AlloySpec

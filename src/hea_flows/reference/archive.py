@@ -15,11 +15,13 @@ from ase import Atoms
 from pydantic import Field
 
 from hea_flows.alloy.lattice import Ordering
+from hea_flows.inputs import refuse_above, shown
 from hea_flows.provenance import settings_id
 from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.document import Calculation, MissingLabelError, Outcome
 from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import AlloySpec, Record
+from hea_flows.settings import get_settings
 
 
 class DatasetTerms(Record):
@@ -68,7 +70,7 @@ def find_card(dataset: str) -> Path:
     if path.is_file():
         return path
     names = ", ".join(sorted(p.stem for p in shipped.glob("*.json"))) or "none"
-    msg = f"no dataset {dataset!r}; give the path of a card (.json) or a shipped name: {names}"
+    msg = f"no dataset {shown(dataset)}; give the path of a card (.json) or a shipped name: {names}"
     raise FileNotFoundError(msg)
 
 
@@ -86,6 +88,8 @@ def load_dataset(card_path: Path) -> tuple[DatasetCard, dict[tuple[str, str], li
     ValueError
         If the file is not the one the card was written for, or mixes settings.
     """
+    size, most = card_path.stat().st_size / 1e6, get_settings().max_frames_mb
+    refuse_above(size, most, f"{card_path} has {{}} MB", "max_frames_mb")
     card = DatasetCard.model_validate_json(card_path.read_text())
     path = card_path.with_name(card.file)
     if not path.is_file():

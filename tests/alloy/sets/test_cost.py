@@ -68,6 +68,13 @@ def test_the_bound_of_structures(text: str, built: int, bound: int) -> None:
     assert len(expression.build(LAYER)) == built
 
 
+def test_a_cost_of_nothing_is_nothing() -> None:
+    """Six of five elements: `build` says what is wrong."""
+    assert parse("6(200)").cost(LAYER) == SetCost()
+    with pytest.raises(ValueError, match="asks for 6 components, but only 5 are in use"):
+        parse("6(200)").build(LAYER)
+
+
 def test_a_limit_that_is_given_is_used() -> None:
     expression = parse("2(2)")
     assert expression.check(LAYER, SetCost(10, 1.0)) == expression.cost(LAYER)

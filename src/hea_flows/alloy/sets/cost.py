@@ -44,6 +44,8 @@ class SetCost:
         return SetCost(self.structures + other.structures, self.seconds + other.seconds)
 
     def __mul__(self, times: int) -> SetCost:
+        if times == 0:  # also of what is out of reach
+            return SetCost()
         return SetCost(self.structures * times, _product(self.seconds, times))
 
 
