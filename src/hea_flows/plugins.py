@@ -131,6 +131,7 @@ FAMILIES = Registry(
     "model family",
     "hea_flows.families",
     {
+        "ase": Row("hea_flows.potentials.ase_calculator:ASEFamily"),
         "chgnet": Row("hea_flows.potentials.chgnet.family:CHGNetFamily", "chgnet"),
         "mace": Row("hea_flows.potentials.mace.family:MACEFamily", "mace"),
         "mattersim": Row(

@@ -11,7 +11,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
 from hea_flows.alloy.lattice import Alloy
@@ -31,7 +31,7 @@ class Prediction:
     forces
         eV/Å, shape (N, 3).
     stress
-        eV/Å³, Voigt, shape (6,).
+        eV/Å³, Voigt, shape (6,); NaN from a calculator that has none.
     """
 
     energy: float
@@ -91,6 +91,10 @@ class Family(ABC):
     def promised(self, spec: ModelSpec) -> Promised | None:
         """Return the checksum given with a model, or published for its name; no file is read."""
         return spec.sha256
+
+    def licence(self, spec: ModelSpec) -> str | None:
+        """Return the licence given with a model, or known for its name."""
+        return spec.licence
 
     def check(self, spec: ModelSpec) -> None:  # noqa: B027  a family need not know anything
         """Raise `ValueError` for a name or an architecture that the family does not have.
@@ -220,7 +224,11 @@ class Family(ABC):
 def _predict(atoms: Atoms, calculator: Calculator) -> Prediction:
     copy = atoms.copy()
     copy.calc = calculator
-    forces, stress = copy.get_forces(), copy.get_stress()
+    forces = copy.get_forces()
+    try:
+        stress = copy.get_stress()
+    except PropertyNotImplementedError:
+        stress = np.full(6, np.nan)
     return Prediction(
         float(copy.get_potential_energy()),
         np.asarray(forces, dtype=np.float64),

@@ -28,11 +28,14 @@ class Foundation:
         user's.
     sha256
         Its published checksum. Without one, whoever uses the name gives it.
+    licence
+        Licence under which it is distributed.
     """
 
     url: str
     cache: str
     sha256: Promised | None = None
+    licence: str | None = None
 
     @property
     def path(self) -> Path:

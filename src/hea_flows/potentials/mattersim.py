@@ -32,7 +32,7 @@ _ADDRESS = "https://raw.githubusercontent.com/microsoft/mattersim/main/pretraine
 #: Foundations by name: mattersim's own addresses and its own cache.
 FOUNDATIONS: Mapping[str, Foundation] = {
     name: Foundation(
-        f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models", sha256
+        f"{_ADDRESS}/mattersim-{name}.pth", "~/.local/mattersim/pretrained_models", sha256, "MIT"
     )
     for name, sha256 in (
         ("v1.0.0-1M", None),

@@ -34,7 +34,7 @@ _WHEEL = files("sevenn") / "pretrained_potentials"
 #: Foundations by name: all are in SevenNet's wheel. Of one that knows several functionals, the
 #: name says which.
 FOUNDATIONS: Mapping[str, Foundation] = {
-    name: Foundation(f"{_ADDRESS}/{folder}/{file}", str(_WHEEL / folder), Promised(sha256))
+    name: Foundation(f"{_ADDRESS}/{folder}/{file}", str(_WHEEL / folder), Promised(sha256), "MIT")
     for name, folder, file, sha256 in (
         (
             "7net-0",

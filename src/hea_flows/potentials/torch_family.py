@@ -84,6 +84,11 @@ class TorchFamily(Family, Generic[P]):
         foundation = self.FOUNDATIONS.get(spec.name or "")
         return spec.sha256 or (foundation.sha256 if foundation else None)
 
+    def licence(self, spec: ModelSpec) -> str | None:
+        """Return the licence given with a model, or known for its name."""
+        foundation = self.FOUNDATIONS.get(spec.name or "")
+        return spec.licence or (foundation.licence if foundation else None)
+
     def locate(self, spec: ModelSpec) -> ModelFile:
         """Return the file that a spec means, with what is promised; a name may download it."""
         return foundations.locate(spec, self.name, self.FOUNDATIONS)
@@ -148,7 +153,7 @@ class TorchFamily(Family, Generic[P]):
         file = self.locate(spec)
         if file.promised is None:
             self.read(file)
-        return file.resolved()
+        return file.resolved().model_copy(update={"licence": self.licence(spec)})
 
     def predictor(self, spec: ModelSpec, device: str = "cpu") -> Potential:
         """Return the model of a spec in its quickest form, its weights fixed."""

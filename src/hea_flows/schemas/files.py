@@ -74,6 +74,28 @@ class ModelSpec(Record):
     architecture: dict[str, Any] = Field(
         default_factory=dict, description="Of a model from scratch: changes to the family's own."
     )
+    callable: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        description="Of the family ase: module:function, or a class, that returns a calculator.",
+    )
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="What the callable is given.")
+    licence: str | None = Field(
+        None,
+        max_length=200,
+        description="Licence of the weights; a foundation's is known or given here.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_atomate2(cls, value: object) -> object:
+        """Read the form in which atomate2 names a calculator."""
+        if not isinstance(value, dict) or "@callable" not in value:
+            return value
+        kwargs = {k: v for k, v in value.items() if not str(k).startswith("@")}
+        target = f"{value.get('@module')}:{value['@callable']}"
+        return {"family": "ase", "callable": target, "kwargs": kwargs}
 
     @model_validator(mode="after")
     def _built_or_loaded(self) -> Self:
@@ -83,23 +105,37 @@ class ModelSpec(Record):
                 "leave out name and path to train from scratch"
             )
             raise ValueError(msg)
+        if (self.family == "ase") != (self.callable is not None) or (
+            self.callable is None and self.kwargs
+        ):
+            msg = (
+                "callable and kwargs are those of the family ase, for example {family: ase, "
+                "callable: 'chgnet.model.dynamics:CHGNetCalculator', kwargs: {}}"
+            )
+            raise ValueError(msg)
         return self
 
     @property
     def checksum(self) -> Promised | Measured | None:
-        """Which file it is: the promised checksum, or else the measured one."""
-        return self.sha256 or self.measured
+        """Which file it is: the measured checksum, or else the promised one; they are equal.
+
+        Of a calculator of the family ase, what is measured is more than its files.
+        """
+        return self.measured or self.sha256
 
     def content(self) -> dict[str, Any]:
         """Return what predictions depend on: not where the file is, nor who vouches for it."""
-        return self.model_dump(exclude={"path", "measured"}) | {"sha256": self.checksum}
+        content = self.model_dump(exclude={"path", "measured", "licence", "callable", "kwargs"})
+        called = {"callable": self.callable, "kwargs": self.kwargs} if self.callable else {}
+        return content | {"sha256": self.checksum} | called
 
     @property
     def pretrained(self) -> bool:
         """True for a trained model, named or in a file; False for a family to train afresh."""
-        return bool(self.name or self.path)
+        return bool(self.name or self.path or self.callable)
 
     @property
     def title(self) -> str:
         """Short name for tables."""
-        return f"{self.family}-{self.name or (self.checksum or 'scratch')[:8]}"
+        own = self.callable and self.callable.rsplit(":", 1)[1]
+        return f"{self.family}-{self.name or own or (self.checksum or 'scratch')[:8]}"

@@ -25,7 +25,10 @@ _WHEEL = str(files("chgnet") / "pretrained")
 #: Foundations by name: all are in CHGNet's wheel.
 FOUNDATIONS: Mapping[str, Foundation] = {
     name: Foundation(
-        f"{_ADDRESS}/{name}/chgnet_{file}.pth.tar", f"{_WHEEL}/{name}", Promised(sha256)
+        f"{_ADDRESS}/{name}/chgnet_{file}.pth.tar",
+        f"{_WHEEL}/{name}",
+        Promised(sha256),
+        "modified BSD",
     )
     for name, file, sha256 in (
         (

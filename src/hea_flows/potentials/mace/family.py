@@ -38,6 +38,10 @@ class MACEFamily(TorchFamily[MACEPotential]):
         """Return the checksum given with a model, or published for its name; no file is read."""
         return spec.sha256 or foundations.CHECKSUMS.get(spec.name or "")
 
+    def licence(self, spec: ModelSpec) -> str | None:
+        """Return the licence given with a model, or known for its name."""
+        return spec.licence or foundations.licence(spec.name)
+
     def locate(self, spec: ModelSpec) -> ModelFile:
         """Return the file that a spec means, with what is promised; a name may download it."""
         return foundations.locate(spec)

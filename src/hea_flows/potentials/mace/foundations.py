@@ -39,6 +39,10 @@ CHECKSUMS: Mapping[str, Promised] = {
         ),
     )
 }
+#: Names under the Academic Software License, as mace-torch prints; the others are under MIT's.
+_ACADEMIC = frozenset(
+    {"small-omat-0", "medium-omat-0", "mace-matpes-pbe-0", "mace-matpes-r2scan-0"}
+)
 #: Names whose file holds several heads; such a file cannot be used.
 SEVERAL_HEADS = frozenset({"mh-0", "mh-1"})
 
@@ -46,6 +50,13 @@ SEVERAL_HEADS = frozenset({"mh-0", "mh-1"})
 def names() -> list[str]:
     """Return the names of foundations that the installed MACE can download."""
     return [n for n in modules.foundations_models.mace_mp_urls if n not in SEVERAL_HEADS]
+
+
+def licence(name: str | None) -> str | None:
+    """Return the licence of a foundation."""
+    if name not in names():
+        return None
+    return "Academic Software License" if name in _ACADEMIC else "MIT"
 
 
 def missing(spec: ModelSpec) -> str | None:
