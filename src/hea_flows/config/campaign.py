@@ -78,20 +78,20 @@ class Campaign(Record):
         for expression in self.expressions():
             parse(expression)
         self._check_models()
-        if (self.monte_carlo or self.thermodynamics) and not self.trained:
+        if (self.monte_carlo or self.thermodynamics) and not self.usable:
             msg = (
-                "monte_carlo and thermodynamics need a model that is trained: give model, for "
-                "example chgnet:0.3.0, and structures to train on"
+                "monte_carlo and thermodynamics need a model: give model, for example "
+                "chgnet:0.3.0, and structures to train on, or models"
             )
             raise ValueError(msg)
         for section, spec in (
             ("monte_carlo", self.monte_carlo),
             ("thermodynamics", self.thermodynamics),
         ):
-            if spec is not None and spec.model not in (None, *self.trained):
+            if spec is not None and spec.model not in (None, *self.usable):
                 msg = (
-                    f"{section}: no model {spec.model!r} is trained; models of this campaign: "
-                    f"{', '.join(self.trained)}"
+                    f"{section}: there is no model {spec.model!r}; models of this campaign: "
+                    f"{', '.join(self.usable)}"
                 )
                 raise ValueError(msg)
         if self.structures and (taken := {"training", "held-out"} & set(self.test_sets)):
@@ -146,6 +146,14 @@ class Campaign(Record):
             raise ValueError(msg)
 
     def _check(self, entry: ModelEntry) -> None:
+        if entry.committee:
+            if unknown := [name for name in entry.committee if name not in self.trained]:
+                msg = (
+                    f"model {entry.name!r}: no model {unknown[0]!r} is trained; accepted as "
+                    f"members: {', '.join(self.trained) or 'none'}"
+                )
+                raise ValueError(msg)
+            return
         parent = entry.model or self.model
         if parent is None:
             msg = f"model {entry.name!r} has no parent: give its model, or one for the campaign"
@@ -171,6 +179,11 @@ class Campaign(Record):
         """Names of the models that are trained."""
         own = [self.name] if self._trains_its_own() else []
         return own + [entry.name for entry in self.models if entry.set is not None]
+
+    @property
+    def usable(self) -> list[str]:
+        """Names of the models that Monte Carlo and thermodynamics may use."""
+        return self.trained + [entry.name for entry in self.models if entry.set is None]
 
     def _trains_its_own(self) -> bool:
         return self.model is not None and any(s.use == "training" for s in self.structures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hea_flows.config.campaign import Campaign, structures_of
 from hea_flows.config.sections import GrowthSpec, LabelSpec, ModelEntry
@@ -72,6 +73,32 @@ class ModelPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class CommitteePlan:
+    """Trained models that predict together, of all seeds of their names."""
+
+    name: str
+    models: tuple[ModelPlan, ...]
+    weights: Literal["equal", "fitted"]
+
+
+@dataclass(frozen=True)
+class UsableModel:
+    """A model that is compared, and that Monte Carlo and thermodynamics may use.
+
+    Parameters
+    ----------
+    name, title
+        The campaign's name, and the name with the seed if it is one of several.
+    specs
+        What is evaluated: the parent of a trained model takes as long as the model.
+    """
+
+    name: str
+    title: str
+    specs: tuple[ModelSpec, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class TestSetPlan:
     """One test set: the sets whose structures it holds, and whether models relax them."""
 
@@ -120,6 +147,8 @@ class CampaignPlan:
         Sets to label, in this order, each once.
     models
         Models to train, one per seed.
+    committees
+        Trained models that predict together.
     foundations
         Models that are compared as they are, by name.
     test_sets
@@ -132,6 +161,7 @@ class CampaignPlan:
 
     sets: list[SetPlan] = field(default_factory=list)
     models: list[ModelPlan] = field(default_factory=list)
+    committees: list[CommitteePlan] = field(default_factory=list)
     foundations: dict[str, ModelSpec] = field(default_factory=dict)
     test_sets: list[TestSetPlan] = field(default_factory=list)
     growth: GrowthPlan | None = None
@@ -169,7 +199,19 @@ class CampaignPlan:
             wanted |= set(alike[:1] or pure[:1])
         return [one for one in self.sets if one in wanted]
 
-    def model(self, name: str | None) -> ModelPlan:
+    @property
+    def usable(self) -> list[UsableModel]:
+        """Every model: those that are trained, committees, foundations."""
+        return [
+            *(UsableModel(one.name, one.title, (one.model,)) for one in self.models),
+            *(
+                UsableModel(one.name, one.name, tuple(m.model for m in one.models))
+                for one in self.committees
+            ),
+            *(UsableModel(name, name, (spec,)) for name, spec in self.foundations.items()),
+        ]
+
+    def model(self, name: str | None) -> UsableModel:
         """Return the model that Monte Carlo or thermodynamics use.
 
         Parameters
@@ -177,7 +219,7 @@ class CampaignPlan:
         name
             Its name; None is the first model. Of several seeds it is the first one.
         """
-        return next(one for one in self.models if name in (None, one.name))
+        return next(one for one in self.usable if name in (None, one.name))
 
 
 def plan_campaign(campaign: Campaign) -> CampaignPlan:
@@ -197,7 +239,7 @@ def plan_campaign(campaign: Campaign) -> CampaignPlan:
         by_use[spec.use].append(planner.add_set(spec.set, spec.labels, spec.use))
     if by_use["training"] and campaign.model is not None:
         planner.add_own_model(campaign.model, by_use["training"])
-    for entry in campaign.models:
+    for entry in sorted(campaign.models, key=lambda one: bool(one.committee)):  # members first
         planner.add_model(entry)
     if campaign.grow is not None:
         planner.add_set(campaign.grow.sets[0], campaign.grow.labels, "grow, step 1")
@@ -210,7 +252,7 @@ def plan_campaign(campaign: Campaign) -> CampaignPlan:
         planner.add_growth(campaign.grow, campaign.model)
     if campaign.sqs is not None:
         plan.sqs = planner.add_set(*campaign.sqs, "SQS")
-    _check_names([*(model.title for model in plan.models), *plan.foundations])
+    _check_names([model.title for model in plan.usable])
     return plan
 
 
@@ -255,6 +297,9 @@ class _Planner:
 
     def add_model(self, entry: ModelEntry) -> None:
         """Add a model of a study."""
+        if entry.committee:
+            self.add_committee(entry)
+            return
         parent = entry.model or self.campaign.model
         assert parent is not None  # the campaign made sure
         if entry.set is None:
@@ -273,6 +318,30 @@ class _Planner:
             )
             for seed in seeds
         ]
+
+    def add_committee(self, entry: ModelEntry) -> None:
+        """Add a committee of models that are there.
+
+        Raises
+        ------
+        ValueError
+            If it has one member only, or weights are to be fitted to frames that are not those of
+            all members.
+        """
+        members = tuple(one for one in self.plan.models if one.name in entry.committee)
+        if len(members) < 2:
+            msg = (
+                f"models: the committee {entry.name!r} has one member, {members[0].title}; name "
+                "another model, or give this one seeds"
+            )
+            raise ValueError(msg)
+        if entry.weights == "fitted" and len({one.sets for one in members}) > 1:
+            msg = (
+                f"models: the members of {entry.name!r} are trained on different sets, so there "
+                "are no validation frames of all to fit weights to; write weights: equal"
+            )
+            raise ValueError(msg)
+        self.plan.committees.append(CommitteePlan(entry.name, members, entry.weights))
 
     def add_growth(self, spec: GrowthSpec, model: ModelSpec) -> None:
         """Add a training set that grows; its first set and its test set are there already."""

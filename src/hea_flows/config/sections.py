@@ -74,7 +74,10 @@ class TestSetSpec(Record):
 
 
 class ModelEntry(Record):
-    """A model of a study: what it is trained on, or a foundation as it is."""
+    """A model of a study: what it is trained on, a foundation as it is, or a committee.
+
+    ``model: {committee: [A, B], weights: fitted}`` is the same as ``committee`` and ``weights``.
+    """
 
     name: Name = Field(description="What tables and figures call it.")
     set: str | None = Field(None, description="Set it is trained on; without, a foundation as is.")
@@ -88,6 +91,23 @@ class ModelEntry(Record):
         max_length=100,
         description="A model per seed. Default: training.seed, else the campaign's.",
     )
+    committee: list[Name] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Names of trained models that predict together, each with all its seeds.",
+    )
+    weights: Literal["equal", "fitted"] = Field(
+        "equal", description="Of a committee's members: equal, or fitted to validation frames."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _committee(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("model"), dict):
+            model = value["model"]
+            if set(model) <= {"committee", "weights"} and "committee" in model:
+                return {k: v for k, v in value.items() if k != "model"} | model
+        return value
 
     @field_validator("model", mode="before")
     @classmethod
@@ -96,6 +116,13 @@ class ModelEntry(Record):
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
+        own = self.model or self.set or self.labels or self.training or self.seeds
+        if self.committee and own:
+            msg = f"model {self.name!r} is a committee: leave out set, labels, training and seeds"
+            raise ValueError(msg)
+        if self.weights != "equal" and not self.committee:
+            msg = f"model {self.name!r}: weights are those of a committee; leave them out"
+            raise ValueError(msg)
         if self.set is None and (self.training or self.seeds or self.labels):
             msg = f"model {self.name!r} has no set, so it is not trained: leave out its training"
             raise ValueError(msg)

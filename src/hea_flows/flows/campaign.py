@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Job, Maker
 
 from hea_flows.config import Campaign, campaign_sha256
 from hea_flows.flows.composition import Composition
 from hea_flows.flows.entries import (
+    COMMITTEE,
     Collection,
     Foundation,
     GrowingSet,
+    JoinedModels,
     LabelledSet,
     ModelCommittee,
+    Parts,
     PhaseStability,
     Sampling,
     TrainedModel,
+    UsableModel,
 )
 from hea_flows.jobs.campaign import CampaignFileMaker
 from hea_flows.jobs.report import ReportMaker
@@ -43,8 +48,10 @@ class CampaignMaker(Maker):
         Models that are trained.
     foundations
         Models that are compared as they are.
+    joined
+        Committees that predict together.
     committees
-        Models of several seeds.
+        Models whose spread is judged: of several seeds, and members of committees.
     growth
         A training set that grows.
     monte_carlo
@@ -62,6 +69,7 @@ class CampaignMaker(Maker):
     test_sets: list[Collection] = field(default_factory=list)
     models: list[TrainedModel] = field(default_factory=list)
     foundations: list[Foundation] = field(default_factory=list)
+    joined: list[JoinedModels] = field(default_factory=list)
     committees: list[ModelCommittee] = field(default_factory=list)
     growth: GrowingSet | None = None
     monte_carlo: Sampling | None = None
@@ -97,6 +105,7 @@ class CampaignMaker(Maker):
             test_sets=entries.test_sets(),
             models=entries.models(),
             foundations=entries.foundations(),
+            joined=entries.joined(),
             committees=entries.committees(),
             growth=entries.growth(),
             monte_carlo=entries.monte_carlo(),
@@ -123,6 +132,7 @@ class CampaignMaker(Maker):
         datasets = {entry.name: entry.make(alloy, labelled) for entry in self.datasets}
         models = {entry.name: entry.make(datasets, test_sets) for entry in self.models}
         foundations = {entry.name: entry.make(test_sets) for entry in self.foundations}
+        joined = {entry.name: entry.make(models, datasets, test_sets) for entry in self.joined}
         committees = [entry.make(models) for entry in self.committees]
         parts: list[JobLike] = [
             file,
@@ -131,19 +141,22 @@ class CampaignMaker(Maker):
             *datasets.values(),
             *models.values(),
             *foundations.values(),
+            *joined.values(),
             *committees,
         ]
         learned = [flow.output for flow in models.values()]
-        benchmarks = [output["benchmark"] for output in learned if output["benchmark"] is not None]
+        outputs = [flow.output for flow in (*models.values(), *joined.values())]
+        benchmarks = [output["benchmark"] for output in outputs if output["benchmark"] is not None]
         results: dict[str, object] = {
             "models": {name: [job.uuid] for name, job in foundations.items()}
             | {
                 name: [x.uuid for x in flow.output.values() if x is not None]
-                for name, flow in models.items()
+                for name, flow in (models | joined).items()
             },
             "datasets": [job.output for job in datasets.values()],
             "test_sets": [job.output for job in test_sets.values()],
             "trainings": [output["training"] for output in learned],
+            "committee_models": [flow.output["training"] for flow in joined.values()],
             "benchmarks": [*benchmarks, *(job.output for job in foundations.values())],
             "committees": [job.output for job in committees],
         }
@@ -151,14 +164,14 @@ class CampaignMaker(Maker):
             grown = self.growth.make(alloy, file.output, labelled, test_sets)
             parts.append(grown)
             results["grown"] = grown.output
-        entries = {entry.name: entry for entry in self.models}
+        usable = self._usable(models | joined, datasets, test_sets, foundations)
         if (chains := self.monte_carlo) is not None:
-            job = chains.make(alloy, entries[chains.model], models, datasets)
+            job = chains.make(alloy, usable)
             parts.append(job)
             results["montecarlo"] = job.output
         if (phases := self.thermodynamics) is not None:
             sqs = phases.sqs.make(alloy, labelled) if phases.sqs is not None else None
-            job = phases.make(alloy, entries[phases.model], models, datasets, labelled, sqs)
+            job = phases.make(alloy, usable, labelled, sqs)
             parts += [job] if sqs is None else [sqs, job]
             results["thermodynamics"] = job.output
             if sqs is not None:
@@ -174,6 +187,31 @@ class CampaignMaker(Maker):
         whole = Flow([*parts, report], output=report.output, name=self.name)
         whole.update_metadata(campaign_metadata(campaign))
         return whole
+
+    def _usable(
+        self,
+        models: Mapping[str, Flow],
+        datasets: Parts,
+        test_sets: Parts,
+        foundations: Mapping[str, Job],
+    ) -> dict[str, UsableModel]:
+        """Return the models that Monte Carlo and thermodynamics may take, by name."""
+        own = {one.name: (one.dataset, one.family) for one in self.models}
+        own |= {one.name: (one.datasets[0], COMMITTEE) for one in self.joined}
+        usable = {
+            name: UsableModel(
+                models[name].output["training"],
+                datasets[dataset].output,
+                models[name].output["benchmark"],
+                category,
+            )
+            for name, (dataset, category) in own.items()
+        }
+        for entry in self.foundations:
+            labels = next(iter(test_sets.values())).output
+            compared = foundations[entry.name].output
+            usable[entry.name] = UsableModel(entry.model, labels, compared, entry.model.family)
+        return usable
 
 
 def campaign_metadata(campaign: Campaign) -> dict[str, str]:

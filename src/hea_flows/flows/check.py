@@ -206,6 +206,8 @@ class _Checker:
             own = campaign.name in campaign.trained or campaign.grow is not None
             yield campaign.model.family, campaign.model, campaign.own_training if own else None
         for entry in campaign.models:
+            if entry.committee:
+                continue
             parent = entry.model or campaign.model
             assert parent is not None  # the campaign made sure
             trained = campaign.settings_of(entry) if entry.set is not None else None

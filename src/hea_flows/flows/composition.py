@@ -10,6 +10,7 @@ from hea_flows.flows.entries import (
     Collection,
     Foundation,
     GrowingSet,
+    JoinedModels,
     LabelledSet,
     ModelCommittee,
     PhaseStability,
@@ -30,6 +31,7 @@ from hea_flows.flows.requirements import (
 from hea_flows.jobs.learning import (
     BenchmarkMaker,
     CommitteeMaker,
+    CommitteeModelMaker,
     DatasetMaker,
     TestSetMaker,
     TrainMaker,
@@ -113,13 +115,28 @@ class Composition:
             for name, model in self.plan.foundations.items()
         ]
 
+    def joined(self) -> list[JoinedModels]:
+        """Return the committees that predict together."""
+        return [
+            JoinedModels(
+                one.name,
+                [member.title for member in one.models],
+                list(dict.fromkeys(_dataset_name(member.sets) for member in one.models)),
+                CommitteeModelMaker(title=one.name, weights=one.weights),
+                self.benchmark,
+            )
+            for one in self.plan.committees
+        ]
+
     def committees(self) -> list[ModelCommittee]:
-        """Return the models of several seeds, where there is something to compare them with."""
+        """Return whose spread is judged: models of several seeds, and committees."""
         members: dict[str, list[str]] = {}
         for one in self.plan.models:
             members.setdefault(one.name, []).append(one.title)
+        for committee in self.plan.committees:
+            members[committee.name] = [member.title for member in committee.models]
         return [
-            ModelCommittee(name, titles, CommitteeMaker(seed=self.seed))
+            ModelCommittee(name, titles, CommitteeMaker(seed=self.seed, title=name))
             for name, titles in members.items()
             if len(titles) > 1 and self.plan.test_sets
         ]

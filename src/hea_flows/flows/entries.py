@@ -14,7 +14,13 @@ from monty.json import MSONable
 from hea_flows.flows.growth import GrowthMaker
 from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
-from hea_flows.jobs.learning import BenchmarkMaker, CommitteeMaker, DatasetMaker, TestSetMaker
+from hea_flows.jobs.learning import (
+    BenchmarkMaker,
+    CommitteeMaker,
+    CommitteeModelMaker,
+    DatasetMaker,
+    TestSetMaker,
+)
 from hea_flows.jobs.routing import JobLike, route_result, run_despite_missing_inputs
 from hea_flows.jobs.sampling import MonteCarloMaker
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
@@ -22,6 +28,8 @@ from hea_flows.schemas import AlloySpec, ModelSpec
 
 #: Jobs and flows of entries, by the names of the entries.
 Parts = Mapping[str, JobLike]
+#: Category of jobs that load a committee: workers that have the packages of all its members.
+COMMITTEE = "committee"
 
 
 @dataclass
@@ -138,8 +146,50 @@ class Foundation(MSONable):
 
 
 @dataclass
+class JoinedModels(MSONable):
+    """A committee of trained models, joined to one model and compared.
+
+    Parameters
+    ----------
+    name
+        What the report and other entries call it.
+    models
+        The members.
+    datasets
+        What they are trained on, each once.
+    maker
+        Joins them.
+    benchmark
+        Compares the committee.
+    """
+
+    name: str
+    models: list[str]
+    datasets: list[str]
+    maker: CommitteeModelMaker
+    benchmark: BenchmarkMaker
+
+    def make(self, models: Parts, datasets: Parts, test_sets: Parts) -> Flow:
+        """Return the flow; its output holds the model and the benchmark document."""
+        trainings = [models[name].output["training"] for name in self.models]
+        own = [datasets[name].output for name in self.datasets]
+        joined = self.maker.make(trainings, own[0] if len(own) == 1 else None)
+        compared = self.benchmark.make(
+            _outputs(test_sets.values()), training=joined.output, datasets=own
+        )
+        for job in (joined, compared):
+            job.append_name(f" {self.name}", dynamic=False)
+            route_result(job, COMMITTEE)
+        return Flow(
+            [joined, compared],
+            output={"training": joined.output, "benchmark": compared.output},
+            name="committee",
+        )
+
+
+@dataclass
 class ModelCommittee(MSONable):
-    """Models that differ in their seed alone, judged together.
+    """Models whose spread is compared with the error of their mean.
 
     Parameters
     ----------
@@ -199,9 +249,31 @@ class GrowingSet(MSONable):
         )
 
 
+@dataclass(frozen=True)
+class UsableModel:
+    """A model as Monte Carlo and thermodynamics take it.
+
+    Parameters
+    ----------
+    model
+        Its document, or a foundation.
+    labels
+        Labels that hold the end points.
+    benchmark
+        Its errors; None if it is not compared.
+    category
+        Which workers load it.
+    """
+
+    model: ModelSpec | OutputReference
+    labels: OutputReference
+    benchmark: OutputReference | None
+    category: str
+
+
 @dataclass
 class Sampling(MSONable):
-    """Monte Carlo with one of the trained models.
+    """Monte Carlo with one of the models.
 
     Parameters
     ----------
@@ -214,16 +286,15 @@ class Sampling(MSONable):
     model: str
     maker: MonteCarloMaker
 
-    def make(self, alloy: AlloySpec, entry: TrainedModel, models: Parts, datasets: Parts) -> Job:
-        """Return the job; `entry` is the model's."""
-        trained, dataset = models[entry.name].output, datasets[entry.dataset].output
-        job = self.maker.make(trained["training"], dataset, alloy)
-        return route_result(job, entry.family)
+    def make(self, alloy: AlloySpec, models: Mapping[str, UsableModel]) -> Job:
+        """Return the job."""
+        own = models[self.model]
+        return route_result(self.maker.make(own.model, own.labels, alloy), own.category)
 
 
 @dataclass
 class PhaseStability(MSONable):
-    """Thermodynamics with one of the trained models.
+    """Thermodynamics with one of the models.
 
     Parameters
     ----------
@@ -242,22 +313,18 @@ class PhaseStability(MSONable):
     def make(
         self,
         alloy: AlloySpec,
-        entry: TrainedModel,
-        models: Parts,
-        datasets: Parts,
+        models: Mapping[str, UsableModel],
         labelled: Parts,
         sqs_labels: Job | None,
     ) -> Job:
-        """Return the job; `entry` is the model's, `sqs_labels` collects what `sqs` says."""
-        trained, dataset = models[entry.name].output, datasets[entry.dataset].output
+        """Return the job; `sqs_labels` collects what `sqs` says."""
+        own = models[self.model]
         cells = reference = None
         if self.sqs is not None and sqs_labels is not None:
             [name] = self.sqs.sets
             cells, reference = labelled[name].output["structures"], sqs_labels.output
-        job = self.maker.make(
-            trained["training"], dataset, alloy, trained["benchmark"], cells, reference
-        )
-        return route_result(job, entry.family)
+        job = self.maker.make(own.model, own.labels, alloy, own.benchmark, cells, reference)
+        return route_result(job, own.category)
 
 
 def _outputs(parts: Iterable[JobLike]) -> list[OutputReference]:

@@ -44,7 +44,7 @@ class LearningMaker(Maker):
         compared: Job | None = None
         if test_sets:
             compared = self.benchmark.make(
-                list(test_sets), training=trained.output, dataset=dataset
+                list(test_sets), training=trained.output, datasets=[dataset]
             )
             jobs.append(compared)
         for job in jobs:

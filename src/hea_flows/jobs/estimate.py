@@ -17,7 +17,6 @@ from hea_flows.alloy.sampling import ExchangeLadder, Mode
 from hea_flows.alloy.sets import supercell_matrix
 from hea_flows.config import (
     Campaign,
-    ModelPlan,
     MonteCarloSpec,
     SetPlan,
     TestSetPlan,
@@ -93,14 +92,14 @@ class _Estimator:
                     title = f"growth, step {k}, seed {settings.seed}"
                     yield self.training(title, growth.steps[:k], growth.model, settings)
         if plan.test_sets:
-            compared = {model.title: model.model for model in plan.models} | plan.foundations
-            for name, spec in compared.items():
-                yield self.benchmark(name, spec, plan.test_sets)
+            for one in plan.usable:
+                yield self.benchmark(one.title, one.specs, plan.test_sets)
         if campaign.monte_carlo is not None:
-            yield self.monte_carlo(campaign.monte_carlo, plan.model(campaign.monte_carlo.model))
+            chosen = plan.model(campaign.monte_carlo.model)
+            yield self.monte_carlo(campaign.monte_carlo, chosen.specs)
         if campaign.thermodynamics is not None:
-            own = plan.model(campaign.thermodynamics.model)
-            yield self.thermodynamics(campaign.thermodynamics, own)
+            chosen = plan.model(campaign.thermodynamics.model)
+            yield self.thermodynamics(campaign.thermodynamics, chosen.specs)
 
     def training(
         self, title: str, sets: Sequence[SetPlan], model: ModelSpec, given: TrainingSettings
@@ -122,9 +121,11 @@ class _Estimator:
         epochs = settings.epochs or 1
         passes = epochs * (TRAINING * train + test + validation)
         work = f"{'' if known else 'about '}{frames} frames, at most {epochs} epochs"
-        return self._part(f"training of {title}", work, model, passes * atoms, 0.0)
+        return self._part(f"training of {title}", work, [model], passes * atoms, 0.0)
 
-    def benchmark(self, name: str, model: ModelSpec, tests: Iterable[TestSetPlan]) -> PartEstimate:
+    def benchmark(
+        self, name: str, models: Sequence[ModelSpec], tests: Iterable[TestSetPlan]
+    ) -> PartEstimate:
         """Return what the comparison of one model takes."""
         spec, evaluations, structures = self.campaign.benchmark, 0.0, 0
         for test in tests:
@@ -135,9 +136,9 @@ class _Estimator:
                 evaluations += atoms * (1 + moves)
                 structures += len(sizes)
         work = f"{structures} structures{', relaxed too' if spec.relaxed else ''}"
-        return self._part(f"benchmark of {name}", work, model, evaluations, 0.0)
+        return self._part(f"benchmark of {name}", work, models, evaluations, 0.0)
 
-    def monte_carlo(self, spec: MonteCarloSpec, model: ModelPlan) -> PartEstimate:
+    def monte_carlo(self, spec: MonteCarloSpec, models: Sequence[ModelSpec]) -> PartEstimate:
         """Return what the chains take."""
         _, counts = spec.cell(self.host)
         atoms = self._atoms(sum(counts.values()))
@@ -153,11 +154,11 @@ class _Estimator:
         return self._part(
             "Monte Carlo",
             work,
-            model.model,
+            models,
             *self._cells(decorations * atoms, spec.mode, spec.max_steps),
         )
 
-    def thermodynamics(self, spec: ThermodynamicsSpec, model: ModelPlan) -> PartEstimate:
+    def thermodynamics(self, spec: ThermodynamicsSpec, models: Sequence[ModelSpec]) -> PartEstimate:
         """Return what the enthalpies take, and the vibrations if they are asked for."""
         n = len(self.host.elements)
         random = self._size(spec.random_supercell)
@@ -174,20 +175,28 @@ class _Estimator:
                 repeats = int(np.ceil(vibrations.min_length / length)) ** periodic
                 evaluations += 6 * atoms * atoms * repeats  # without symmetry
             work += ", vibrations"
-        return self._part("thermodynamics", work, model.model, evaluations, lattice)
+        return self._part("thermodynamics", work, models, evaluations, lattice)
 
     def _cells(self, atoms: float, mode: Mode, max_steps: int) -> tuple[float, float]:
         """Return atoms to evaluate with forces, and on the ideal lattice."""
         return (atoms * (1 + min(MOVES, max_steps)), 0.0) if mode == "relaxed" else (0.0, atoms)
 
     def _part(
-        self, part: str, work: str, model: ModelSpec, evaluated: float, lattice: float
+        self,
+        part: str,
+        work: str,
+        models: Sequence[ModelSpec],
+        evaluated: float,
+        lattice: float,
     ) -> PartEstimate:
-        timing, basis = self._timing(model)
-        seconds = None
-        if timing is not None:
-            seconds = evaluated * timing.evaluation + lattice * timing.lattice
-        return PartEstimate(part, work, seconds, basis)
+        timed = [self._timing(model) for model in models]
+        times = [
+            evaluated * timing.evaluation + lattice * timing.lattice
+            for timing, _ in timed
+            if timing is not None
+        ]
+        seconds = sum(times) if len(times) == len(models) else None
+        return PartEstimate(part, work, seconds, "; ".join(dict.fromkeys(b for _, b in timed)))
 
     def _timing(self, model: ModelSpec) -> tuple[Timing | None, str]:
         """Return a model's time for an atom, measured once, and what to say of it."""

@@ -13,7 +13,7 @@ from monty.json import MontyEncoder
 
 from hea_flows.provenance import provenance
 from hea_flows.results.store import get_document
-from hea_flows.schemas import Document, UnreadableDocumentError
+from hea_flows.schemas import Document, UnreadableDocumentError, kinds
 
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
@@ -92,7 +92,7 @@ def load_document(cls: type[D], given: D | str) -> D:
         return given
     document = get_document(CURRENT_JOB.store, given, load=True)
     if not isinstance(document, cls):
-        wanted = cls.model_fields["kind"].default
+        wanted = " or ".join(kind for kind, one in kinds().items() if issubclass(one, cls))
         msg = f"{given} is a document of kind {document.kind}; accepted is one of kind {wanted}"
         raise ValueError(msg)  # noqa: TRY004  the uuid is wrong, not a type
     return document

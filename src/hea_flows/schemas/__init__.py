@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hea_flows.schemas.blobs import Blob, UnreadableDocumentError, content_sha256, is_blob
 from hea_flows.schemas.campaign import CampaignDoc, ReportDoc
-from hea_flows.schemas.datasets import DatasetDoc, FrameRef, TestSetDoc
+from hea_flows.schemas.datasets import DatasetDoc, FrameRef, LabelledDoc, TestSetDoc
 from hea_flows.schemas.documents import Document, describe_model, joined, kinds
 from hea_flows.schemas.files import Measured, ModelSpec, Promised, StoredFile
 from hea_flows.schemas.growth import (
@@ -20,9 +20,12 @@ from hea_flows.schemas.learning import (
     BenchmarkDoc,
     BenchmarkTable,
     CommitteeDoc,
+    CommitteeModelDoc,
     CommitteeTable,
     Geometry,
+    ModelDoc,
     ParityPoint,
+    Role,
     TrainingDoc,
 )
 from hea_flows.schemas.record import Record
@@ -56,6 +59,7 @@ __all__ = [
     "CampaignDoc",
     "ChainSeries",
     "CommitteeDoc",
+    "CommitteeModelDoc",
     "CommitteeTable",
     "DatasetDoc",
     "Document",
@@ -69,10 +73,12 @@ __all__ = [
     "GrowthSources",
     "GrowthStep",
     "LabelDoc",
+    "LabelledDoc",
     "LoRA",
     "LossWeights",
     "Measured",
     "Method",
+    "ModelDoc",
     "ModelSpec",
     "ModelUncertainty",
     "MonteCarloDoc",
@@ -84,6 +90,7 @@ __all__ = [
     "ReferencePhases",
     "Replay",
     "ReportDoc",
+    "Role",
     "Stopped",
     "StoredFile",
     "StructureEntry",

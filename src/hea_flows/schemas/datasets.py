@@ -19,29 +19,39 @@ class FrameRef(Record):
     step: int
 
 
-class TestSetDoc(Document):
-    """Structures that models are compared with: first and last labelled frame of each.
-
-    The end points that mixing energies count from are among the trajectories, whether they are
-    members or not.
-    """
+class LabelledDoc(Document):
+    """Labelled frames by structure, those of the end points among them."""
 
     blob_fields: ClassVar[tuple[str, ...]] = ("trajectories",)
 
-    kind: Literal["test_set"] = "test_set"
-    name: str
-    expressions: list[str] = Field(description="The sets it holds.")
     alloy: AlloySpec
-    engine: str = Field(description="What labelled it.")
     settings_id: str
     settings: dict[str, Any]
-    members: list[str] = Field(description="Structure ids.")
     end_points: dict[str, str] = Field(description="Element to structure id.")
     excluded: dict[str, str] = Field(description="Structure id to why it has no usable label.")
     trajectories: dict[str, Trajectory] = Field(description="By structure id; in the data store.")
     labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
     structures: dict[str, StructureEntry]
     converged: dict[str, bool] = Field(description="Of the label's relaxation.")
+
+    @property
+    def end_point_cells(self) -> dict[str, list[list[float]]]:
+        """Element to the relaxed cell of its end point (Å)."""
+        return {e: self.trajectories[key].cells[-1] for e, key in self.end_points.items()}
+
+
+class TestSetDoc(LabelledDoc):
+    """Structures that models are compared with: first and last labelled frame of each.
+
+    The end points that mixing energies count from are among the trajectories, whether they are
+    members or not.
+    """
+
+    kind: Literal["test_set"] = "test_set"
+    name: str
+    expressions: list[str] = Field(description="The sets it holds.")
+    engine: str = Field(description="What labelled it.")
+    members: list[str] = Field(description="Structure ids.")
     calculations: dict[str, Literal["relax", "static"]] = Field(
         default_factory=dict, description="Structure id to what its label is."
     )
@@ -65,15 +75,10 @@ class TestSetDoc(Document):
         }
 
 
-class DatasetDoc(Document):
+class DatasetDoc(LabelledDoc):
     """Frames, how they are split, and which reference they share."""
 
-    blob_fields: ClassVar[tuple[str, ...]] = ("trajectories",)
-
     kind: Literal["dataset"] = "dataset"
-    alloy: AlloySpec
-    settings_id: str
-    settings: dict[str, Any]
     seed: int
     split_by: Literal["frame", "structure"]
     fractions: tuple[float, float, float]
@@ -82,18 +87,7 @@ class DatasetDoc(Document):
     train: list[int] = Field(description="Positions in `frames`.")
     test: list[int]
     validation: list[int]
-    end_points: dict[str, str] = Field(description="Element to structure id.")
-    excluded: dict[str, str] = Field(description="Structure id to why it is not in the dataset.")
-    trajectories: dict[str, Trajectory] = Field(description="By structure id; in the data store.")
-    labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
-    structures: dict[str, StructureEntry]
-    converged: dict[str, bool]
     checksum: str = Field(description="sha256 of all trajectories.")
-
-    @property
-    def end_point_cells(self) -> dict[str, list[list[float]]]:
-        """Element to the relaxed cell of its end point (Å)."""
-        return {e: self.trajectories[key].cells[-1] for e, key in self.end_points.items()}
 
     @property
     def frames(self) -> list[FrameRef]:

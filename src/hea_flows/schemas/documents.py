@@ -184,4 +184,4 @@ def describe_model(role: str, model: ModelSpec | None) -> dict[str, object]:
     """Return the entries of a headline that identify a model; None is trained from scratch."""
     if model is None:
         return {role: "from scratch"}
-    return {role: model.title, f"{role} sha256": model.checksum}
+    return {role: model.title, f"{role} sha256": model.checksum, f"{role} licence": model.licence}

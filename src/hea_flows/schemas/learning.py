@@ -15,20 +15,44 @@ from hea_flows.schemas.training import Epoch, ErrorSummary, TrainingSettings
 Geometry = Literal["fixed", "relaxed"]
 
 
-class TrainingDoc(Document):
-    """A trained model, the path it took and what it was trained on."""
+#: What a model is to the campaign that compares it.
+Role = Literal["foundation", "fine-tuned", "from scratch", "committee"]
+
+
+class ModelDoc(Document):
+    """A model that a campaign made: what other jobs need of it."""
 
     blob_fields: ClassVar[tuple[str, ...]] = ("model_file",)
 
-    kind: Literal["training"] = "training"
     name: str = Field(description="The campaign's name of the model.")
-    identity: str = Field(description="Hash of frames, splits, parent and settings.")
-    parent: ModelSpec | None = Field(description="None: trained from scratch.")
+    identity: str = Field(description="Hash of all that the model depends on.")
     model: ModelSpec
     model_file: StoredFile = Field(description="In the data store.")
-    settings: TrainingSettings = Field(description="With what the size of the set decided.")
     offsets: dict[str, float] = Field(description="Removed from the labels, eV/atom.")
     dataset_checksum: str
+
+    @property
+    def heading(self) -> str:
+        """Name of the model in its campaign, and in tables."""
+        return f"{self.name}, {self.model.title}"
+
+    @property
+    def role(self) -> Role:
+        """What the model is to its campaign."""
+        raise NotImplementedError
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the training, if there was one."""
+        return None
+
+
+class TrainingDoc(ModelDoc):
+    """A trained model, the path it took and what it was trained on."""
+
+    kind: Literal["training"] = "training"
+    parent: ModelSpec | None = Field(description="None: trained from scratch.")
+    settings: TrainingSettings = Field(description="With what the size of the set decided.")
     curve: list[Epoch]
     best_epoch: int = Field(description="The epoch, by validation loss, whose weights are kept.")
     errors: dict[Literal["train", "test", "validation", "replay"], ErrorSummary] = Field(
@@ -38,9 +62,14 @@ class TrainingDoc(Document):
     hardware: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def heading(self) -> str:
-        """Name of the model in its campaign, and in tables."""
-        return f"{self.name}, {self.model.title}"
+    def role(self) -> Role:
+        """What the model is to its campaign."""
+        return "fine-tuned" if self.parent else "from scratch"
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training."""
+        return self.settings.seed
 
     def headline(self) -> dict[str, object]:
         """Return what the model was trained from, and how."""
@@ -52,6 +81,31 @@ class TrainingDoc(Document):
             "best epoch": self.best_epoch,
             "dataset checksum": self.dataset_checksum,
             "hardware": joined(self.hardware),
+        }
+
+
+class CommitteeModelDoc(ModelDoc):
+    """Several trained models that predict together: the weighted mean of their predictions."""
+
+    kind: Literal["committee_model"] = "committee_model"
+    members: list[str] = Field(description="Names of the members, seeds included.")
+    weights: list[float] = Field(description="Of the members, in their order; they add up to 1.")
+    weights_from: Literal["equal", "validation"] = Field(
+        description="Whether all are equal, or fitted on the validation frames of the members."
+    )
+
+    @property
+    def role(self) -> Role:
+        """What the model is to its campaign."""
+        return "committee"
+
+    def headline(self) -> dict[str, object]:
+        """Return the members and their weights."""
+        return {
+            **describe_model("model", self.model),
+            "members": ", ".join(self.members),
+            "weights": ", ".join(f"{w:.3g}" for w in self.weights),
+            "weights from": self.weights_from,
         }
 
 
@@ -102,7 +156,7 @@ class BenchmarkDoc(Document):
     name: str = Field(description="The campaign's name of the model.")
     identity: str = Field(description="Hash of model, test sets, offsets and settings.")
     model: ModelSpec
-    role: Literal["foundation", "fine-tuned", "from scratch"]
+    role: Role
     seed: int | None = Field(None, description="Of the training.")
     engine: str = Field(description="What labelled the test sets.")
     settings_id: str
@@ -164,11 +218,14 @@ class CommitteeTable(Record):
 
 
 class CommitteeDoc(Document):
-    """Whether the spread of models of several seeds predicts the error of their mean."""
+    """Whether the spread of models, of several seeds or others, predicts the error of their mean.
+
+    The mean has equal weights.
+    """
 
     kind: Literal["committee"] = "committee"
-    name: str = Field(description="The campaign's name of the model.")
-    seeds: list[int]
+    name: str = Field(description="The campaign's name of the model, or of the committee.")
+    seeds: list[int] = Field(description="Of the members that were trained with one.")
     engine: str = Field(description="What labelled the test sets.")
     settings_id: str
     alarm_mev: float = Field(description="Error that counts as large (meV/unit).")

@@ -8,6 +8,7 @@ from hea_flows.alloy.errors.committee import (
     alarm,
     build_committee,
     committee_of,
+    fit_weights,
     spread_and_error,
 )
 from hea_flows.alloy.errors.comparison import Verdict, better, paired, within
@@ -25,6 +26,7 @@ __all__ = [
     "committee_of",
     "decide",
     "default_fractions",
+    "fit_weights",
     "mae",
     "mae_by_group",
     "mae_interval",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
@@ -114,6 +115,43 @@ def committee_of(
     if not reference or (np.isfinite(values).sum(axis=0) < 2).all():
         return None
     return build_committee(values, list(reference.values()))
+
+
+def fit_weights(values: ArrayLike, reference: ArrayLike) -> Floats:
+    """Return the weights of the mean that is closest to the reference, none negative, sum 1.
+
+    With the members' errors as the columns of E, the point of their convex hull with the smallest
+    norm; a least-squares problem without negative weights [1]_.
+
+    Parameters
+    ----------
+    values
+        Of M members on S structures, shape (M, S).
+    reference
+        Shape (S,).
+
+    Raises
+    ------
+    ValueError
+        For other shapes, values that are not finite, or no structure.
+
+    References
+    ----------
+    .. [1] C. L. Lawson and R. J. Hanson, Solving Least Squares Problems (1995), chapter 23.
+    """
+    v, r = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if v.ndim != 2 or r.shape != v.shape[1:] or not v.size:
+        msg = f"need values (members, structures) and a reference (structures,); got {v.shape} and "
+        raise ValueError(msg + f"{r.shape}")
+    errors = (v - r).T
+    if not np.isfinite(errors).all():
+        msg = "weights are fitted to finite values"
+        raise ValueError(msg)
+    size = float(np.sqrt((errors**2).mean())) or 1.0
+    rows = np.vstack([errors / size, np.ones(len(v))])
+    weights, _ = nnls(rows, np.append(np.zeros(len(errors)), 1.0))
+    fitted: Floats = weights / weights.sum()
+    return fitted
 
 
 @dataclass(frozen=True)

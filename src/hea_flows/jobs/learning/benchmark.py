@@ -15,17 +15,16 @@ from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.jobs.reuse import identity, reuse_or
-from hea_flows.potentials import family
 from hea_flows.provenance import provenance
 from hea_flows.schemas import (
     BenchmarkDoc,
     BenchmarkTable,
     DatasetDoc,
     ErrorSummary,
+    ModelDoc,
     ModelSpec,
     ParityPoint,
     TestSetDoc,
-    TrainingDoc,
 )
 
 _END_POINTS = {
@@ -53,7 +52,7 @@ class BenchmarkMaker(Maker):
     seed
         Seed of the bootstrap.
     title
-        The campaign's name of a foundation; a trained model has its own.
+        The campaign's name of a foundation; the document of a model has its own.
     reuse
         Whether a benchmark that is in the store already is taken: the same model file, labels and
         settings.
@@ -70,10 +69,10 @@ class BenchmarkMaker(Maker):
         self,
         test_sets: list[TestSetDoc],
         foundation: ModelSpec | None = None,
-        training: TrainingDoc | None = None,
-        dataset: DatasetDoc | None = None,
+        training: ModelDoc | None = None,
+        datasets: list[DatasetDoc] | None = None,
     ) -> BenchmarkDoc:
-        """Benchmark a foundation as it is, or the model of a fine-tuning document.
+        """Benchmark a foundation as it is, or the model of a document.
 
         Parameters
         ----------
@@ -81,8 +80,9 @@ class BenchmarkMaker(Maker):
             What it is compared with; all were labelled with the same settings.
         foundation
             A model by name or file.
-        training, dataset
-            A trained model, and what it was trained on: structures that both hold are told.
+        training, datasets
+            A model that was trained, or a committee of such, and what it was trained on:
+            structures that both hold are told.
 
         Raises
         ------
@@ -90,43 +90,38 @@ class BenchmarkMaker(Maker):
             Without a model or test sets, or for test sets of different settings.
         """
         if (training is None) == (foundation is None) or not test_sets:
-            msg = "a benchmark needs test sets and a foundation model or a fine-tuning document"
+            msg = "a benchmark needs test sets and a foundation model or the document of a model"
             raise ValueError(msg)
         if len({d.settings_id for d in test_sets}) > 1:
             ids = ", ".join(f"{d.name}: {d.settings_id} ({d.engine})" for d in test_sets)
             msg = f"test sets of different settings are never compared in one benchmark; got {ids}"
             raise ValueError(msg)
-        if training is not None:
-            model, title = local_model(training), training.name
-        else:
-            assert foundation is not None
-            model = family(foundation.family).resolve(foundation)
-            title = self.title or model.title
-        trained = set(dataset.n_frames) if dataset else set()
+        given = training or foundation
+        assert given is not None
+        model = local_model(given)
+        title = training.name if training else self.title or model.title
+        trained = {key for dataset in datasets or () for key in dataset.n_frames}
         key = identity(
-            model=[model.family, model.checksum, model.dtype],
+            model=model.content(),
             offsets=training.offsets if training else None,
             test_sets=[[d.name, d.members, d.checksum, d.relaxed] for d in test_sets],
             trained=sorted(trained),
             benchmark=self.benchmark,
             seed=self.seed,
         )
-        sources = {"test_sets": test_sets, "training": training, "dataset": dataset}
+        sources = {"test_sets": test_sets, "training": training, "dataset": datasets}
 
         def compare() -> BenchmarkDoc:
             run = Evaluation(model, test_sets, training.offsets if training else None, trained)
             fixed = run.fixed()
             relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
-            role: Literal["foundation", "fine-tuned", "from scratch"] = "foundation"
-            if training is not None:
-                role = "fine-tuned" if training.parent else "from scratch"
             return BenchmarkDoc(
                 **provenance("torch", **sources),
                 name=title,
                 identity=key,
                 model=model.model_copy(update={"path": None}) if training else model,
-                role=role,
-                seed=training.settings.seed if training else None,
+                role=training.role if training else "foundation",
+                seed=training.seed if training else None,
                 engine=test_sets[0].engine,
                 settings_id=test_sets[0].settings_id,
                 offsets=run.offsets,

@@ -18,7 +18,7 @@ from hea_flows.schemas import BenchmarkDoc, CommitteeDoc, CommitteeTable, Geomet
 
 @dataclass
 class CommitteeMaker(Maker):
-    """Compare the spread of models of several seeds with the error of their mean.
+    """Compare the spread of models, of several seeds or others, with the error of their mean.
 
     Parameters
     ----------
@@ -28,15 +28,18 @@ class CommitteeMaker(Maker):
         Seed of the bootstraps.
     alarm_mev
         Error (meV/unit) that the spread is asked to find.
+    title
+        The campaign's name of the committee; default that of the first model.
     """
 
     name: str = "committee"
     seed: int = 0
     alarm_mev: float = 5.0
+    title: str = ""
 
     @result_job(output_schema=CommitteeDoc)
     def make(self, benchmarks: list[BenchmarkDoc | None]) -> CommitteeDoc:
-        """Judge the committee of benchmarks of one model, one per seed; None where a job failed.
+        """Judge the committee of the models that were compared; None where a job failed.
 
         Raises
         ------
@@ -45,16 +48,16 @@ class CommitteeMaker(Maker):
         """
         members = [b for b in benchmarks if b is not None]
         if len(members) < 2:
-            msg = f"a committee needs the benchmarks of two seeds at least, got {len(members)}"
+            msg = f"a committee needs the benchmarks of two models at least, got {len(members)}"
             raise ValueError(msg)
         first = members[0]
         if any(b.test_sets != first.test_sets for b in members):
-            msg = f"the models of {first.name} were compared with different test sets"
+            msg = f"the models of {self.title or first.name} were compared with different test sets"
             raise ValueError(msg)
         geometries: tuple[Geometry, ...] = ("fixed", "relaxed")
         return CommitteeDoc(
             **provenance(benchmarks=members),
-            name=first.name,
+            name=self.title or first.name,
             seeds=[b.seed for b in members if b.seed is not None],
             engine=first.engine,
             settings_id=first.settings_id,

@@ -20,6 +20,7 @@ from hea_flows.runtime import OutOfTimeError, alone
 from hea_flows.runtime.continuation import continue_later
 from hea_flows.schemas import (
     DatasetDoc,
+    ModelDoc,
     ModelSpec,
     Promised,
     StoredFile,
@@ -123,7 +124,9 @@ class TrainMaker(Maker):
                 identity=key,
                 parent=parent,
                 best_epoch=result.best_epoch,
-                model=result.model.model_copy(update={"path": None}),
+                model=result.model.model_copy(
+                    update={"path": None, "licence": parent and parent.licence}
+                ),
                 model_file=model_file,
                 settings=result.settings,
                 offsets=offsets,
@@ -155,8 +158,13 @@ class TrainMaker(Maker):
         return f"{key}-{CURRENT_JOB.job.uuid}"
 
 
-def local_model(document: TrainingDoc) -> ModelSpec:
-    """Write the model of a document to the models folder, verified; return where it is."""
+def local_model(document: ModelDoc | ModelSpec) -> ModelSpec:
+    """Return a model whose file is on this machine, verified.
+
+    That of a document is written to the models folder.
+    """
+    if isinstance(document, ModelSpec):
+        return family(document.family).resolve(document)
     path = document.model_file.write_to(get_settings().models_dir)
     promised = Promised(document.model_file.sha256)  # our own document stands for its file
     return document.model.model_copy(update={"path": str(path), "sha256": promised})

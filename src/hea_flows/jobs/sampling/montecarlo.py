@@ -1,4 +1,4 @@
-"""Monte Carlo with a trained model: every temperature and repeat of one alloy."""
+"""Monte Carlo with a model: every temperature and repeat of one alloy."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ from hea_flows.schemas import (
     AlloySpec,
     ChainSeries,
     DatasetDoc,
+    LabelledDoc,
+    ModelDoc,
+    ModelSpec,
     MonteCarloDoc,
-    TrainingDoc,
+    TestSetDoc,
 )
 from hea_flows.services import say
 from hea_flows.settings import get_settings
@@ -76,36 +79,45 @@ class MonteCarloMaker(Maker):
 
     @result_job(data=MonteCarloDoc.in_store(), output_schema=MonteCarloDoc)
     def make(
-        self, training: TrainingDoc | str, dataset: DatasetDoc | str, alloy: AlloySpec
+        self,
+        model: ModelDoc | ModelSpec | str,
+        labels: DatasetDoc | TestSetDoc | str,
+        alloy: AlloySpec,
     ) -> MonteCarloDoc | Response[MonteCarloDoc]:
         """Run all chains; an interrupted job goes on with the same trajectories.
 
+        Documents are given, or by the uuids of the jobs that made them.
+
         Parameters
         ----------
-        training, dataset
-            The model and what it was trained on, or the uuids of the jobs that made them.
+        model
+            A model that was trained, a committee, or a foundation as it is.
+        labels
+            Labels of the end points, from which the lattice constant comes.
         alloy
             The host.
         """
-        model, frames = load_document(TrainingDoc, training), load_document(DatasetDoc, dataset)
+        source = model if isinstance(model, ModelSpec) else load_document(ModelDoc, model)
+        cells = load_document(LabelledDoc, labels)
         try:
-            document = self._sample(model, frames, alloy)
+            document = self._sample(source, cells, alloy)
         except OutOfTimeError:
             document = None
         if document is not None:
             return document
-        return continue_later(self, model.uuid, frames.uuid, alloy)
+        again = source if isinstance(source, ModelSpec) else source.uuid
+        return continue_later(self, again, cells.uuid, alloy)
 
     def _sample(
-        self, training: TrainingDoc, dataset: DatasetDoc, alloy: AlloySpec
+        self, source: ModelDoc | ModelSpec, labels: LabelledDoc, alloy: AlloySpec
     ) -> MonteCarloDoc | None:
         """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
         supercell, _ = spec.cell(host)
-        a = mean_lattice_constant(host, dataset.end_point_cells)
+        a = mean_lattice_constant(host, labels.end_point_cells)
+        model = local_model(source)
         chains = identity(
-            model=training.model_file.sha256,
-            dtype=training.model.dtype,
+            model=model.content(),
             alloy=alloy,
             supercell=supercell,
             lattice_constant=a,
@@ -115,10 +127,10 @@ class MonteCarloMaker(Maker):
         )
         key = identity(chains=chains, average_from=spec.average_from)
         folder = self._folder(chains)
-        sources = {"training": training, "dataset": dataset}
+        training = None if isinstance(source, ModelSpec) else source
+        sources = {"training": training, "dataset": labels}
 
         def sample() -> MonteCarloDoc | None:
-            model = local_model(training)
             energies = decoration_energies(
                 model,
                 host,
@@ -136,7 +148,7 @@ class MonteCarloMaker(Maker):
                 **provenance("torch", "trainstation", **sources),
                 **fields,
                 identity=key,
-                model=model.model_copy(update={"path": None}),
+                model=model.model_copy(update={"path": None} if training else {}),
                 lattice_constant=a,
             )
 

@@ -46,8 +46,7 @@ def cell_energies(
         If the batch job would end before all are evaluated; what is done is kept.
     """
     key = identity(
-        model=model.checksum,
-        dtype=model.dtype,
+        model=model.content(),
         mode=mode,
         lattice_constant=lattice_constant,
         fmax=fmax,

@@ -34,11 +34,13 @@ from hea_flows.schemas import (
     AlloySpec,
     BenchmarkDoc,
     DatasetDoc,
+    LabelledDoc,
+    ModelDoc,
+    ModelSpec,
     ModelUncertainty,
     StructuresDoc,
     TestSetDoc,
     ThermodynamicsDoc,
-    TrainingDoc,
 )
 from hea_flows.settings import get_settings
 
@@ -69,22 +71,26 @@ class ThermodynamicsMaker(Maker):
     @result_job(output_schema=ThermodynamicsDoc)
     def make(
         self,
-        training: TrainingDoc | str,
-        dataset: DatasetDoc | str,
+        model: ModelDoc | ModelSpec | str,
+        labels: DatasetDoc | TestSetDoc | str,
         alloy: AlloySpec,
         benchmark: BenchmarkDoc | str | None = None,
         cells: StructuresDoc | str | None = None,
         reference: TestSetDoc | str | None = None,
     ) -> ThermodynamicsDoc | Response[ThermodynamicsDoc]:
-        """Compute everything with the model of a training document.
+        """Compute everything with a model.
 
         A job that is stopped by a time limit adds itself again. Documents are given, or by the
         uuid of the job that made them.
 
         Parameters
         ----------
-        training, dataset, alloy
-            The model, what it was trained on, and the host.
+        model
+            A model that was trained, a committee, or a foundation as it is.
+        labels
+            Labels of the end points, from which the constant of a fixed lattice comes.
+        alloy
+            The host.
         benchmark
             Gives the error of the model, and with it the interval of the decomposition temperature,
             unless `thermodynamics.uncertainty_mev` does.
@@ -94,8 +100,8 @@ class ThermodynamicsMaker(Maker):
             Labels of these cells by the reference engine, and of the end members.
         """
         inputs = _Inputs(
-            load_document(TrainingDoc, training),
-            load_document(DatasetDoc, dataset),
+            model if isinstance(model, ModelSpec) else load_document(ModelDoc, model),
+            load_document(LabelledDoc, labels),
             None if benchmark is None else load_document(BenchmarkDoc, benchmark),
             None if cells is None else load_document(StructuresDoc, cells),
             None if reference is None else load_document(TestSetDoc, reference),
@@ -104,7 +110,8 @@ class ThermodynamicsMaker(Maker):
             return self._document(inputs, alloy)
         except OutOfTimeError:
             uuids = [d and d.uuid for d in (inputs.benchmark, inputs.cells, inputs.reference)]
-            return continue_later(self, inputs.training.uuid, inputs.dataset.uuid, alloy, *uuids)
+            again = inputs.model if isinstance(inputs.model, ModelSpec) else inputs.model.uuid
+            return continue_later(self, again, inputs.labels.uuid, alloy, *uuids)
 
     def _document(self, inputs: _Inputs, alloy: AlloySpec) -> ThermodynamicsDoc:
         spec, host = self.thermodynamics, alloy.to_alloy()
@@ -123,13 +130,14 @@ class ThermodynamicsMaker(Maker):
             stream(self.seed, "random structures"),
             composition="equimolar",
         )
-        model = local_model(inputs.training)
+        model = local_model(inputs.model)
+        training = None if isinstance(inputs.model, ModelSpec) else inputs.model
         fixed = spec.mode == "fixed lattice"
         energies = cell_energies(
             model,
             [*ends.values(), *phases.values(), *drawn],
             mode=spec.mode,
-            lattice_constant=mean_lattice_constant(host, inputs.dataset.end_point_cells)
+            lattice_constant=mean_lattice_constant(host, inputs.labels.end_point_cells)
             if fixed
             else None,
             fmax=spec.fmax,
@@ -162,13 +170,13 @@ class ThermodynamicsMaker(Maker):
         return ThermodynamicsDoc(
             **provenance(
                 "torch",
-                training=inputs.training,
-                dataset=inputs.dataset,
+                training=training,
+                dataset=inputs.labels,
                 benchmark=inputs.benchmark,
                 structures=inputs.cells,
                 reference=inputs.reference,
             ),
-            model=model.model_copy(update={"path": None}),
+            model=model.model_copy(update={"path": None} if training else {}),
             mode=spec.mode,
             elements=list(host.elements),
             sqs_mixing_mev={_name(k): 1e3 * v for k, v in enthalpies.items()},
@@ -222,8 +230,8 @@ class ThermodynamicsMaker(Maker):
 class _Inputs:
     """Documents that the job was given."""
 
-    training: TrainingDoc
-    dataset: DatasetDoc
+    model: ModelDoc | ModelSpec
+    labels: LabelledDoc
     benchmark: BenchmarkDoc | None
     cells: StructuresDoc | None
     reference: TestSetDoc | None
