@@ -38,7 +38,7 @@ def main(
 
     maker = BenchmarkMaker(benchmark=BenchmarkSpec(relaxed=relaxed))
     if foundation is None:
-        job = maker.make(test_sets, training=tuned, dataset=dataset)
+        job = maker.make(test_sets, training=tuned, datasets=[dataset])
     else:
         job = maker.make(
             test_sets, foundation=ModelSpec.model_validate(model_from_text(foundation))

@@ -79,7 +79,7 @@ def test_the_quick_start_trains_one_model_and_compares_it_with_its_foundation() 
 @pytest.mark.parametrize(
     ("study", "sets", "n_structures", "trained", "foundations"),
     [
-        ("example", 5, 15 + 6 + 12, [15, 15, 8, 15], 2),
+        ("example", 5, 15 + 6 + 12, [15, 15, 8, 15], 3),
         # Of R(4x4)x1, x4, x18 and 18 more, all but two are new to the 40 enumerated.
         ("binary", 8, 2 + 40 + 1 + 4 + 18 + 18 - 2, [5, 13, 42, 3, 6, 20], 0),
         ("foundations", 3, 150 + 80 + 131, [], 3),
@@ -274,14 +274,14 @@ def test_the_model_of_monte_carlo_and_thermodynamics_is_named() -> None:
     [
         (
             {"monte_carlo": {"temperatures": [300], "model": "other"}},
-            "monte_carlo: no model 'other' is trained; models of this campaign: m",
+            "monte_carlo: there is no model 'other'; models of this campaign: m",
         ),
         (
             {
                 "models": [{"name": "m", "set": "1(1)+2(2)"}, {"name": "as it is"}],
-                "thermodynamics": {"model": "as it is"},
+                "thermodynamics": {"model": "else"},
             },
-            "thermodynamics: no model 'as it is' is trained; models of this campaign: m",
+            "thermodynamics: there is no model 'else'; models of this campaign: m, as it is",
         ),
         ({"test_sets": {}}, "models need test sets to be compared with, for example Database 2"),
         ({"models": [], "test_sets": {}}, "nothing to do: give structures, or models"),
@@ -326,8 +326,8 @@ def test_the_model_of_monte_carlo_and_thermodynamics_is_named() -> None:
             "test_sets: 'training' is what structures are called; rename it",
         ),
         (
-            {"models": [{"name": "m"}], "thermodynamics": {}},
-            "monte_carlo and thermodynamics need a model that is trained",
+            {"models": [], "thermodynamics": {}},
+            "monte_carlo and thermodynamics need a model: give model, for example",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from hea_flows.alloy.sets.named import parse
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.potentials.base import family
 from hea_flows.results.store import documents
-from hea_flows.schemas import BenchmarkDoc, LabelDoc, TrainingDoc
+from hea_flows.schemas import BenchmarkDoc, LabelDoc, ModelDoc
 from hea_flows.services.connection import Connection
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,10 @@ def test_the_example_study(connection: Connection, tmp_path: Path) -> None:
     with connection.job_store() as store:
         found: dict[str, list[Any]] = {
             kind: documents(store, kind, "example", load=True)
-            for kind in ("label", "structures", "dataset", "test_set", "training", "benchmark")
+            for kind in (
+                *("label", "structures", "dataset", "test_set"),
+                *("training", "committee_model", "benchmark"),
+            )
         }
     _check_labels(connection, found)
     _check_models(found)
@@ -92,12 +95,15 @@ def _check_models(found: dict[str, list[Any]]) -> None:
         ("Binaries", 2): "fine-tuned",
         ("Three metals", 1): "fine-tuned",
         ("From scratch", 1): "from scratch",
+        ("All together", None): "committee",
+        ("Its own calculator", None): "foundation",
     }
 
 
 def _check_tables(found: dict[str, list[Any]]) -> None:
     """Every error again, from the labels and the models."""
-    tuned: dict[str, TrainingDoc] = {d.model.sha256: d for d in found["training"]}
+    made = [*found["training"], *found["committee_model"]]
+    tuned: dict[str, ModelDoc] = {d.model.sha256: d for d in made}
     trained_on = {d.checksum: set(d.n_frames) for d in found["dataset"]}
     labels: dict[str, LabelDoc] = {d.uuid: d for d in found["label"]}
     test_sets = {d.name: d for d in found["test_set"]}

@@ -9,6 +9,7 @@ from hea_flows.alloy.errors.committee import (
     alarm,
     build_committee,
     committee_of,
+    fit_weights,
     spread_and_error,
 )
 
@@ -182,3 +183,37 @@ def test_alarm_needs_both_kinds() -> None:
         alarm([1.0, 2.0], [False] * 3, rng)
     with pytest.raises(ValueError, match="finite scores"):
         alarm([1.0, NAN], [False, True], rng)
+
+
+def test_weights_are_those_of_the_best_mean() -> None:
+    """Errors (3, -1) and (-1, 2): the nearest point to the origin on the line between them."""
+    weights = fit_weights([[3.0, -1.0], [-1.0, 2.0]], [0.0, 0.0])
+    a, b = np.array([3.0, -1.0]), np.array([-1.0, 2.0])
+    t = b @ (b - a) / ((b - a) @ (b - a))
+    assert weights == pytest.approx([t, 1 - t])
+
+
+def test_no_weight_is_negative() -> None:
+    """The second member is wrong in the same direction and by more: it gets nothing."""
+    assert fit_weights([[1.0, 1.0], [3.0, 2.0]], [0.0, 0.0]) == pytest.approx([1.0, 0.0])
+
+
+def test_weights_against_a_grid() -> None:
+    rng = np.random.default_rng(3)
+    values, reference = rng.normal(size=(3, 12)), rng.normal(size=12)
+    best = fit_weights(values, reference)
+    assert best.sum() == pytest.approx(1.0)
+    assert (best >= 0).all()
+    least = np.sum((best @ values - reference) ** 2)
+    for i in range(51):
+        for j in range(51 - i):
+            other = np.array([i, j, 50 - i - j]) / 50
+            assert np.sum((other @ values - reference) ** 2) >= least - 1e-12
+
+
+def test_weights_of_members_that_agree() -> None:
+    assert fit_weights([[1.0, 2.0]] * 4, [1.0, 2.0]).sum() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="finite"):
+        fit_weights([[1.0, np.nan], [1.0, 1.0]], [0.0, 0.0])
+    with pytest.raises(ValueError, match=r"got \(2,\) and \(2,\)"):
+        fit_weights([1.0, 2.0], [0.0, 0.0])
