@@ -70,7 +70,7 @@ CONTENTS = {
     b"title: 2020-13-45": "'2020-13-45' cannot be read as timestamp",
     b"a:\n\t- b": "is not valid YAML",
     b"? [1, 2]\n: 3": "is not valid YAML",
-    b"!!python/object:os.system {}": "is not valid YAML: could not determine a constructor",
+    b"!!python/object:os.system {}": "is not valid YAML: line 1: could not determine a constructor",
     b"name: a\0b": "is not valid YAML: unacceptable character",
     BASE.encode() + b"seed: " + b"9" * 5000: "cannot be read as int",
     BASE.encode() + f"seed: {DIGITS}".encode(): "seed is a number of 401 digits",

@@ -57,7 +57,7 @@ def query(
 ) -> None:
     """Show the documents of a kind, oldest first; big fields stay in the data store."""
     from hea_flows.cli.output import console, tell_left_out
-    from hea_flows.results.report import benchmark_table
+    from hea_flows.results.report import benchmark_table, forgetting_table, stability_table
     from hea_flows.results.store import CampaignDocuments, documents, preview
 
     unreadable: list[UnreadableDocumentError] = []
@@ -80,7 +80,10 @@ def query(
         raise ValueError(msg)
     screen = console()
     if kind == "benchmark" and not superseded:
-        screen.print(benchmark_table(CampaignDocuments.from_documents(chosen)))
+        compared = CampaignDocuments.from_documents(chosen)
+        for table in (f(compared) for f in (benchmark_table, forgetting_table, stability_table)):
+            if table.rows:
+                screen.print(table)
         return
     for document in chosen:
         screen.print_json(to_json(preview(document) | mark))

@@ -341,6 +341,8 @@ def _beside(folder: Path, campaign: Campaign) -> None:
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
         if model and (path := absolute(model.path)):
             model.path = path
+    benchmark = campaign.benchmark
+    benchmark.forgetting = absolute(benchmark.forgetting) or benchmark.forgetting
     method = campaign.training.method
     if isinstance(method, Replay):
         method.file = absolute(method.file) or method.file

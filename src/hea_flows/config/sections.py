@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -192,12 +192,33 @@ class DatasetSpec(Record):
         return value
 
 
+class StabilitySpec(Record):
+    """Molecular dynamics with every model: whether a structure holds together."""
+
+    temperatures: list[Annotated[Number, Field(gt=0, le=10_000)]] = Field(
+        default_factory=lambda: [300.0, 1000.0], min_length=1, max_length=20, description="K"
+    )
+    picoseconds: Number = Field(2.0, gt=0, le=1e6, description="Length of each run (ps).")
+    min_length: Number = Field(
+        10.0, gt=0, le=1000, description="Least length of the repeated cell (Å)."
+    )
+
+
 class BenchmarkSpec(Record):
     """What is compared with the reference."""
 
     relaxed: bool = Field(True, description="Also relax structures whose reference converged.")
     fmax: Number = Field(0.05, gt=0, description="Convergence of these relaxations (eV/Å).")
     max_steps: Whole = Field(100, ge=1)
+    forgetting: str | None = Field(
+        None,
+        max_length=1000,
+        description="Extended XYZ of labelled frames of the foundation's own kind: the error on "
+        "them before and after training tells what is forgotten.",
+    )
+    stability: StabilitySpec | None = Field(
+        None, description="Run dynamics of the largest test structure; {} for the defaults."
+    )
 
 
 class MonteCarloSpec(SamplingSettings, Record):

@@ -15,6 +15,7 @@ from hea_flows.potentials.base import (
     families,
     family,
 )
+from hea_flows.potentials.dynamics import Trajectory, run_dynamics
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.potentials.relaxation import Relaxed, relax_many
 from hea_flows.potentials.timing import Timing, measure
@@ -26,6 +27,7 @@ __all__ = [
     "Relaxed",
     "Timing",
     "TrainingResult",
+    "Trajectory",
     "decoration_energies",
     "edges",
     "evaluator",
@@ -34,5 +36,6 @@ __all__ = [
     "measure",
     "model_files",
     "relax_many",
+    "run_dynamics",
     "torch_family",
 ]

@@ -22,10 +22,12 @@ from hea_flows.schemas.learning import (
     CommitteeDoc,
     CommitteeModelDoc,
     CommitteeTable,
+    ForgettingTable,
     Geometry,
     ModelDoc,
     ParityPoint,
     Role,
+    StabilityRow,
     TrainingDoc,
 )
 from hea_flows.schemas.record import Record
@@ -65,6 +67,7 @@ __all__ = [
     "Document",
     "Epoch",
     "ErrorSummary",
+    "ForgettingTable",
     "FrameRef",
     "Frozen",
     "Geometry",
@@ -91,6 +94,7 @@ __all__ = [
     "Replay",
     "ReportDoc",
     "Role",
+    "StabilityRow",
     "Stopped",
     "StoredFile",
     "StructureEntry",

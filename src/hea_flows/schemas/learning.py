@@ -149,6 +149,33 @@ class BenchmarkTable(Record):
     reference: str = Field(description="Which end points the mixing energies take.")
 
 
+class ForgettingTable(Record):
+    """Errors on frames of the foundation's own kind, means of absolute values.
+
+    Energies after per-element offsets that are fitted to these frames, so that no zero counts.
+    """
+
+    file: str
+    sha256: str
+    n_frames: int
+    n_left_out: int = Field(description="Frames that the model cannot evaluate.")
+    energy_mev: float = Field(description="meV/atom")
+    forces_mev: float = Field(description="meV/Å")
+
+
+class StabilityRow(Record):
+    """How a structure fared in dynamics at one temperature (K) for some time (ps)."""
+
+    structure_id: str
+    formula: str = Field(description="Of the repeated cell.")
+    temperature: float
+    mean_temperature: float = Field(description="Of the second half.")
+    picoseconds: float
+    drift_mev: float = Field(description="Of the conserved energy, meV/atom/ps.")
+    shift: float = Field(description="Farthest of an atom from where it started (Å).")
+    reason: str = Field("", description="Why it ended early; empty if it held together.")
+
+
 class BenchmarkDoc(Document):
     """A model against the reference, on test sets."""
 
@@ -170,6 +197,8 @@ class BenchmarkDoc(Document):
     relaxed: list[ParityPoint]
     failed: dict[str, str] = Field(description="Structure id to why its relaxation failed.")
     bootstrap_seed: int = 0
+    forgetting: ForgettingTable | None = None
+    stability: list[StabilityRow] = Field(default_factory=list)
 
     def points(self, geometry: Geometry) -> list[ParityPoint]:
         """Return the structures of all test sets, end points included."""

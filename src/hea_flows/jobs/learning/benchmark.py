@@ -12,6 +12,7 @@ from hea_flows.alloy import stream
 from hea_flows.alloy.errors import mae, mae_by_group, mae_interval
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.failures import result_job
+from hea_flows.jobs.learning.beyond import file_sha256, forgetting, stability
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.jobs.reuse import identity, reuse_or
@@ -106,7 +107,8 @@ class BenchmarkMaker(Maker):
             offsets=training.offsets if training else None,
             test_sets=[[d.name, d.members, d.checksum, d.relaxed] for d in test_sets],
             trained=sorted(trained),
-            benchmark=self.benchmark,
+            benchmark=self.benchmark.model_dump(exclude={"forgetting"}),
+            forgetting=self.benchmark.forgetting and file_sha256(self.benchmark.forgetting),
             seed=self.seed,
         )
         sources = {"test_sets": test_sets, "training": training, "dataset": datasets}
@@ -140,6 +142,12 @@ class BenchmarkMaker(Maker):
                 relaxed=relaxed,
                 failed=failed,
                 bootstrap_seed=self.seed,
+                forgetting=forgetting(model, self.benchmark.forgetting)
+                if self.benchmark.forgetting
+                else None,
+                stability=stability(model, test_sets[0], self.benchmark.stability, self.seed)
+                if self.benchmark.stability
+                else [],
             )
 
         return reuse_or(compare, BenchmarkDoc, key, reuse=self.reuse, sources=sources, name=title)

@@ -107,6 +107,54 @@ def committee_table(documents: CampaignDocuments) -> Table:
     )
 
 
+def forgetting_table(documents: CampaignDocuments) -> Table:
+    """Return the errors of every model on frames of the foundation's own kind."""
+    rows = [
+        {
+            "model": bench.name if bench.seed is None else f"{bench.name}, seed {bench.seed}",
+            "kind": bench.role,
+            "frames": f"{t.n_frames} ({t.n_left_out} left out)"
+            if t.n_left_out
+            else str(t.n_frames),
+            "energy": number(t.energy_mev),
+            "forces": number(t.forces_mev),
+        }
+        for bench in documents.benchmarks
+        if (t := bench.forgetting) is not None
+    ]
+    files = {b.forgetting.file for b in documents.benchmarks if b.forgetting is not None}
+    return Table.from_rows(
+        f"What is forgotten: mean absolute errors on the frames of {', '.join(sorted(files))}; "
+        "energy (meV/atom) after per-element offsets fitted to these frames, forces (meV/Å).",
+        rows,
+        {"model", "kind"},
+    )
+
+
+def stability_table(documents: CampaignDocuments) -> Table:
+    """Return how a structure fared in dynamics with every model."""
+    rows = [
+        {
+            "model": bench.name if bench.seed is None else f"{bench.name}, seed {bench.seed}",
+            "cell": subscripts(row.formula),
+            "T (K)": number(row.temperature, 0),
+            "mean T (K)": number(row.mean_temperature, 0),
+            "ps": number(row.picoseconds, 1),
+            "drift": number(row.drift_mev, 3),
+            "farthest": number(row.shift),
+            "ended": row.reason or "whole",
+        }
+        for bench in documents.benchmarks
+        for row in bench.stability
+    ]
+    return Table.from_rows(
+        "Dynamics at constant temperature: mean temperature of the second half, drift of the "
+        "conserved energy (meV/atom/ps), and farthest of an atom from where it started (Å).",
+        rows,
+        {"model", "cell", "ended"},
+    )
+
+
 def training_table(documents: CampaignDocuments) -> Table:
     """Return the errors of every trained model on its own splits."""
     rows = [

@@ -24,8 +24,10 @@ from hea_flows.results.report.growth import growth_curve, growth_table, growth_v
 from hea_flows.results.report.learning_tables import (
     benchmark_table,
     committee_table,
+    forgetting_table,
     problem_table,
     provenance_tables,
+    stability_table,
     training_table,
 )
 from hea_flows.results.report.montecarlo_tables import montecarlo_tables
@@ -211,7 +213,9 @@ def sections(documents: CampaignDocuments) -> list[Section]:
     """Return the page's sections; those without a document are left out."""
     parts = []
     if documents.benchmarks:
-        section = Section("accuracy", "Accuracy of the models", tables=[benchmark_table(documents)])
+        beyond = (forgetting_table(documents), stability_table(documents))
+        tables = [benchmark_table(documents), *(table for table in beyond if table.rows)]
+        section = Section("accuracy", "Accuracy of the models", tables=tables)
         if documents.missing:
             names = "; ".join(documents.missing)
             section.text = f"Without a result: {names}. The reasons are under Missing and failed."
