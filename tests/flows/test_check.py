@@ -38,9 +38,31 @@ def found(result: CampaignCheck, kind: str = "error") -> list[str]:
 def test_nothing_is_wrong(tmp_path: Path) -> None:
     phases = {"random_supercell": "4x4", "n_random": 100}
     result = check(tmp_path, monte_carlo=CHAINS, thermodynamics=phases)
-    assert result.findings == []
+    assert {one.kind for one in result.findings} == {"note"}
     campaign, text = result.require(here=True)
     assert (campaign.name, text) == ("good", result.file.read_text())
+
+
+@pytest.mark.usefixtures("machine")
+def test_licences_are_named_or_asked_for(tmp_path: Path) -> None:
+    models = [
+        {"name": "CHGNet", "model": "chgnet:0.3.0"},
+        {"name": "EMT", "model": {"family": "ase", "callable": "ase.calculators.emt:EMT"}},
+        {
+            "name": "LJ",
+            "model": {
+                "family": "ase",
+                "callable": "ase.calculators.lj:LennardJones",
+                "licence": "LGPL",
+            },
+        },
+    ]
+    result = check(tmp_path, models=models, test_sets={"t": "1(1)+2(2)"})
+    notes = found(result, "note")
+    assert "model chgnet-0.3.0: licence: modified BSD" in notes
+    assert "model ase-LennardJones: licence: LGPL" in notes
+    [asked] = [one for one in notes if one.startswith("model ase-EMT: ")]
+    assert "its licence is not known here; write it down" in asked
 
 
 LATE = {
@@ -121,7 +143,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         thermodynamics={"random_supercell": "3x3"},
     )
     parts = ["sets", "sets", "labels by abinit", "model m", "monte_carlo", "thermodynamics"]
-    assert [one.part for one in result.findings] == parts
+    assert [one.part for one in result.findings if one.kind == "error"] == parts
     with pytest.raises(CampaignRefusedError, match=r"\(and 5 more, see hea-flows check "):
         result.require(here=False)
     keys = check(tmp_path, nome="x", seed=-1, alloy=5)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hea_flows.reference import LabelCost
 
 #: What a line of each kind of finding begins with.
-_WORDS = {"error": "error", "here": "missing here", "warning": "warning"}
+_WORDS = {"error": "error", "here": "missing here", "warning": "warning", "note": "note"}
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,7 @@ def check(
     campaign, screen = result.campaign, console()
     _labels(campaign, workers, screen)
     _parts(campaign, screen)
-    if not result.findings:
+    if all(finding.kind == "note" for finding in result.findings):
         typer.echo("Nothing is wrong.")
 
 

@@ -49,14 +49,15 @@ class Finding:
     ----------
     kind
         ``error``: it would fail. ``here``: it would fail on this machine, while workers of another
-        one may have what is missing. ``warning``: it works, perhaps not as intended.
+        one may have what is missing. ``warning``: it works, perhaps not as intended. ``note``: what
+        its author may want to know.
     part
         Part of the campaign.
     text
         What is wrong, what is accepted, what to do.
     """
 
-    kind: Literal["error", "here", "warning"]
+    kind: Literal["error", "here", "warning", "note"]
     part: str
     text: str
 
@@ -134,7 +135,7 @@ def check_campaign(file: Path) -> CampaignCheck:
         )
     checker = _Checker(campaign)
     checker.run()
-    rank = ("error", "here", "warning")
+    rank = ("error", "here", "warning", "note")
     findings = sorted(dict.fromkeys(checker.findings), key=lambda one: rank.index(one.kind))
     return CampaignCheck(file, text, campaign, findings)
 
@@ -159,7 +160,7 @@ class _Checker:
             if _PACKAGE in Path(one.filename).parents:  # others warn of what is not the campaign's
                 self.add("warning", part, str(one.message))
 
-    def add(self, kind: Literal["error", "here", "warning"], part: str, text: str) -> None:
+    def add(self, kind: Literal["error", "here", "warning", "note"], part: str, text: str) -> None:
         self.findings.append(Finding(kind, part, " ".join(text.split())))
 
     def run(self) -> None:
@@ -214,7 +215,11 @@ class _Checker:
             yield entry.name, parent, trained
 
     def weights(self, model: ModelSpec) -> None:
-        """Look for a foundation's file."""
+        """Look for a foundation's file, and for its licence."""
+        if model.pretrained:
+            licence = family(model.family).licence(model)
+            text = "its licence is not known here; write it down, model: {…, licence: …}"
+            self.add("note", f"model {model.title}", f"licence: {licence}" if licence else text)
         if (address := family(model.family).missing(model)) is not None:
             text = f"it is not in the cache; a worker will download {address}"
             self.add("warning", f"model {model.title}", text)
