@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -30,6 +31,7 @@ class ModelDoc(Document):
     model_file: StoredFile = Field(description="In the data store.")
     offsets: dict[str, float] = Field(description="Removed from the labels, eV/atom.")
     dataset_checksum: str
+    seconds: float = Field(description="Time of the training, or of those of all members.")
 
     @property
     def heading(self) -> str:
@@ -58,7 +60,6 @@ class TrainingDoc(ModelDoc):
     errors: dict[Literal["train", "test", "validation", "replay"], ErrorSummary] = Field(
         description="Of the kept epoch."
     )
-    seconds: float
     hardware: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -137,6 +138,10 @@ class BenchmarkTable(Record):
     total_mae_mev: float
     mixing_mae_mev: float
     mixing_mae_interval_mev: tuple[float, float] = Field(description="95 %, bootstrap.")
+    mixing_bias_mev: float = Field(nan, description="Mean of model minus reference.")
+    mixing_bias_interval_mev: tuple[float, float] = Field(
+        (nan, nan), description="95 %, bootstrap."
+    )
     new_mixing_mae_mev: float | None = Field(
         description="Of the structures that the model was not trained on."
     )
@@ -197,6 +202,7 @@ class BenchmarkDoc(Document):
     relaxed: list[ParityPoint]
     failed: dict[str, str] = Field(description="Structure id to why its relaxation failed.")
     bootstrap_seed: int = 0
+    training_seconds: float | None = Field(None, description="Of the model, or of its members.")
     forgetting: ForgettingTable | None = None
     stability: list[StabilityRow] = Field(default_factory=list)
 

@@ -267,6 +267,10 @@ def test_benchmark_gives_the_known_errors() -> None:
     assert held_out.mixing_mae_mev == pytest.approx(10)
     assert held_out.by_components == pytest.approx({"3": 10})
     assert held_out.mixing_mae_interval_mev == pytest.approx((10, 10))
+    assert (training.mixing_bias_mev, held_out.mixing_bias_mev) == pytest.approx((15 / 3, 10))
+    assert held_out.mixing_bias_interval_mev == pytest.approx((10, 10))
+    low, high = training.mixing_bias_interval_mev
+    assert low < 5 < high
     # Offsets are those of the end points, so the wrong pair is all that is left.
     assert result.offsets_from == "end points"
     assert held_out.total_mae_mev == pytest.approx(10)

@@ -14,7 +14,7 @@ from hea_flows.alloy.errors.committee import (
 from hea_flows.alloy.errors.comparison import Verdict, better, paired, within
 from hea_flows.alloy.errors.convergence import decide, recommended, step_error
 from hea_flows.alloy.errors.label_time import predict_label_time
-from hea_flows.alloy.errors.metrics import mae, mae_by_group, mae_interval
+from hea_flows.alloy.errors.metrics import bias_interval, mae, mae_by_group, mae_interval
 from hea_flows.alloy.errors.splits import default_fractions, split_frames
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Verdict",
     "alarm",
     "better",
+    "bias_interval",
     "build_committee",
     "committee_of",
     "decide",

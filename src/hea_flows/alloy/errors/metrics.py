@@ -42,9 +42,9 @@ def rmse(predicted: ArrayLike, reference: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean absolute error, its bootstrap interval and the number of values."""
+    """A mean, of errors or of their absolute values, and its bootstrap interval."""
 
-    mae: float
+    mean: float
     low: float
     high: float
     n: int
@@ -59,6 +59,22 @@ def mae_interval(
     n_resamples: int = 2000,
 ) -> Interval:
     """Return the mean absolute error with its percentile bootstrap interval.
+
+    See `bias_interval` for parameters and errors.
+    """
+    errors = np.abs(_errors(predicted, reference))
+    return _mean_interval(errors, rng, level=level, n_resamples=n_resamples)
+
+
+def bias_interval(
+    predicted: ArrayLike,
+    reference: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+) -> Interval:
+    """Return the mean of predicted minus reference with its percentile bootstrap interval.
 
     Parameters
     ----------
@@ -76,10 +92,15 @@ def mae_interval(
     ValueError
         If shapes differ, there is nothing to compare, or `level` is not between 0 and 1.
     """
+    return _mean_interval(_errors(predicted, reference), rng, level=level, n_resamples=n_resamples)
+
+
+def _mean_interval(
+    errors: NDArray[np.float64], rng: np.random.Generator, *, level: float, n_resamples: int
+) -> Interval:
     if not 0 < level < 1:
         msg = f"level must be between 0 and 1, got {level}"
         raise ValueError(msg)
-    errors = np.abs(_errors(predicted, reference))
     # A resample is how often each value is drawn: multinomial weights, no index arrays.
     weights = rng.multinomial(errors.size, np.full(errors.size, 1 / errors.size), size=n_resamples)
     means = weights @ errors / errors.size

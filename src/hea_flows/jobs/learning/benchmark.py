@@ -9,7 +9,7 @@ from typing import Any, Literal
 from jobflow import Maker
 
 from hea_flows.alloy import stream
-from hea_flows.alloy.errors import mae, mae_by_group, mae_interval
+from hea_flows.alloy.errors import bias_interval, mae, mae_by_group, mae_interval
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning.beyond import file_sha256, forgetting, stability
@@ -142,6 +142,7 @@ class BenchmarkMaker(Maker):
                 relaxed=relaxed,
                 failed=failed,
                 bootstrap_seed=self.seed,
+                training_seconds=training.seconds if training else None,
                 forgetting=forgetting(model, self.benchmark.forgetting)
                 if self.benchmark.forgetting
                 else None,
@@ -185,6 +186,7 @@ class BenchmarkMaker(Maker):
         model = [p.model_mixing_mev for p in chosen]
         reference = [p.reference_mixing_mev for p in chosen]
         interval = mae_interval(model, reference, stream(self.seed, "bootstrap"))
+        bias = bias_interval(model, reference, stream(self.seed, "bootstrap"))
         groups = mae_by_group(model, reference, [str(p.n_components) for p in chosen])
         total = mae([p.model_energy for p in chosen], [p.reference_energy for p in chosen])
         new = [p for p in chosen if not p.trained]
@@ -193,8 +195,10 @@ class BenchmarkMaker(Maker):
             n=len(chosen),
             n_trained=len(chosen) - len(new),
             total_mae_mev=1e3 * total,
-            mixing_mae_mev=interval.mae,
+            mixing_mae_mev=interval.mean,
             mixing_mae_interval_mev=(interval.low, interval.high),
+            mixing_bias_mev=bias.mean,
+            mixing_bias_interval_mev=(bias.low, bias.high),
             new_mixing_mae_mev=mae(
                 [p.model_mixing_mev for p in new], [p.reference_mixing_mev for p in new]
             )

@@ -84,6 +84,7 @@ class CommitteeModelMaker(Maker):
                 for e in sorted(elements)
             },
             dataset_checksum=checksums.pop() if len(checksums) == 1 else identity(of=[*checksums]),
+            seconds=sum(t.seconds for t in trainings),
             members=[f"{t.name}, seed {t.seed}" for t in trainings],
             weights=weights,
             weights_from="validation" if self.weights == "fitted" else "equal",

@@ -165,7 +165,7 @@ def errors_of(comparison: Comparison, geometry: Geometry, quantity: Quantity) ->
     interval = mae_interval(model, reference, rng)
     groups = mae_by_group(model, reference, [p.n_components for p in points])
     return Errors(
-        mae=interval.mae,
+        mae=interval.mean,
         low=interval.low,
         high=interval.high,
         n=len(points),

@@ -58,6 +58,9 @@ def benchmark_table(documents: CampaignDocuments) -> Table:
             "trained on": str(t.n_trained),
             "not trained on": number(t.new_mixing_mae_mev),
             "total": number(t.total_mae_mev),
+            "bias": number(t.mixing_bias_mev),
+            "its interval": interval(t.mixing_bias_interval_mev),
+            "training (s)": number(bench.training_seconds, 0),
             **{f"{n} elements": number(t.by_components.get(n)) for n in components},
         }
         for bench in benchmarks
@@ -67,7 +70,8 @@ def benchmark_table(documents: CampaignDocuments) -> Table:
     references = "".join(f" Mixing energies, {g}: {text}." for g, text in ends.items())
     return Table.from_rows(
         "Mean absolute errors against the reference labels (meV/unit). Mixing energies of all n "
-        "structures, of those not trained on, and by number of elements; total energies after "
+        "structures, their bias (mean of model minus reference), of those not trained on, and by "
+        "number of elements; total energies after "
         "per-element offsets. End points are not counted. Relaxed and fixed energies are not to be "
         "compared with each other. Reference labels: "
         f"{', '.join(dict.fromkeys(b.engine for b in benchmarks))}.{references}",

@@ -102,5 +102,7 @@ def with_error(value: float, error: float, digits: int = 2) -> str:
 
 
 def interval(ends: tuple[float, float] | None, digits: int = 2) -> str:
-    """Return ``low to high``; a dash for None."""
-    return NONE if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+    """Return ``low to high``; a dash for None, or for ends that are not numbers."""
+    if ends is None or not all(map(isfinite, ends)):
+        return NONE
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}"
