@@ -95,7 +95,6 @@ def test_order_is_reproducible() -> None:
         (("Mo", "Ta"), 3, True, "use a multiple of 2"),
         (("Mo", "Ti"), 2, False, r"\['Ti'\] are not of the alloy; accepted: Mo, Ta, Nb, W, V"),
         (("Mo", "Mo"), 2, False, "distinct"),
-        (METALS, 12, False, "draw random ones instead"),
     ],
 )
 def test_errors(elements: tuple[str, ...], size: int, equimolar: bool, message: str) -> None:
