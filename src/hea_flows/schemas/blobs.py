@@ -54,7 +54,7 @@ class Blob(Record):
 
 def is_blob(value: object) -> bool:
     """Return whether a value is jobflow's reference to an object in an additional store."""
-    return isinstance(value, Mapping) and "blob_uuid" in value
+    return isinstance(value, dict) and "blob_uuid" in value
 
 
 def content_sha256(content: object) -> str:

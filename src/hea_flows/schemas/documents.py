@@ -96,9 +96,10 @@ class Document(Record):
         if not isinstance(data, dict):
             return data
         content = dict(data)
-        left = {key for key, value in data.items() if key in cls.model_fields and is_blob(value)}
+        fields = cls.model_fields
+        left = {key for key, value in data.items() if is_blob(value) and key in fields}
         for role in left:
-            content[role] = stand_in(cls.model_fields[role].annotation, role, data)
+            content[role] = stand_in(fields[role].annotation, role, data)
         try:
             blobs = _blobs.validate_python(data.get("blobs", []))
         except ValidationError:  # told with the other fields

@@ -9,6 +9,10 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
+#: What monty adds to say which class a record is of.
+_TAGS = ("@module", "@class", "@version")
+
+
 class _OnInstances:
     """A method that the class itself does not show.
 
@@ -35,7 +39,9 @@ class Record(BaseModel):
     @classmethod
     def _untag(cls, data: object) -> object:
         if isinstance(data, dict):
-            return {k: v for k, v in data.items() if not str(k).startswith("@")}
+            data = data.copy()
+            for tag in _TAGS:
+                data.pop(tag, None)
         return data
 
     @_OnInstances

@@ -143,32 +143,44 @@ def documents(
     if unknown := sorted({f.split("__")[0] for f in filters} - set(fields)):
         msg = f"{kind} documents have no field {', '.join(unknown)}; accepted: {', '.join(fields)}"
         raise ValueError(msg)
-    criteria: dict[str, Any] = {"output.kind": kind}
-    if campaign is not None:
-        criteria["output.campaign"] = campaign
-        used = _labels_used(store, campaign) if kind == "label" else []
-        if used:  # each with its kind, so that each has an index
-            criteria = {"$or": [criteria, {"output.kind": kind, "uuid": {"$in": used}}]}
-    criteria |= {f"output.{k.replace('__', '.')}": v for k, v in filters.items()}
+    wanted = {"output.kind": kind} | {
+        f"output.{key.replace('__', '.')}": value for key, value in filters.items()
+    }
+    rows = _matches(store, wanted | ({} if campaign is None else {"output.campaign": campaign}))
+    if campaign is not None and kind == "label":
+        own = list(rows)
+        foreign = _labels_used(store, campaign) - {row["uuid"] for row in own}
+        used = _matches(store, wanted | {"uuid": {"$in": sorted(foreign)}}) if foreign else ()
+        rows = iter(sorted([*own, *used], key=_created_at, reverse=True))
     size = _BATCH if newest is None else min(newest, _BATCH)
-    chosen = set(islice(_runs(store, criteria, size, superseded=superseded), newest))
+    chosen = set(islice(_runs(store, rows, size, superseded=superseded), newest))
     if not chosen:
         return []
-    chosen_documents = _read(store, chosen, criteria, load=load, unreadable=unreadable)
+    chosen_documents = _read(store, chosen, wanted, load=load, unreadable=unreadable)
     return sorted(chosen_documents, key=lambda d: (d.created_at, d.uuid))
 
 
+def _matches(store: JobStore, criteria: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what tells the outputs that match apart, newest first."""
+    fields = _RUN | {"output.created_at": 1}
+    rows: Iterator[dict[str, Any]] = store.query(
+        dict(criteria), properties=fields, sort={"output.created_at": -1}
+    )
+    return rows
+
+
+def _created_at(row: Mapping[str, Any]) -> str:
+    return str(row["output"].get("created_at", ""))
+
+
 def _runs(
-    store: JobStore, criteria: Mapping[str, Any], size: int, *, superseded: bool
+    store: JobStore, rows: Iterator[dict[str, Any]], size: int, *, superseded: bool
 ) -> Iterator[tuple[str, int]]:
-    """Yield uuid and index of the outputs that match, newest first: those that count, or the rest.
+    """Yield uuid and index of those outputs that count, or of the rest.
 
     They are compared with the other runs of their jobs `size` at a time. A newer run of the same
     job hides an older one even if the newer does not match.
     """
-    rows = store.query(
-        dict(criteria), properties=_RUN | {"output.created_at": 1}, sort={"output.created_at": -1}
-    )
     while batch := [(row["uuid"], row["index"]) for row in islice(rows, size)]:
         newest = _newest(store, batch)
         yield from (run for run in batch if (run[1] < newest[run[0]]) is superseded)
@@ -192,12 +204,12 @@ def _read(
     return chosen
 
 
-def _labels_used(store: JobStore, campaign: str) -> list[str]:
+def _labels_used(store: JobStore, campaign: str) -> set[str]:
     """Return the uuids of labels that a campaign's datasets and test sets hold."""
     criteria = {"output.campaign": campaign, "output.kind": {"$in": ["dataset", "test_set"]}}
     rows = store.query(criteria, properties=["output.labels"])
     tables = (row.get("output", {}).get("labels") for row in rows)
-    return sorted({u for table in tables if isinstance(table, Mapping) for u in table.values()})
+    return {u for table in tables if isinstance(table, Mapping) for u in table.values()}
 
 
 def _newest(store: JobStore, runs: Iterable[tuple[str, int]]) -> dict[str, int]:
