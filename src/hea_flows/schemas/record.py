@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-
 #: What monty adds to say which class a record is of.
 _TAGS = ("@module", "@class", "@version")
 
