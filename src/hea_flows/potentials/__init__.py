@@ -16,7 +16,7 @@ from hea_flows.potentials.base import (
     family,
 )
 from hea_flows.potentials.lattice_energies import decoration_energies
-from hea_flows.potentials.relaxation import Relaxed, relax_many
+from hea_flows.potentials.relaxation import Relaxed, relax_many, relaxer
 from hea_flows.potentials.timing import Timing, measure
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "measure",
     "model_files",
     "relax_many",
+    "relaxer",
     "torch_family",
 ]

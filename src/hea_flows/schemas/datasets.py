@@ -88,12 +88,20 @@ class DatasetDoc(Document):
     labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
     structures: dict[str, StructureEntry]
     converged: dict[str, bool]
+    calculations: dict[str, Literal["relax", "static"]] = Field(
+        default_factory=dict, description="Structure id to what its label is."
+    )
     checksum: str = Field(description="sha256 of all trajectories.")
 
     @property
     def end_point_cells(self) -> dict[str, list[list[float]]]:
         """Element to the relaxed cell of its end point (Å)."""
         return {e: self.trajectories[key].cells[-1] for e, key in self.end_points.items()}
+
+    def calculation(self, key: str) -> Literal["relax", "static"]:
+        """Return what the label of a structure is; of older documents, by its frames."""
+        guess: Literal["relax", "static"] = "relax" if self.n_frames[key] > 1 else "static"
+        return self.calculations.get(key, guess)
 
     @property
     def frames(self) -> list[FrameRef]:

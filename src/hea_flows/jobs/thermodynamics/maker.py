@@ -124,6 +124,9 @@ class ThermodynamicsMaker(Maker):
             composition="equimolar",
         )
         model = local_model(inputs.training)
+        if spec.vibrations is not None and not family(model.family).relaxes:
+            msg = f"vibrations need forces, which a {model.family} has not; leave them out"
+            raise ValueError(msg)
         fixed = spec.mode == "fixed lattice"
         energies = cell_energies(
             model,
