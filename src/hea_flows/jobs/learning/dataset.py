@@ -117,7 +117,7 @@ def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:
             alloy=alloy,
             n_steps=dataset.n_frames[key],
             calculation=dataset.calculation(key),
-            converged=dataset.converged[key],
+            converged=dataset.converged.get(key, False),
             split_by=dataset.split_by,
         )
         for key, t in dataset.trajectories.items()
