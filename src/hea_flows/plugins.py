@@ -133,6 +133,7 @@ FAMILIES = Registry(
     {
         "ase": Row("hea_flows.potentials.ase_calculator:ASEFamily"),
         "chgnet": Row("hea_flows.potentials.chgnet.family:CHGNetFamily", "chgnet"),
+        "cluster-expansion": Row("hea_flows.potentials.cluster_expansion:ClusterExpansionFamily"),
         "committee": Row("hea_flows.potentials.committee:CommitteeFamily"),
         "mace": Row("hea_flows.potentials.mace.family:MACEFamily", "mace"),
         "mattersim": Row(

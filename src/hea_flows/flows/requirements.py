@@ -27,7 +27,10 @@ def checked_labels(spec: LabelSpec, alloy: AlloySpec) -> LabelsMaker:
     maker = LabelsMaker(labels=spec)
     maker.reference.check(alloy)
     if spec.start is not None:
-        checked_model(spec.start.model)
+        start = checked_model(spec.start.model)
+        if not family(start.family).relaxes:
+            msg = f"start: a {start.family} has no forces, so it relaxes no structure"
+            raise ValueError(msg)
     return maker
 
 
@@ -81,7 +84,7 @@ def check_monte_carlo(spec: MonteCarloSpec, alloy: AlloySpec) -> None:
 
 
 def check_thermodynamics(spec: ThermodynamicsSpec, campaign: Campaign) -> None:
-    """Make sure that the alloy fits all cells, and that what vibrations need is installed.
+    """Make sure that the alloy fits all cells, and that vibrations have what they need.
 
     Raises
     ------
@@ -90,4 +93,9 @@ def check_thermodynamics(spec: ThermodynamicsSpec, campaign: Campaign) -> None:
     """
     if spec.vibrations:
         require_phonopy()
+        name = spec.model or campaign.trained[0]
+        models = {entry.name: entry.model or campaign.model for entry in campaign.models}
+        if (model := models.get(name, campaign.model)) and not family(model.family).relaxes:
+            msg = f"vibrations need forces, which a {model.family} has not; leave them out"
+            raise ValueError(msg)
     spec.check(campaign.alloy.to_alloy(), campaign.seed)

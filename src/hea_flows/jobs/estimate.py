@@ -120,7 +120,8 @@ class _Estimator:
         settings = with_defaults(given, round(train * frames))
         epochs = settings.epochs or 1
         passes = epochs * (TRAINING * train + test + validation)
-        work = f"{'' if known else 'about '}{frames} frames, at most {epochs} epochs"
+        work = f"{'' if known else 'about '}{frames} frames"
+        work += f", at most {epochs} epochs" if family(model.family).methods else ""
         return self._part(f"training of {title}", work, [model], passes * atoms, 0.0)
 
     def benchmark(

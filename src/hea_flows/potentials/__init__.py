@@ -17,7 +17,7 @@ from hea_flows.potentials.base import (
 )
 from hea_flows.potentials.dynamics import Trajectory, run_dynamics
 from hea_flows.potentials.lattice_energies import decoration_energies
-from hea_flows.potentials.relaxation import Relaxed, relax_many
+from hea_flows.potentials.relaxation import Relaxed, relax_many, relaxer
 from hea_flows.potentials.timing import Timing, measure
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "measure",
     "model_files",
     "relax_many",
+    "relaxer",
     "run_dynamics",
     "torch_family",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
@@ -29,9 +29,9 @@ class Prediction:
     energy
         eV per cell.
     forces
-        eV/Å, shape (N, 3).
+        eV/Å, shape (N, 3); NaN from a model that has none.
     stress
-        eV/Å³, Voigt, shape (6,); NaN from a calculator that has none.
+        eV/Å³, Voigt, shape (6,); NaN from a model that has none.
     """
 
     energy: float
@@ -70,8 +70,12 @@ class Family(ABC):
     name: ClassVar[str]
     #: Packages whose versions a trained model's document names.
     packages: ClassVar[tuple[str, ...]] = ()
-    #: Training methods that the family has, by the `label` of `hea_flows.schemas.Method`.
+    #: Training methods that the family has, by the `label` of `hea_flows.schemas.Method`; empty if
+    #: a method means nothing to it.
     methods: ClassVar[frozenset[str]] = frozenset({"all"})
+    #: Whether structures can be relaxed. If not, energies depend on the decoration alone: that of a
+    #: relaxed structure is that of its start, and forces and stress are NaN.
+    relaxes: ClassVar[bool] = True
     #: Why `train` refuses, of a family that does not replace it.
     no_training: ClassVar[str] = "its models can be evaluated, not trained"
 
@@ -176,6 +180,26 @@ class Family(ABC):
         """
         calculator = self.calculator(spec, device)
         return AseEnergies(alloy, supercell, a, calculator, mode="fixed lattice")
+
+    def native(self, spec: ModelSpec, path: Path, offsets: Mapping[str, float] | None) -> None:
+        """Write a model as a file of the family's own program.
+
+        Parameters
+        ----------
+        spec
+            The model.
+        path
+            File to write.
+        offsets
+            Energy to add for every atom, by element (eV); None adds nothing.
+
+        Raises
+        ------
+        ValueError
+            Here always: a family whose program reads models of its own replaces this.
+        """
+        msg = f"model family {self.name!r} has no program that reads its models"
+        raise ValueError(msg)
 
     def train(
         self,

@@ -37,14 +37,15 @@ def decoration_energies(
     a
         Lattice constant of the reference geometry (Å).
     mode
-        ``"fixed lattice"``: at the reference geometry. ``"relaxed"``: relaxed from it.
+        ``"fixed lattice"``: at the reference geometry. ``"relaxed"``: relaxed from it. Of a model
+        of decorations, see `Family.relaxes`, both are the same.
     fmax, max_steps
         Convergence of relaxations (eV/Å), and the most moves of each.
     device
         Where the model runs.
     """
     model = family(spec.family)
-    if mode == "relaxed":
+    if mode == "relaxed" and model.relaxes:
         evaluate = model.evaluator(spec, device=device)
         return RelaxedDecorations(evaluate, alloy, supercell, a, fmax=fmax, max_steps=max_steps)
     return model.lattice_energies(spec, alloy, supercell, a, device=device)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from hea_flows.alloy.lattice import cell_filter
-from hea_flows.potentials.base import Evaluate, Prediction
+from hea_flows.potentials.base import Evaluate, Prediction, evaluator, family
+from hea_flows.schemas import ModelSpec
 
 #: Farthest an atom may move against the others in the unstrained cell (Å), and most the cell may
 #: be stretched or squeezed: beyond, it is another structure, or none.
@@ -99,6 +100,28 @@ def relax_many(
             run.advance(fmax, max_steps)
         moving = [run for run in moving if run.result is None]
     return [run.result for run in runs if run.result is not None]
+
+
+def relaxer(
+    spec: ModelSpec, *, fmax: float, max_steps: int, device: str = "cpu"
+) -> Callable[[Sequence[Atoms]], list[float | str]]:
+    """Return a function that relaxes structures with a model, for many calls.
+
+    It returns the energy of each relaxed structure (eV per cell), or why it has none. Of a model of
+    decorations, see `Family.relaxes`, that is the energy of the structure as it is. See
+    `relax_many` for `fmax` and `max_steps`.
+    """
+    evaluate = evaluator(spec, device=device)
+
+    def energies(atoms_list: Sequence[Atoms]) -> list[float | str]:
+        ends = relax_many(evaluate, atoms_list, fmax=fmax, max_steps=max_steps)
+        return [r.reason or float(r.atoms.get_potential_energy()) for r in ends]
+
+    def unrelaxed(atoms_list: Sequence[Atoms]) -> list[float | str]:
+        outcomes = _evaluate_each(evaluate, atoms_list)
+        return [o if isinstance(o, str) else o.energy for o in outcomes]
+
+    return energies if family(spec.family).relaxes else unrelaxed
 
 
 def _evaluate_each(evaluate: Evaluate, atoms_list: Sequence[Atoms]) -> list[Prediction | str]:

@@ -33,6 +33,9 @@ class LabelledDoc(Document):
     labels: dict[str, str] = Field(description="Structure id to uuid of its label document.")
     structures: dict[str, StructureEntry]
     converged: dict[str, bool] = Field(description="Of the label's relaxation.")
+    calculations: dict[str, Literal["relax", "static"]] = Field(
+        default_factory=dict, description="Structure id to what its label is."
+    )
 
     @property
     def end_point_cells(self) -> dict[str, list[list[float]]]:
@@ -52,9 +55,6 @@ class TestSetDoc(LabelledDoc):
     expressions: list[str] = Field(description="The sets it holds.")
     engine: str = Field(description="What labelled it.")
     members: list[str] = Field(description="Structure ids.")
-    calculations: dict[str, Literal["relax", "static"]] = Field(
-        default_factory=dict, description="Structure id to what its label is."
-    )
     relaxed: bool = Field(description="Whether models relax the structures too.")
     checksum: str = Field(description="sha256 of all labels, end points included.")
 
@@ -88,6 +88,11 @@ class DatasetDoc(LabelledDoc):
     test: list[int]
     validation: list[int]
     checksum: str = Field(description="sha256 of all trajectories.")
+
+    def calculation(self, key: str) -> Literal["relax", "static"]:
+        """Return what the label of a structure is; of older documents, by its frames."""
+        guess: Literal["relax", "static"] = "relax" if self.n_frames[key] > 1 else "static"
+        return self.calculations.get(key, guess)
 
     @property
     def frames(self) -> list[FrameRef]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hea_flows.alloy.clusters.decoration import decoration_of
 from hea_flows.alloy.clusters.expansion import Expansion, fit_expansion, zero_expansion
+from hea_flows.alloy.clusters.fit import HostFit, fit_host_expansion
+from hea_flows.alloy.clusters.host_expansion import HostExpansion
 from hea_flows.alloy.clusters.space import (
     check_cutoffs,
     cluster_space,
@@ -14,11 +17,15 @@ from hea_flows.alloy.clusters.tables import Clusters, Tables
 __all__ = [
     "Clusters",
     "Expansion",
+    "HostExpansion",
+    "HostFit",
     "Tables",
     "check_cutoffs",
     "cluster_space",
     "cluster_vectors",
+    "decoration_of",
     "fit_expansion",
+    "fit_host_expansion",
     "neighbour_distance",
     "zero_expansion",
 ]

@@ -28,15 +28,19 @@ from hea_flows.alloy.lattice.ordering import (
 from hea_flows.alloy.lattice.pair_term import PairTerm
 from hea_flows.alloy.lattice.prototypes import PROTOTYPES, Alloy, mean_lattice_constant
 from hea_flows.alloy.lattice.relaxation import cell_filter, relax
+from hea_flows.alloy.lattice.sites import SIZE_RATIO, STRETCH_RATIO, Sites, from_nearest
 
 __all__ = [
     "PROTOTYPES",
+    "SIZE_RATIO",
+    "STRETCH_RATIO",
     "Alloy",
     "IntMatrix",
     "KMesh",
     "Neighbours",
     "Ordering",
     "PairTerm",
+    "Sites",
     "bond_counts",
     "cell_filter",
     "check_elements",
@@ -45,6 +49,7 @@ __all__ = [
     "coset_index",
     "folded_mesh",
     "frames_checksum",
+    "from_nearest",
     "hermite_normal_form",
     "int_matrix",
     "lattice_points",

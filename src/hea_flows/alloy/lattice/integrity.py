@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -18,23 +17,14 @@ from hea_flows.alloy.lattice.ordering import (
     int_matrix,
     lattice_points,
 )
+from hea_flows.alloy.lattice.sites import SIZE_RATIO, STRETCH_RATIO, Sites, from_nearest
 
 #: A metal and an anion are bonded up to this multiple of the ideal bond. The next shell of a layer
 #: lies at 1.65; a strain of 5 % and a lateral shift of 0.2 Å together stretch a bond to 1.1.
 BOND_REACH = 1.3
-#: An atom keeps its site within this part of the distance between alloyed sites. Alloying moves
-#: atoms by less than 0.1 and the rows of 1T' by 0.12 (WTe2); in bcc to ω, the smallest shift
-#: between lattices, it is 0.167.
-SITE_REACH = 0.15
 #: A metal is in the plane of its layer within this height (Å): ten times a rattle of 0.05 Å, and a
 #: third of its distance from a plane of anions.
 PLANE_REACH = 0.5
-#: Largest over smallest stretch of the cell: half-way (2^¼) on Bain's path from fcc to bcc, which
-#: ends at √2. Layered order (L1₀) needs 1.09, the rows of 1T' 1.05.
-STRETCH_RATIO = 2**0.25
-#: Linear size over the ideal one, or its inverse: bonds are broken beyond, while tabulated lattice
-#: constants and magnetism change it by less than 10 %.
-SIZE_RATIO = 1.2
 #: Twist (°) between the triangles of anions over and under a metal is 0 in a prism and 60 in an
 #: octahedron; up to 20 from either it is called so, and the middle third neither.
 TWIST_REACH = 20.0
@@ -88,8 +78,8 @@ def phase_flags(ordering: Ordering, atoms: Atoms) -> list[str]:
         raise ValueError(msg)
     if flags := _cell_flags(ordering, atoms):
         return flags  # nothing else has a meaning in another lattice
-    sites = _Sites.of(ordering, atoms)
-    flags = sites.flags(ordering, atoms)
+    sites = _sites(ordering, atoms)
+    flags = _site_flags(sites, ordering, atoms)
     return flags + _layer_flags(ordering, ideal, atoms, sites) if _is_layer(ordering) else flags
 
 
@@ -134,68 +124,37 @@ def _cell_flags(ordering: Ordering, atoms: Atoms) -> list[str]:
     return []
 
 
-@dataclass(frozen=True)
-class _Sites:
-    """Where the alloyed atoms are: the site of each, and how far from it without strain (Å)."""
+def _sites(ordering: Ordering, atoms: Atoms) -> Sites:
+    """Return which site each alloyed atom is on."""
+    n = 2 if _is_layer(ordering) else 3
+    prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array[:n, :n]
+    at = _primitive_coordinates(ordering, atoms)[:: ordering.alloy.atoms_per_unit, :n]
+    return Sites.of(at, prim, ordering.supercell)
 
-    index: NDArray[np.int64]
-    shift: Floats
-    origin: Floats
-    reach: float
 
-    @classmethod
-    def of(cls, ordering: Ordering, atoms: Atoms) -> _Sites:
-        """Find the rigid translation that leaves the most atoms on sites, then each one's site."""
-        n = 2 if _is_layer(ordering) else 3
-        supercell = np.array(ordering.supercell)
-        prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array[:n, :n]
-        reach = SITE_REACH * float(np.linalg.norm(prim, axis=1).min())
-        at = _primitive_coordinates(ordering, atoms)[:: ordering.alloy.atoms_per_unit, :n]
-        # The translation: the atom that most others agree with, then the mean of those near it.
-        off = np.linalg.norm(_nearest(at[None] - at[:, None]) @ prim, axis=2)
-        origin = at[np.minimum(off, 2 * reach).sum(axis=1).argmin()]
-        rest = _nearest(at - origin)
-        near = np.linalg.norm(rest @ prim, axis=1) < 2 * reach
-        origin = origin + rest[near].mean(axis=0)
-        points = np.zeros((len(at), 3), dtype=np.int64)
-        points[:, :n] = np.rint(at - origin)
-        index = coset_index(points, hermite_normal_form(supercell))
-        return cls(index, _nearest(at - origin) @ prim, origin, reach)
-
-    @property
-    def off(self) -> Floats:
-        """How far each atom that lost its site is from the nearest one (Å)."""
-        distances: Floats = np.linalg.norm(self.shift, axis=1)
-        return distances[distances > self.reach]
-
-    @property
-    def whole(self) -> bool:
-        """Whether every site holds one atom."""
-        return not len(self.off) and len(set(self.index.tolist())) == len(self.index)
-
-    def flags(self, ordering: Ordering, atoms: Atoms) -> list[str]:
-        """Compare with the decoration, and the anions of a bulk host with their sites."""
-        n, flags = ordering.n_sites, []
-        word = "metals" if ordering.alloy.anion else "atoms"
-        if len(self.off):
-            far = f"by up to {self.off.max():.2f} Å"
-            flags.append(f"{len(self.off)} of {n} {word} off their sites {far}")
-        elif not self.whole:
-            empty = n - len(set(self.index.tolist()))
-            flags.append(f"{empty} of {n} sites empty, others hold two {word}")
-        elif changed := _redecorated(ordering, self.index):
-            flags.append(f"decoration changed: {changed} of {n} sites hold another element")
-        if not _is_layer(ordering) and ordering.alloy.anion:
-            prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array
-            at = _primitive_coordinates(ordering, atoms) - self.origin
-            per = ordering.alloy.atoms_per_unit
-            own = np.array(ordering.alloy.host.anion_sites)
-            rest = _nearest(at.reshape(-1, per, 3)[:, 1:] - own) @ prim
-            lost = int((np.linalg.norm(rest, axis=2) > self.reach).sum())
-            if lost:
-                what = f"{n * len(own)} {ordering.alloy.anion} atoms"
-                flags.append(f"{lost} of {what} off their sites")
-        return flags
+def _site_flags(sites: Sites, ordering: Ordering, atoms: Atoms) -> list[str]:
+    """Compare with the decoration, and the anions of a bulk host with their sites."""
+    n, flags = ordering.n_sites, []
+    word = "metals" if ordering.alloy.anion else "atoms"
+    if len(sites.off):
+        far = f"by up to {sites.off.max():.2f} Å"
+        flags.append(f"{len(sites.off)} of {n} {word} off their sites {far}")
+    elif not sites.whole:
+        empty = n - len(set(sites.index.tolist()))
+        flags.append(f"{empty} of {n} sites empty, others hold two {word}")
+    elif changed := _redecorated(ordering, sites.index):
+        flags.append(f"decoration changed: {changed} of {n} sites hold another element")
+    if not _is_layer(ordering) and ordering.alloy.anion:
+        prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array
+        at = _primitive_coordinates(ordering, atoms) - sites.origin
+        per = ordering.alloy.atoms_per_unit
+        own = np.array(ordering.alloy.host.anion_sites)
+        rest = from_nearest(at.reshape(-1, per, 3)[:, 1:] - own) @ prim
+        lost = int((np.linalg.norm(rest, axis=2) > sites.reach).sum())
+        if lost:
+            what = f"{n * len(own)} {ordering.alloy.anion} atoms"
+            flags.append(f"{lost} of {what} off their sites")
+    return flags
 
 
 def _primitive_coordinates(ordering: Ordering, atoms: Atoms) -> Floats:
@@ -203,11 +162,6 @@ def _primitive_coordinates(ordering: Ordering, atoms: Atoms) -> Floats:
     fractional = atoms.positions @ np.linalg.inv(atoms.cell.array)
     coordinates: Floats = fractional @ np.array(ordering.supercell)
     return coordinates
-
-
-def _nearest(coordinates: Floats) -> Floats:
-    """Return what is left over the nearest lattice point, exact for small remainders."""
-    return coordinates - np.rint(coordinates)
 
 
 def _redecorated(ordering: Ordering, index: NDArray[np.int64]) -> int:
@@ -225,7 +179,7 @@ def _redecorated(ordering: Ordering, index: NDArray[np.int64]) -> int:
     return min(int((after[coset_index(points + p, hnf)] != before).sum()) for p in points)
 
 
-def _layer_flags(ordering: Ordering, ideal: Atoms, atoms: Atoms, sites: _Sites) -> list[str]:
+def _layer_flags(ordering: Ordering, ideal: Atoms, atoms: Atoms, sites: Sites) -> list[str]:
     """Look for a layer that buckled, lost bonds or turned its triangles of anions."""
     n, per, anion = ordering.n_sites, ordering.alloy.atoms_per_unit, ordering.alloy.anion
     unit = ordering.alloy.primitive(a=ordering.lattice_constant())
@@ -300,7 +254,7 @@ def _polyhedra(
     return names, corners.sum(axis=0), own
 
 
-def _in_rows(ordering: Ordering, sites: _Sites) -> NDArray[np.bool_]:
+def _in_rows(ordering: Ordering, sites: Sites) -> NDArray[np.bool_]:
     """Return which metals have two metals much nearer than in the ideal lattice, as 1T' has."""
     prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array[:2, :2]
     a = float(np.linalg.norm(prim[0]))

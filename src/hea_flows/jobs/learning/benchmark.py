@@ -16,6 +16,7 @@ from hea_flows.jobs.learning.beyond import file_sha256, forgetting, stability
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.jobs.reuse import identity, reuse_or
+from hea_flows.potentials import family
 from hea_flows.provenance import provenance
 from hea_flows.schemas import (
     BenchmarkDoc,
@@ -117,6 +118,7 @@ class BenchmarkMaker(Maker):
             run = Evaluation(model, test_sets, training.offsets if training else None, trained)
             fixed = run.fixed()
             relaxed, failed = run.relaxed(self.benchmark) if self.benchmark.relaxed else ([], {})
+            moves = family(model.family).relaxes  # others know decorations of the host alone
             return BenchmarkDoc(
                 **provenance("torch", **sources),
                 name=title,
@@ -144,10 +146,10 @@ class BenchmarkMaker(Maker):
                 bootstrap_seed=self.seed,
                 training_seconds=training.seconds if training else None,
                 forgetting=forgetting(model, self.benchmark.forgetting)
-                if self.benchmark.forgetting
+                if self.benchmark.forgetting and moves
                 else None,
                 stability=stability(model, test_sets[0], self.benchmark.stability, self.seed)
-                if self.benchmark.stability
+                if self.benchmark.stability and moves
                 else [],
             )
 

@@ -98,14 +98,28 @@ class DatasetMaker(Maker):
             labels={k: v.uuid for k, v in used.items()},
             structures={k: v.structure for k, v in used.items()},
             converged={k: v.state == "converged" for k, v in used.items()},
+            calculations={k: v.calculation for k, v in used.items()},
             checksum=labels_checksum(used),
         )
 
 
 def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:
-    """Return the frames of one split, with results attached."""
+    """Return the frames of one split, with results attached.
+
+    Their ``info`` says what they are: alloy and structure, which step of how many, of which
+    calculation, whether that converged, and how the dataset is split.
+    """
+    alloy = dataset.alloy.model_dump(mode="json")
     frames = {
-        key: t.to_frames(structure_id=key, settings_id=dataset.settings_id)
+        key: t.to_frames(
+            structure_id=key,
+            settings_id=dataset.settings_id,
+            alloy=alloy,
+            n_steps=dataset.n_frames[key],
+            calculation=dataset.calculation(key),
+            converged=dataset.converged.get(key, False),
+            split_by=dataset.split_by,
+        )
         for key, t in dataset.trajectories.items()
     }
     refs = dataset.frames

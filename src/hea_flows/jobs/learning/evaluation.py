@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hea_flows.alloy.thermodynamics import apply_offsets, composition_matrix, mixing_energies
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.learning.offsets import offsets_between
-from hea_flows.potentials import Prediction, evaluator, family, relax_many
+from hea_flows.potentials import Prediction, family, relaxer
 from hea_flows.schemas import ErrorSummary, ModelSpec, ParityPoint, TestSetDoc
 from hea_flows.settings import get_settings
 
@@ -95,18 +95,10 @@ class Evaluation:
         }
         ends = {(k, d.labels[k]) for d in chosen for k in d.end_points.values()}
         keys = [key for key, moves in wanted.items() if moves or key in ends]
-        outcomes = relax_many(
-            evaluator(self.model, device=self.device),
-            [self.frames[key][0] for key in keys],
-            fmax=spec.fmax,
-            max_steps=spec.max_steps,
-        )
-        energies = {
-            key: float(o.atoms.get_potential_energy())
-            for key, o in zip(keys, outcomes, strict=True)
-            if o.converged
-        }
-        failed = {k[0]: o.reason for k, o in zip(keys, outcomes, strict=True) if not o.converged}
+        relaxed = relaxer(self.model, fmax=spec.fmax, max_steps=spec.max_steps, device=self.device)
+        told = dict(zip(keys, relaxed([self.frames[key][0] for key in keys]), strict=True))
+        energies = {key: o for key, o in told.items() if not isinstance(o, str)}
+        failed = {key[0]: o for key, o in told.items() if isinstance(o, str)}
         points: list[ParityPoint] = []
         for d in chosen:
             if lost := [e for e, k in d.end_points.items() if k in failed]:

@@ -9,7 +9,7 @@ from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sampling import Mode
 from hea_flows.jobs.reuse import identity
 from hea_flows.jobs.sampling import Energy, EnergyCache
-from hea_flows.potentials import evaluator, relax_many
+from hea_flows.potentials import relaxer
 from hea_flows.runtime import alone
 from hea_flows.schemas import ModelSpec
 from hea_flows.services import say
@@ -52,14 +52,15 @@ def cell_energies(
         fmax=fmax,
         max_steps=max_steps,
     )
-    device = get_settings().device
-    evaluate = evaluator(model, device=device)
+    energies = relaxer(
+        model,
+        fmax=fmax if mode == "relaxed" else math.inf,
+        max_steps=max_steps,
+        device=get_settings().device,
+    )
 
     def relaxed(part: list[Ordering]) -> list[Energy]:
-        cells = [o.to_atoms(lattice_constant) for o in part]
-        limit = fmax if mode == "relaxed" else math.inf
-        relaxations = relax_many(evaluate, cells, fmax=limit, max_steps=max_steps)
-        return [r.atoms.calc.results["energy"] if r.converged else r.reason for r in relaxations]
+        return energies([o.to_atoms(lattice_constant) for o in part])
 
     folder = get_settings().data_dir / "energies" / key
     with alone(folder):

@@ -132,6 +132,9 @@ class ThermodynamicsMaker(Maker):
         )
         model = local_model(inputs.model)
         training = None if isinstance(inputs.model, ModelSpec) else inputs.model
+        if spec.vibrations is not None and not family(model.family).relaxes:
+            msg = f"vibrations need forces, which a {model.family} has not; leave them out"
+            raise ValueError(msg)
         fixed = spec.mode == "fixed lattice"
         energies = cell_energies(
             model,

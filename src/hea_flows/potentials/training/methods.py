@@ -35,6 +35,11 @@ def check(family: Family, parent: ModelSpec | None, settings: TrainingSettings) 
         msg = f"model family {family.name!r}: {family.no_training}"
         raise ValueError(msg)
     method = settings.method.label
+    if not family.methods:  # settings of methods are those of the campaign's other models
+        if parent is not None:
+            msg = f"{family.name} models are fitted afresh: leave out name and path of the model"
+            raise ValueError(msg)
+        return
     if method not in family.methods:
         accepted = ", ".join(sorted(family.methods))
         msg = f"{family.name} has no training method {method!r}; accepted: {accepted}"
