@@ -93,7 +93,7 @@ def check_thermodynamics(spec: ThermodynamicsSpec, campaign: Campaign) -> None:
     """
     if spec.vibrations:
         require_phonopy()
-        name = spec.model or campaign.trained[0]
+        name = spec.model or campaign.usable[0]
         models = {entry.name: entry.model or campaign.model for entry in campaign.models}
         if (model := models.get(name, campaign.model)) and not family(model.family).relaxes:
             msg = f"vibrations need forces, which a {model.family} has not; leave them out"
