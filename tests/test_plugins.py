@@ -11,7 +11,10 @@ from hea_flows.plugins import register_family, register_reference_engine
 from hea_flows.potentials.base import families, family
 from hea_flows.reference.base import reference_engine, reference_engines
 
-BUILT_IN = ["chgnet", "mace", "mattersim", "nequip", "nequix", "sevennet"]
+BUILT_IN = [
+    *("ase", "chgnet", "cluster-expansion"),
+    *("mace", "mattersim", "nequip", "nequix", "sevennet"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +46,7 @@ def test_built_in_rows() -> None:
 
 def test_an_unknown_name_lists_the_accepted_ones() -> None:
     with pytest.raises(
-        ValueError, match=r"unknown model family 'mase'; accepted: chgnet, mace, mattersim, "
+        ValueError, match=r"unknown model family 'mase'; accepted: ase, chgnet, cluster-expansion, "
     ):
         family("mase")
     accepted = "archive, gpaw, synthetic, vasp"

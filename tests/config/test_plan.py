@@ -124,7 +124,10 @@ def test_models_of_figures_4_and_5() -> None:
         for name in ("learning-curve.yaml", "cross-database.yaml")
     )
     plain = [e.name for e in curve.models if "%" not in e.name]
-    assert plain == [f"Model {n}" for n in range(1, 17)]
+    assert plain == [
+        *(f"Model {n}" for n in range(1, 17)),
+        *(f"Cluster expansion, Model {n}" for n in (1, 2, 4, 16)),
+    ]
     drawn = {e.set: e.seeds for e in curve.models if "%" in e.name}
     assert drawn == {
         f"1(1)+anneal(model-4, {share}%, draw={draw})": [1, 2, 3]
