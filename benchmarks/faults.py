@@ -83,8 +83,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> int:
     n_launches = len(environment.launches(folder / "vasp"))
     print(f"faultless: {seconds:.0f} s, {n_launches} starts of VASP")
 
-    # Another settings id, so that nothing is found in the scratch folder: SYSTEM would be no part
-    # of a rule, the scratch folder is moved away.
+    # Nothing is found again: the second campaign takes no stored label, and no step of the first
+    # one's, whose scratch folder is moved away.
     shutil.move(folder / "data" / "scratch", folder / "scratch-faultless")
     plan = {
         f"{i}/relax": [{"kind": kind, "step": 2, "always": kind in LASTING}]
@@ -123,7 +123,7 @@ def campaign(
     )
     loaded, text = load_campaign(path)
     connection = find_connection(start_local=True)
-    submission = submit(loaded, text, connection)
+    submission = submit(loaded, text, connection, again=kill_every is not None)
     began = last = shown = time.monotonic()
     picker = random.Random(arguments.seed)  # noqa: S311  which worker dies
     killed = 0
