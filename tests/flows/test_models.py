@@ -98,6 +98,13 @@ def test_refused(tmp_path: Path, models: str, message: str) -> None:
     assert message in str(refused.value)
 
 
+def test_members_have_forces(tmp_path: Path) -> None:
+    expansion = "  - {name: E, model: cluster-expansion, set: 1(1)+2(2)}\n"
+    text = f"models:\n{MEMBERS}{expansion}  - {{name: C, committee: [A, E]}}\n"
+    with pytest.raises(ValueError, match="model 'C': E has no forces, so it is no member"):
+        flow_of(tmp_path, text)
+
+
 def test_only_models_of_the_campaign_are_used(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as refused:
         flow_of(tmp_path, f"models:\n{MEMBERS}" + CHAINS % "model: X, ")

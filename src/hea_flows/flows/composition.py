@@ -38,6 +38,7 @@ from hea_flows.jobs.learning import (
 )
 from hea_flows.jobs.sampling import MonteCarloMaker
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
+from hea_flows.potentials import family
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 
@@ -116,7 +117,15 @@ class Composition:
         ]
 
     def joined(self) -> list[JoinedModels]:
-        """Return the committees that predict together."""
+        """Return the committees that predict together; their members have forces."""
+        for one in self.plan.committees:
+            for member in one.models:
+                if not family(member.model.family).relaxes:
+                    msg = (
+                        f"model {one.name!r}: {member.title} has no forces, so it is no member of "
+                        "a committee"
+                    )
+                    raise ValueError(msg)
         return [
             JoinedModels(
                 one.name,

@@ -54,8 +54,8 @@ def measure(spec: ModelSpec, alloy: Alloy, *, device: str = "cpu") -> Timing | N
     device
         Where the model runs.
     """
-    small, large = _cell(alloy, _SMALL), _cell(alloy, _LARGE)
-    cells = [small.to_atoms() for _ in range(_CELLS)]
+    large = _cell(alloy, _LARGE)
+    cells = [_cell(alloy, _SMALL, first).to_atoms() for first in range(_CELLS)]
     with tempfile.TemporaryDirectory() as folder:
         model: ModelSpec | None = spec
         if not spec.pretrained:
@@ -83,11 +83,13 @@ def measure(spec: ModelSpec, alloy: Alloy, *, device: str = "cpu") -> Timing | N
     return Timing(evaluation, lattice)
 
 
-def _cell(alloy: Alloy, sizes: dict[bool, str]) -> Ordering:
-    """Return a cell that holds the elements in turn."""
+def _cell(alloy: Alloy, sizes: dict[bool, str], first: int = 0) -> Ordering:
+    """Return a cell that holds the elements in turn, beginning with one of them."""
     matrix = supercell_matrix(alloy, sizes[alloy.host.layer])
     n = abs(round(np.linalg.det(np.array(matrix))))
-    return Ordering(alloy, matrix, tuple(alloy.elements[k % len(alloy.elements)] for k in range(n)))
+    return Ordering(
+        alloy, matrix, tuple(alloy.elements[(first + k) % len(alloy.elements)] for k in range(n))
+    )
 
 
 def _labelled(atoms: Atoms) -> Atoms:
