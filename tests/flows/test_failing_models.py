@@ -155,7 +155,7 @@ def test_models_that_fail_stop_no_other(
         ("benchmark nowhere", ABSENT),
         (
             "committee pair",
-            "ValueError: a committee needs the benchmarks of two seeds at least, got 1",
+            "ValueError: a committee needs the benchmarks of two models at least, got 1",
         ),
         ("fine-tune pair", "ArithmeticError: the loss became nan with seed 5"),
         ("fine-tune three", SEED_1),
@@ -263,7 +263,7 @@ def test_without_fireworks_what_a_missing_dataset_keeps_from_running_is_told(
     assert missing == {
         "pair, seed 4": not_run,
         "pair, seed 5": not_run,
-        "committee pair": "ValueError: a committee needs the benchmarks of two seeds at least, "
+        "committee pair": "ValueError: a committee needs the benchmarks of two models at least, "
         "got 0",
     }
 

@@ -87,7 +87,7 @@ def test_members_that_agree_have_no_calibration() -> None:
 
 def test_what_is_no_committee() -> None:
     one = benchmark(0, ERRORS[0])
-    with pytest.raises(ValueError, match="benchmarks of two seeds at least, got 1"):
+    with pytest.raises(ValueError, match="benchmarks of two models at least, got 1"):
         judged([one])
     with pytest.raises(ValueError, match="Model 4 were compared with different test sets"):
         judged([one, benchmark(1, ERRORS[1], test_sets={"db": "y"})])
