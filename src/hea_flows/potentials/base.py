@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
@@ -56,6 +56,25 @@ class TrainingResult:
     curve: list[Epoch]
     errors: dict[str, ErrorSummary]
     seconds: float
+
+
+@dataclass(frozen=True)
+class NativeFile:
+    """A model as its family's own program reads it.
+
+    Parameters
+    ----------
+    content
+        What the file holds.
+    opening
+        Lines of Python that open it as an ASE calculator ``calc``; ``{path}`` is its path, quoted.
+    suffix
+        How the file's name must end.
+    """
+
+    content: bytes
+    opening: str
+    suffix: str = ""
 
 
 class Family(ABC):
@@ -157,6 +176,26 @@ class Family(ABC):
             File to write.
         """
         return None
+
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return a model as the family's own program reads it.
+
+        Parameters
+        ----------
+        spec
+            The model.
+        offsets
+            Energies per element (eV/atom) that its energies gain; elements that are not among them
+            gain nothing.
+
+        Raises
+        ------
+        ValueError
+            Here always: a family whose program reads a file that can be written replaces this.
+        """
+        del spec, offsets
+        msg = f"model family {self.name!r} writes no native files; accepted format: checkpoint"
+        raise ValueError(msg)
 
     def lattice_energies(
         self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
