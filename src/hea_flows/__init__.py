@@ -33,6 +33,7 @@ __all__ = [
     "__version__",
     "documents",
     "find_connection",
+    "load_calculator",
     "load_campaign",
     "register_family",
     "register_reference_engine",
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from hea_flows.jobs.sampling import MonteCarloMaker
     from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
     from hea_flows.plugins import register_family, register_reference_engine
-    from hea_flows.potentials import Family
+    from hea_flows.potentials import Family, load_calculator
     from hea_flows.reference import ReferenceMaker
     from hea_flows.results.store import documents
     from hea_flows.schemas import ModelSpec
@@ -75,6 +76,7 @@ else:
         "TrainMaker": "jobs.learning",
         "documents": "results.store",
         "find_connection": "services",
+        "load_calculator": "potentials",
         "load_campaign": "config",
         "register_family": "plugins",
         "register_reference_engine": "plugins",

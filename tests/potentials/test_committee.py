@@ -96,6 +96,14 @@ def test_members_come_out_as_they_went_in(
         )
 
 
+def test_its_file_is_opened_as_a_calculator(committee: ModelSpec) -> None:
+    atoms = distorted_cell("Mo", 1)
+    [expected] = family("committee").evaluate(committee, [atoms])
+    atoms.calc = load_calculator(str(committee.path), sha256=committee.sha256)
+    assert atoms.get_potential_energy() == pytest.approx(expected.energy, abs=1e-9)
+    np.testing.assert_allclose(atoms.get_forces(), expected.forces, atol=1e-9)
+
+
 def test_the_same_committee_is_the_same_file(
     members: list[ModelSpec], committee: ModelSpec, tmp_path: Path
 ) -> None:

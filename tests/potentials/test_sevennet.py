@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from ase.build import bulk
+from standalone import compare, tell
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sevenn", reason="sevenn is not installed: make sevennet")
 
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.model_files import ModelFileError  # noqa: E402
-from hea_flows.potentials.sevennet import FOUNDATIONS, SevenNetFamily  # noqa: E402
+from hea_flows.potentials.sevennet.family import FOUNDATIONS, SevenNetFamily  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
 from hea_flows.testing.families import distorted_cell as layer  # noqa: E402
 from hea_flows.testing.families import labelled_frames as frames  # noqa: E402
@@ -73,3 +75,32 @@ def test_what_cannot_be_built_or_known_is_said(tmp_path: Path) -> None:
     torch.save({"config": {}, "model_state_dict": {}}, other)
     with pytest.raises(ModelFileError, match=r"other.pth is no whole SevenNet checkpoint \(No v"):
         FAMILY.load(ModelSpec(family="sevennet", path=str(other)))
+
+
+OFFSETS = {"Mo": -3.25, "S": 0.5, "Og": 9.0}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sevennets_calculator_gives_the_same_on_the_zero_of_the_labels(tmp_path: Path) -> None:
+    """A shift for all elements, one per element, and one per element and modality; float32."""
+    small = SevenNetFamily(architecture={"channel": 4, "num_convolution_layer": 2}, dtype="float64")
+    path = tmp_path / "scratch.pt"
+    sha256 = model_files.save(path, small.fresh(frames(3), 0).checkpoint())
+    specs = {
+        "scratch": ModelSpec(family="sevennet", path=str(path), sha256=sha256, dtype="float64"),
+        "species": ModelSpec(family="sevennet", name="7net-0"),
+        "modal": ModelSpec(family="sevennet", name="7net-mf-0/PBE"),
+    }
+    structures = [layer("Mo", 1), layer("Nb", 2)]
+    files = {name: FAMILY.native(spec, OFFSETS) for name, spec in specs.items()}
+    assert 'modal="PBE")' in files["modal"].opening
+    told = tell(files, structures, tmp_path)
+    for name, spec in specs.items():
+        ours = FAMILY.evaluate(spec, structures)
+        compare(told[name], ours, structures, OFFSETS, energy=1e-5, forces=3e-5)
+    plain = model_files.load_plain(tmp_path / "scratch")
+    shift = plain["model_state_dict"]["rescale_atomic_energy.shift"]
+    config = model_files.load(path, "sevennet").config
+    common = torch.tensor(config["shift"], dtype=torch.float32)
+    assert config["atomic_numbers"] == [16, 23, 41, 42]
+    assert torch.equal(shift, (common.double() + torch.tensor([0.5, 0, 0, -3.25])).float())

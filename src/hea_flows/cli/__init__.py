@@ -13,7 +13,9 @@ import typer
 __all__ = ["app", "main"]
 
 #: Modules with verbs; each has `register(app)` and imports what it needs inside its commands.
-MODULES = ("campaign", "check", "results", "figures", "hull", "alloy", "workers", "database")
+MODULES = (
+    *("campaign", "check", "results", "export", "figures", "hull", "alloy", "workers", "database"),
+)
 
 app = typer.Typer(
     name="hea-flows",

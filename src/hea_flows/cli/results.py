@@ -1,4 +1,4 @@
-"""`hea-flows query`, `show`, `report` and `export`: what a campaign left in the database."""
+"""`hea-flows query`, `show` and `report`: what a campaign left in the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hea_flows.cli.output import output_file, output_folder, tell
+from hea_flows.cli.output import output_file, tell
 from hea_flows.runtime import atomic_write, check_writable, to_json
 
 if TYPE_CHECKING:
@@ -21,15 +21,12 @@ if TYPE_CHECKING:
 MOST = 20
 Name = Annotated[str, typer.Option("--campaign", help="Name of the campaign.")]
 
-export = typer.Typer(help="Write results as files.", no_args_is_help=True)
-
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command()(query)
     app.command()(show)
     app.command()(report)
-    app.add_typer(export, name="export")
 
 
 def open_store() -> JobStore:
@@ -118,109 +115,12 @@ def report(
 
     path = output or Path(f"{campaign}-report.html")
     check_writable(path)
-    atomic_write(path, _newest(ReportDoc, campaign).html.read())
+    atomic_write(path, newest_document(ReportDoc, campaign).html.read())
     tell(f"report: {path.absolute()}", path)
 
 
-@export.command("dataset")
-def export_frames(
-    output: Annotated[
-        Path,
-        typer.Argument(
-            callback=output_file, help="extxyz[.gz|.xz]: the dataset; .json: all labels."
-        ),
-    ],
-    campaign: Name,
-    title: Annotated[str, typer.Option(help="Title of the card.")] = "",
-    note: Annotated[list[str] | None, typer.Option(help="Note of the card; repeatable.")] = None,
-    regenerate: Annotated[str, typer.Option(help="Command that makes the dataset again.")] = "",
-    licence: Annotated[
-        str | None, typer.Option(help="Licence that you give your data, e.g. CC-BY-4.0.")
-    ] = None,
-    citation: Annotated[str | None, typer.Option(help="What users of the data cite.")] = None,
-    author: Annotated[list[str] | None, typer.Option(help="Author; repeatable.")] = None,
-) -> None:
-    """Write labelled frames, under the names that MACE reads, and their card beside them.
-
-    The card makes them a dataset of the archive engine: campaigns read it with
-    `labels: {engine: archive, options: {dataset: NAME.json}}`. It names a licence, a citation and
-    authors only if they are given: the data are yours.
-
-    NAME.extxyz[.gz|.xz] holds the frames of the newest dataset document, in its order and with its
-    splits. NAME.json (frames in NAME.extxyz.xz) holds every frame that is labelled so far, while
-    the campaign still runs.
-    """
-    from hea_flows.cli.output import tell_left_out
-    from hea_flows.reference import DatasetTerms
-    from hea_flows.results.export import export_dataset, write_archive
-    from hea_flows.results.store import documents
-    from hea_flows.schemas import DatasetDoc, LabelDoc, StructuresDoc
-
-    terms = DatasetTerms(licence=licence, citation=citation, authors=author or [])
-    store = open_store()
-    unreadable: list[UnreadableDocumentError] = []
-    labels = documents(store, LabelDoc, campaign, load=True, unreadable=unreadable)
-    tell_left_out(unreadable)
-    structures = documents(store, StructuresDoc, campaign)
-    if output.suffix == ".json":
-        if not labels:
-            msg = f"campaign {campaign!r} has no labels; see hea-flows status"
-            raise ValueError(msg)
-        card = write_archive(
-            output,
-            title=title or campaign,
-            labels=labels,
-            structures=structures,
-            regenerate=regenerate,
-            notes=note or [],
-            terms=terms,
-            unreadable=unreadable,
-        )
-        frames, card_file = output.with_name(card.file), output
-    else:
-        card = export_dataset(
-            _newest(DatasetDoc, campaign),
-            output,
-            labels=labels,
-            structures=structures,
-            title=title,
-            regenerate=regenerate,
-            notes=note or [],
-            terms=terms,
-            unreadable=unreadable,
-        )
-        frames, card_file = output, output.with_name(f"{card.name}.json")
-    typer.echo(f"{card.n_structures} structures, {card.n_frames} frames: {frames}, {card_file}")
-
-
-@export.command("model")
-def export_model(
-    output: Annotated[Path, typer.Argument(callback=output_file, help="Checkpoint file to write.")],
-    campaign: Name,
-) -> None:
-    """Write the newest fine-tuned model of a campaign, its checksum verified."""
-    from hea_flows.schemas import TrainingDoc
-
-    document = _newest(TrainingDoc, campaign)
-    atomic_write(output, document.model_file.read())
-    tell(f"{document.model.title}: {output}, sha256 {document.model_file.sha256}", output)
-
-
-@export.command("chains")
-def export_chains(
-    output: Annotated[Path, typer.Argument(callback=output_folder, help="Folder of the files.")],
-    campaign: Name,
-) -> None:
-    """Write the newest Monte Carlo chains of a campaign, one mchammer DataContainer each."""
-    from hea_flows.results.export import export_chains as write_chains
-    from hea_flows.schemas import MonteCarloDoc
-
-    document = _newest(MonteCarloDoc, campaign)
-    files = write_chains(document, output)
-    typer.echo(f"{len(files)} chains of {document.settings.steps} steps: {output}")
-
-
-def _newest(kind: type[D], campaign: str) -> D:
+def newest_document(kind: type[D], campaign: str) -> D:
+    """Return the newest document of a campaign, loaded; what cannot be read is told."""
     from hea_flows.cli.output import tell_left_out
     from hea_flows.results.store import documents
 
@@ -230,7 +130,13 @@ def _newest(kind: type[D], campaign: str) -> D:
     store.close()
     tell_left_out(unreadable)
     if not chosen:
-        name = kind.model_fields["kind"].default
-        msg = f"no {name} document of campaign {campaign!r}; see hea-flows query --kind campaign"
-        raise ValueError(msg)
+        raise no_document(kind, campaign)
     return chosen[-1]
+
+
+def no_document(kind: type[Document], campaign: str) -> ValueError:
+    """Return the error for a campaign that has no document of a kind."""
+    name = kind.model_fields["kind"].default
+    return ValueError(
+        f"no {name} document of campaign {campaign!r}; see hea-flows query --kind campaign"
+    )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from hea_flows.potentials.base import (
     Evaluate,
     Family,
+    NativeFile,
     Prediction,
     TrainingResult,
     evaluator,
     families,
     family,
 )
+from hea_flows.potentials.calculator import load_calculator
 from hea_flows.potentials.dynamics import Trajectory, run_dynamics
 from hea_flows.potentials.lattice_energies import decoration_energies
 from hea_flows.potentials.relaxation import Relaxed, relax_many, relaxer
@@ -23,6 +25,7 @@ from hea_flows.potentials.timing import Timing, measure
 __all__ = [
     "Evaluate",
     "Family",
+    "NativeFile",
     "Prediction",
     "Relaxed",
     "Timing",
@@ -33,6 +36,7 @@ __all__ = [
     "evaluator",
     "families",
     "family",
+    "load_calculator",
     "measure",
     "model_files",
     "relax_many",

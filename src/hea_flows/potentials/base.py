@@ -58,6 +58,25 @@ class TrainingResult:
     seconds: float
 
 
+@dataclass(frozen=True)
+class NativeFile:
+    """A model as its family's own program reads it.
+
+    Parameters
+    ----------
+    content
+        What the file holds.
+    opening
+        Lines of Python that open it, an ASE calculator as ``calc``; ``{path}`` is its path, quoted.
+    suffix
+        How the file's name must end.
+    """
+
+    content: bytes
+    opening: str
+    suffix: str = ""
+
+
 class Family(ABC):
     """A family of interatomic potentials.
 
@@ -162,6 +181,26 @@ class Family(ABC):
         """
         return None
 
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return a model as the family's own program reads it.
+
+        Parameters
+        ----------
+        spec
+            The model.
+        offsets
+            Energies per element (eV/atom) that its energies gain; elements that are not among them
+            gain nothing.
+
+        Raises
+        ------
+        ValueError
+            Here always: a family whose program reads a file that can be written replaces this.
+        """
+        del spec, offsets
+        msg = f"model family {self.name!r} writes no native files; accepted format: checkpoint"
+        raise ValueError(msg)
+
     def lattice_energies(
         self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
     ) -> DecorationEnergies:
@@ -180,26 +219,6 @@ class Family(ABC):
         """
         calculator = self.calculator(spec, device)
         return AseEnergies(alloy, supercell, a, calculator, mode="fixed lattice")
-
-    def native(self, spec: ModelSpec, path: Path, offsets: Mapping[str, float] | None) -> None:
-        """Write a model as a file of the family's own program.
-
-        Parameters
-        ----------
-        spec
-            The model.
-        path
-            File to write.
-        offsets
-            Energy to add for every atom, by element (eV); None adds nothing.
-
-        Raises
-        ------
-        ValueError
-            Here always: a family whose program reads models of its own replaces this.
-        """
-        msg = f"model family {self.name!r} has no program that reads its models"
-        raise ValueError(msg)
 
     def train(
         self,

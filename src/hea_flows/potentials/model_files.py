@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -45,13 +45,20 @@ class Checkpoint:
     state
         The module's `state_dict`.
     meta
-        Where it comes from: parent, seed, epoch. Nothing that differs between two equal runs.
+        Where it comes from: parent, seed, epoch; of an exported one, the `offsets` of its labels.
+        Nothing that differs between two equal runs.
     """
 
     family: str
     config: Mapping[str, Any]
     state: Mapping[str, Any]
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def dtype(self) -> Literal["float32", "float64"]:
+        """The precision that the model was trained in."""
+        types = {getattr(value, "dtype", None) for value in self.state.values()}
+        return "float64" if torch.float64 in types else "float32"
 
 
 @dataclass(frozen=True)
@@ -255,30 +262,37 @@ def save(path: Path, checkpoint: Checkpoint) -> Promised:
     Promised
         The sha256 of the file: what this package wrote, it stands for.
     """
-    content = {
+    return Promised(write_plain(path, as_content(checkpoint)))
+
+
+def as_content(checkpoint: Checkpoint) -> Content:
+    """Return what the file of a checkpoint holds."""
+    return {
         "format": FORMAT,
         "family": checkpoint.family,
         "config": dict(checkpoint.config),
         "state": dict(checkpoint.state),
         "meta": dict(checkpoint.meta),
     }
-    return Promised(write_plain(path, content))
 
 
 def write_plain(path: Path, content: Content) -> str:
     """Write plain containers and tensors at once or not at all; return the sha256 of the file."""
-    buffer = io.BytesIO()  # a file's name would become part of the archive
-    torch.save(_canonical(content), buffer)
-    raw = buffer.getvalue()
+    raw = plain_bytes(content)
     atomic_write(path, raw)
     return hashlib.sha256(raw).hexdigest()
 
 
 def digest(content: Content) -> str:
     """Return the sha256 of plain containers and tensors as `write_plain` would write them."""
-    buffer = io.BytesIO()
+    return hashlib.sha256(plain_bytes(content)).hexdigest()
+
+
+def plain_bytes(content: Content) -> bytes:
+    """Return plain containers and tensors as a file holds them; equal content is equal bytes."""
+    buffer = io.BytesIO()  # a file's name would become part of the archive
     torch.save(_canonical(content), buffer)
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    return buffer.getvalue()
 
 
 def first_line(error: Exception) -> str:

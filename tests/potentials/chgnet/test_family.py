@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
+from standalone import compare, tell
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("chgnet")
@@ -258,3 +259,36 @@ def test_frozen_parts_stay_bit_identical(
 def test_a_model_from_scratch_has_no_energies_of_elements() -> None:
     small = CHGNetFamily(architecture={"atom_fea_dim": 8, "bond_fea_dim": 8, "angle_fea_dim": 8})
     assert small.fresh([], 0).module.composition_model is None
+
+
+OFFSETS = {"Mo": -3.25, "S": 0.5, "Og": 9.0}
+
+
+def test_chgnets_calculator_gives_the_same_on_the_zero_of_the_labels(tmp_path: Path) -> None:
+    """CHGNet computes in float32: energies agree to its rounding."""
+    path = tmp_path / "scratch.pt"
+    sha256 = model_files.save(path, FAMILY.fresh([], seed=1).checkpoint())
+    scratch = ModelSpec(family="chgnet", path=str(path), sha256=sha256)
+    specs, structures = {"tuned": SPEC, "scratch": scratch}, [layer("Mo", 1), layer("V", 2)]
+    files = {name: FAMILY.native(spec, OFFSETS) for name, spec in specs.items()}
+    told = tell(files, structures, tmp_path)
+    for name, spec in specs.items():
+        ours = FAMILY.evaluate(spec, structures)
+        compare(told[name], ours, structures, OFFSETS, energy=2e-6, forces=2e-5)
+
+
+def test_a_native_file_is_plain_data_whose_energies_of_elements_have_moved(tmp_path: Path) -> None:
+    path = tmp_path / "native.pth.tar"
+    path.write_bytes(FAMILY.native(SPEC, OFFSETS).content)
+    before = FAMILY.load(SPEC).module.state_dict()
+    after = model_files.load_plain(path)["model"]["state_dict"]
+    assert after.keys() == before.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"composition_model.fc.weight"}
+    difference = (after["composition_model.fc.weight"] - before["composition_model.fc.weight"])[0]
+    assert {z + 1: float(x) for z, x in enumerate(difference) if x} == pytest.approx(
+        {42: -3.25, 16: 0.5}, abs=1e-6
+    )
+    again = ModelSpec(family="chgnet", path=str(path))
+    [one], [two] = (FAMILY.evaluate(spec, [layer("Mo", 1)]) for spec in (SPEC, again))
+    assert two.energy - one.energy == pytest.approx(-3.25 + 2 * 0.5, abs=1e-5)

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from standalone import compare as compare_native
+from standalone import shift, tell
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("e3nn", reason="e3nn is not installed: pip install 'hea-flows[nequix]'")
 
+from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.base import Prediction  # noqa: E402
 from hea_flows.potentials.nequix import network  # noqa: E402
 from hea_flows.potentials.nequix.family import FOUNDATIONS, NequixFamily  # noqa: E402
@@ -174,3 +177,41 @@ def test_what_cannot_be_built_or_known_is_said() -> None:
         network.Nequix({"index_weights": True})
     with pytest.raises(ValueError, match="this nequix model knows S, V, Nb, Mo, not W"):
         FAMILY.fresh(frames(3), 0).prepare([bulk("W")])
+
+
+OFFSETS = {"Mo": -3.25, "S": 0.5, "Og": 9.0}
+RANDOM = ModelSpec(family="nequix", path=str(REFERENCE / "random.nqx"))
+
+
+def test_a_native_file_has_the_form_that_nequix_itself_writes(tmp_path: Path) -> None:
+    theirs, ours = Path(str(RANDOM.path)).read_bytes(), FAMILY.native(RANDOM, {}).content
+    (header, arrays), (own, own_arrays) = (raw.split(b"\n", 1) for raw in (theirs, ours))
+    assert json.loads(header) == json.loads(own)
+    assert arrays == own_arrays
+    file = FAMILY.native(RANDOM, OFFSETS)
+    path = tmp_path / f"moved{file.suffix}"
+    path.write_bytes(file.content)
+    assert path.suffix == ".nqx"
+    moved = ModelSpec(family="nequix", path=str(path), dtype="float64")
+    structures = reference_structures()
+    exact = RANDOM.model_copy(update={"dtype": "float64"})
+    for atoms, before, after in zip(
+        structures, FAMILY.evaluate(exact, structures), FAMILY.evaluate(moved, structures),
+        strict=True,
+    ):  # fmt: skip
+        assert after.energy - before.energy == pytest.approx(shift(atoms, OFFSETS), abs=1e-6)
+        assert np.array_equal(after.forces, before.forces)
+
+
+@needs_nequix
+@pytest.mark.slow
+def test_nequix_itself_opens_a_native_file(tmp_path: Path) -> None:
+    """Also one of a model from scratch, whose description has no `index_weights`."""
+    path, structures = tmp_path / "scratch.pt", [layer("Mo", 1), layer("Nb", 2)]
+    model_files.save(path, FAMILY.fresh(frames(3), 0).checkpoint())
+    specs = {"random": RANDOM, "scratch": ModelSpec(family="nequix", path=str(path))}
+    files = {name: FAMILY.native(spec, OFFSETS) for name, spec in specs.items()}
+    told = tell(files, structures, tmp_path)
+    for name, spec in specs.items():
+        ours = FAMILY.evaluate(spec, structures)
+        compare_native(told[name], ours, structures, OFFSETS, energy=1e-5, forces=1e-5)

@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 from chgnet.model import CHGNet
+from chgnet.model.composition_model import AtomRef
 
 from hea_flows.potentials import model_files
+from hea_flows.potentials.base import NativeFile
 from hea_flows.potentials.chgnet.potential import CHGNetPotential
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import ModelFileError
@@ -102,6 +105,27 @@ class CHGNetFamily(TorchFamily[CHGNetPotential]):
             torch.manual_seed(seed)
             module = _build(config)
         return CHGNetPotential(module, config, self.dtype, device)
+
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return a model as CHGNet saves its own: plain data, in float32 as CHGNet computes.
+
+        Offsets become part of CHGNet's energies of elements, in eV per atom of the element.
+        """
+        potential = self.load(spec.model_copy(update={"dtype": "float32"}))
+        module, config = potential.module, dict(potential.config)
+        if module.composition_model is None:
+            module.composition_model = AtomRef().requires_grad_(requires_grad=False)
+            module.composition_model.fc.weight.zero_()
+            config["composition_model"] = "MPtrj"  # is built, and then given these weights
+        weight = module.composition_model.fc.weight
+        energies = [offsets.get(x, 0.0) for x in chemical_symbols[1 : weight.shape[1] + 1]]
+        weight += torch.tensor([energies], dtype=torch.float64)
+        content = {"model": {"model_args": config, "state_dict": module.state_dict()}}
+        opening = (
+            "from chgnet.model import CHGNetCalculator\n"
+            'calc = CHGNetCalculator.from_file({path}, use_device="cpu")'
+        )
+        return NativeFile(model_files.plain_bytes(content), opening)
 
     def prepare_training(
         self, start: CHGNetPotential, settings: TrainingSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from hea_flows.alloy.clusters import HostExpansion, decoration_of, fit_host_expa
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials import foundations, model_files
-from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
+from hea_flows.potentials.base import Evaluate, Family, NativeFile, Prediction, TrainingResult
 from hea_flows.potentials.cluster_expansion.files import (
     FAMILY,
     checked_cutoffs,
@@ -120,18 +121,23 @@ class ClusterExpansionFamily(Family):
         del a, device
         return ExpansionEnergies(self.load(spec), alloy, supercell)
 
-    def native(self, spec: ModelSpec, path: Path, offsets: Mapping[str, float] | None) -> None:
-        """Write icet's `ClusterExpansion` of the energy per primitive cell (eV).
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return icet's `ClusterExpansion` of the energy per primitive cell (eV).
 
         Such a file holds a pickle, as icet writes it. Who wrote it, and where, is left out.
         """
         from icet import ClusterExpansion
 
-        expansion = self.load(spec).plus(offsets or {})
+        expansion = self.load(spec).plus(offsets)
         theirs = ClusterExpansion(expansion.space, expansion.parameters)
         for key in ("username", "hostname"):
             theirs.metadata.pop(key, None)
-        theirs.write(str(path))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.ce"
+            theirs.write(str(path))
+            content = path.read_bytes()
+        opening = "from icet import ClusterExpansion\nmodel = ClusterExpansion.read({path})"
+        return NativeFile(content, opening, suffix=".ce")
 
     def train(
         self,

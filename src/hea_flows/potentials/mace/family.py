@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 
 import torch
 from ase import Atoms
 
 from hea_flows.potentials import model_files
+from hea_flows.potentials.base import NativeFile
 from hea_flows.potentials.mace import foundations, methods, modules
 from hea_flows.potentials.mace.fast import ScalarMACE, supported
 from hea_flows.potentials.mace.potential import MACEPotential, neighbours
@@ -95,6 +97,22 @@ class MACEFamily(TorchFamily[MACEPotential]):
         frames = replay_frames(method, start.numbers) if isinstance(method, Replay) else ()
         methods.prepare(start, settings)
         return methods.of_replay(frames)
+
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return a model as MACE saves its own: a pickled module, in float64.
+
+        Offsets become part of its E0. Weights that were trained in float32 keep their values.
+        """
+        potential = self.load(spec.model_copy(update={"dtype": "float64"}))
+        potential.add_atomic_energies(offsets)
+        buffer = io.BytesIO()
+        torch.save(potential.module.eval(), buffer)
+        opening = (
+            "from mace.calculators import MACECalculator\n"
+            'calc = MACECalculator(model_paths={path}, device="cpu", '
+            f'default_dtype="{spec.dtype}")'
+        )
+        return NativeFile(buffer.getvalue(), opening)
 
     def quickest(self, potential: MACEPotential) -> Potential:
         """Return the same model in its quickest form."""

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from hea_flows.potentials import model_files
+from hea_flows.potentials.base import NativeFile
 from hea_flows.potentials.edges import EdgePotential, neighbours
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import ModelFile, ModelFileError
@@ -89,6 +91,26 @@ class NequixFamily(TorchFamily[NequixPotential]):
             torch.manual_seed(seed)
             module = network.Nequix(config)
         return NequixPotential(module, config, self.dtype, device)
+
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return a model as Nequix saves its own: a line of JSON, then arrays in float32.
+
+        Offsets become part of its energies of atoms.
+        """
+        potential = self.load(spec.model_copy(update={"dtype": "float32"}))
+        for place, z in enumerate(potential.numbers):
+            potential.module.atom_energies[place] += offsets.get(chemical_symbols[z], 0.0)
+        stream = io.BytesIO()
+        config = {key: potential.config.get(key, False) for key in _CONFIG}
+        header = config | {"atomic_numbers": potential.numbers}
+        stream.write(json.dumps(header).encode() + b"\n")
+        for array in potential.module.state_dict().values():
+            np.lib.format.write_array(stream, array.cpu().numpy(), allow_pickle=False)
+        opening = (
+            "from nequix.calculator import NequixCalculator\n"
+            "calc = NequixCalculator(model_path={path}, use_kernel=False)"
+        )
+        return NativeFile(stream.getvalue(), opening, suffix=".nqx")
 
 
 def _read_nqx(raw: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,9 +1,17 @@
-"""Files for other programs: datasets with their card, and chains for mchammer."""
+"""Files for other programs: datasets with their card, models, and chains for mchammer."""
 
 from __future__ import annotations
 
 from hea_flows.results.export.archive import write_archive
 from hea_flows.results.export.chains import export_chains
 from hea_flows.results.export.dataset import export_dataset
+from hea_flows.results.export.model import choose_model, curve_csv, export_model
 
-__all__ = ["export_chains", "export_dataset", "write_archive"]
+__all__ = [
+    "choose_model",
+    "curve_csv",
+    "export_chains",
+    "export_dataset",
+    "export_model",
+    "write_archive",
+]

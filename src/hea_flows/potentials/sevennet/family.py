@@ -20,10 +20,12 @@ from sevenn.scripts.backward_compatibility import patch_old_config, patch_state_
 from torch import Tensor
 
 from hea_flows.potentials import model_files
+from hea_flows.potentials.base import NativeFile
 from hea_flows.potentials.edges import EdgePotential, neighbours
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import Content, ModelFile, ModelFileError
 from hea_flows.potentials.potential import Batch, periodic
+from hea_flows.potentials.sevennet.native import as_sevennet
 from hea_flows.potentials.torch_family import TorchFamily
 from hea_flows.potentials.training import scaling
 from hea_flows.schemas import ModelSpec, Promised
@@ -190,6 +192,21 @@ class SevenNetFamily(TorchFamily[SevenNetPotential]):
             raise ModelFileError(msg)
         model_files.fill(module, state, path)
         return SevenNetPotential(module, config, spec.dtype, device)
+
+    def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
+        """Return a model as SevenNet saves its own: plain data, in float32 as SevenNet computes.
+
+        Offsets become part of the shift of each element, in every modality.
+        """
+        potential = self.load(spec.model_copy(update={"dtype": "float32"}))
+        content = as_sevennet(potential.module.layers, potential.config, offsets)
+        modality = potential.config.get("modality")
+        chosen = "" if modality is None else f', modal="{modality}"'
+        opening = (
+            "from sevenn.calculator import SevenNetCalculator\n"
+            f'calc = SevenNetCalculator({{path}}, device="cpu"{chosen})'
+        )
+        return NativeFile(model_files.plain_bytes(content), opening)
 
     def fresh(
         self, frames: Sequence[Atoms], seed: int, device: str = "cpu", elements: Sequence[int] = ()
