@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("chgnet")
 pytest.importorskip("e3nn")
 
+from hea_flows import load_calculator
 from hea_flows.potentials import decoration_energies, evaluator, family, model_files
 from hea_flows.potentials.committee import Member, join, split
 from hea_flows.potentials.model_files import ModelFileError

@@ -194,7 +194,8 @@ def test_fine_tuning_learns(split: tuple[list[Atoms], ...], tmp_path: Path) -> N
 
 def test_resolve_and_refusals(tmp_path: Path) -> None:
     found = FAMILY.resolve(SPEC)
-    assert found == SPEC.model_copy(update={"sha256": FOUNDATIONS["0.3.0"].sha256})
+    known = {"sha256": FOUNDATIONS["0.3.0"].sha256, "licence": "modified BSD"}
+    assert found == SPEC.model_copy(update=known)
     with pytest.raises(ValueError, match=r"unknown chgnet model '0\.4'; accepted: 0\.3\.0, 0"):
         FAMILY.resolve(ModelSpec(family="chgnet", name="0.4"))
     with pytest.raises(ModelFileError, match=r"sha256 is d14a.*, abcd was expected; not loaded"):
