@@ -12,7 +12,7 @@ from hea_flows.potentials.base import families, family
 from hea_flows.reference.base import reference_engine, reference_engines
 
 BUILT_IN = [
-    *("ase", "chgnet", "cluster-expansion"),
+    *("ase", "chgnet", "cluster-expansion", "committee"),
     *("mace", "mattersim", "nequip", "nequix", "sevennet"),
 ]
 
@@ -46,7 +46,8 @@ def test_built_in_rows() -> None:
 
 def test_an_unknown_name_lists_the_accepted_ones() -> None:
     with pytest.raises(
-        ValueError, match=r"unknown model family 'mase'; accepted: ase, chgnet, cluster-expansion, "
+        ValueError,
+        match=r"unknown model family 'mase'; accepted: ase, chgnet, cluster-expansion, committee, ",
     ):
         family("mase")
     accepted = "archive, gpaw, synthetic, vasp"

@@ -106,7 +106,7 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         sys.modules["nequip.integrations.ase"].NequIPCalculator = UnpicklingCalculator  # type: ignore[attr-defined]
     yield name
     if absent:
-        sys.modules.pop("hea_flows.potentials.nequip", None)
+        sys.modules.pop("hea_flows.potentials.foreign.nequip", None)
 
 
 @pytest.fixture

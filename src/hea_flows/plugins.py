@@ -131,7 +131,7 @@ FAMILIES = Registry(
     "model family",
     "hea_flows.families",
     {
-        "ase": Row("hea_flows.potentials.ase_calculator:ASEFamily"),
+        "ase": Row("hea_flows.potentials.foreign.ase_calculator:ASEFamily"),
         "chgnet": Row("hea_flows.potentials.chgnet.family:CHGNetFamily", "chgnet"),
         "cluster-expansion": Row("hea_flows.potentials.cluster_expansion:ClusterExpansionFamily"),
         "committee": Row("hea_flows.potentials.committee:CommitteeFamily"),
@@ -141,7 +141,7 @@ FAMILIES = Registry(
             install="see requirements/mattersim.txt (docs/models.md)",
         ),
         "nequip": Row(
-            "hea_flows.potentials.nequip:NequIPFamily",
+            "hea_flows.potentials.foreign.nequip:NequIPFamily",
             install="in an environment without mace-torch (docs/models.md)",
         ),
         "nequix": Row("hea_flows.potentials.nequix.family:NequixFamily", "nequix"),

@@ -31,6 +31,7 @@ __all__ = [
     "Timing",
     "TrainingResult",
     "Trajectory",
+    "committee",
     "decoration_energies",
     "edges",
     "evaluator",

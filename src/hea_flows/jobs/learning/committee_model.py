@@ -17,7 +17,6 @@ from hea_flows.jobs.learning.offsets import without_offsets
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.jobs.reuse import identity
 from hea_flows.potentials import family
-from hea_flows.potentials.committee import Member, join
 from hea_flows.provenance import provenance
 from hea_flows.schemas import CommitteeModelDoc, DatasetDoc, StoredFile, TrainingDoc
 from hea_flows.settings import get_settings
@@ -68,9 +67,13 @@ class CommitteeModelMaker(Maker):
         if self.weights == "fitted":
             weights = self._fitted(trainings, dataset)
         elements = set.intersection(*(set(t.offsets) for t in trainings))
-        members = [Member(local_model(t), w) for t, w in zip(trainings, weights, strict=True)]
+        from hea_flows.potentials import committee  # loads torch
+
+        members = [
+            committee.Member(local_model(t), w) for t, w in zip(trainings, weights, strict=True)
+        ]
         with tempfile.TemporaryDirectory() as folder:
-            model = join(members, Path(folder) / "committee.pt")
+            model = committee.join(members, Path(folder) / "committee.pt")
             file = StoredFile.from_bytes("committee.pt", Path(model.path or "").read_bytes())
         checksums = {t.dataset_checksum for t in trainings}
         return CommitteeModelDoc(

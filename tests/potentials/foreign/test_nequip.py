@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("nequip", reason="nequip is not installed: docs/models.md")
 
+from hea_flows.potentials.foreign.nequip import NequIPFamily  # noqa: E402
 from hea_flows.potentials.model_files import ModelFileError  # noqa: E402
-from hea_flows.potentials.nequip import NequIPFamily  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
 from hea_flows.testing.families import (  # noqa: E402
     SETTINGS,
