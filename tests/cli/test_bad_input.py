@@ -44,7 +44,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (
             "name: a",
             "name: a\ntest_sets: {B: 2(2)}\nmodels: [{name: m, model: 'chagnet:1'}]",
-            "unknown model family 'chagnet'; accepted: chgnet",
+            "unknown model family 'chagnet'; accepted: ase, chgnet",
         ),
         ("name: a", "name: a\nmodel: {family: chgnet, path: none.pt}", "none.pt"),
         (
