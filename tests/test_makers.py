@@ -101,7 +101,7 @@ def test_update_kwargs_reaches_the_makers_of_entries() -> None:
     assert isinstance(changed, CampaignMaker)
     flow = changed.make(campaign, text)
     benchmarks = [j.maker for j in jobs_of(flow) if isinstance(j.maker, BenchmarkMaker)]
-    assert len(benchmarks) == len(maker.models) + len(maker.foundations)
+    assert len(benchmarks) == len(maker.models) + len(maker.foundations) + len(maker.joined)
     assert {m.seed for m in benchmarks} == {99}
 
 

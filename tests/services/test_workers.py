@@ -158,7 +158,7 @@ def test_workers_leave_with_the_run_that_started_them(
     _until(marker.exists, 60)
     worker = int(marker.read_text())
     running.send_signal(number)
-    assert running.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
+    assert running.wait(90) == (-number if number == signal.SIGKILL else 128 + number)
     _until(lambda: not is_alive(worker))
     assert campaign_progress(connection.launchpad(), workflow).counts == {"READY": 1}
 
