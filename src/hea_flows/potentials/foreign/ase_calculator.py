@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -66,7 +68,8 @@ class ASEFamily(Family):
         target = _target(spec)
         _checked_files(spec)
         try:
-            calculator = target(**spec.kwargs)
+            with contextlib.redirect_stdout(io.StringIO()):  # what packages say when they load
+                calculator = target(**spec.kwargs)
         except Exception as error:  # whatever another package raises
             msg = f"{spec.callable} could not be called: {model_files.first_line(error)}"
             raise ValueError(msg) from error
