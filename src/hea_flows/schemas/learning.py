@@ -157,13 +157,15 @@ class BenchmarkTable(Record):
 class ForgettingTable(Record):
     """Errors on frames of the foundation's own kind, means of absolute values.
 
-    Energies after per-element offsets that are fitted to these frames, so that no zero counts.
+    Energies of a foundation, and of models that keep its zero, count as they are; those of others
+    after per-element offsets that are fitted to these frames.
     """
 
     file: str
     sha256: str
     n_frames: int
     n_left_out: int = Field(description="Frames that the model cannot evaluate.")
+    offsets_fitted: bool = Field(description="Whether energies count after offsets.")
     energy_mev: float = Field(description="meV/atom")
     forces_mev: float = Field(description="meV/Å")
 

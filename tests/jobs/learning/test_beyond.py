@@ -41,20 +41,23 @@ def test_errors_after_offsets(tmp_path: Path) -> None:
     path = tmp_path / "frames.extxyz"
     frames = [labelled(s, k) for s in ("Cu", "Au", "Ag") for k in range(3)]
     write_frames(path, frames)
-    right = forgetting(EMT_MODEL, str(path))
+    right = forgetting(EMT_MODEL, str(path), fit_offsets=True)
     assert (right.n_frames, right.n_left_out, right.file) == (9, 0, "frames.extxyz")
     assert right.energy_mev == pytest.approx(0, abs=1e-6)
     assert right.forces_mev == pytest.approx(0, abs=1e-6)
     # Of three copper frames one is wrong by 30 meV/atom: offsets take 10, and 20, 10, 10 are left.
     frames[0] = labelled("Cu", 0, wrong=0.03, push=0.009)
     write_frames(path, [*frames, labelled("W", 1)])
-    wrong = forgetting(EMT_MODEL, str(path))
+    wrong = forgetting(EMT_MODEL, str(path), fit_offsets=True)
     assert (wrong.n_frames, wrong.n_left_out) == (9, 1)
     assert wrong.energy_mev == pytest.approx((20 + 10 + 10) / 9)
     assert wrong.forces_mev == pytest.approx(9 / 9)
+    # The foundation's own zero: every label is off by the 3, 2 or 7 eV/atom of its element.
+    plain = forgetting(EMT_MODEL, str(path), fit_offsets=False)
+    assert plain.energy_mev == pytest.approx(1e3 * (3.0 * 3 + 0.03 + 2.0 * 3 + 7.0 * 3) / 9)
     write_frames(path, [labelled("W", 1)])
     with pytest.raises(ValueError, match="the model ase-EMT can evaluate none of its 1 frames"):
-        forgetting(EMT_MODEL, str(path))
+        forgetting(EMT_MODEL, str(path), fit_offsets=True)
 
 
 def test_dynamics_of_the_richest_structure() -> None:

@@ -12,7 +12,7 @@ from hea_flows.alloy import stream
 from hea_flows.alloy.errors import bias_interval, mae, mae_by_group, mae_interval
 from hea_flows.config import BenchmarkSpec
 from hea_flows.jobs.failures import result_job
-from hea_flows.jobs.learning.beyond import file_sha256, forgetting, stability
+from hea_flows.jobs.learning.beyond import file_sha256, forgetting, keeps_zero, stability
 from hea_flows.jobs.learning.evaluation import Evaluation
 from hea_flows.jobs.learning.train import local_model
 from hea_flows.jobs.reuse import identity, reuse_or
@@ -145,7 +145,9 @@ class BenchmarkMaker(Maker):
                 failed=failed,
                 bootstrap_seed=self.seed,
                 training_seconds=training.seconds if training else None,
-                forgetting=forgetting(model, self.benchmark.forgetting)
+                forgetting=forgetting(
+                    model, self.benchmark.forgetting, fit_offsets=not keeps_zero(training)
+                )
                 if self.benchmark.forgetting and moves
                 else None,
                 stability=stability(model, test_sets[0], self.benchmark.stability, self.seed)

@@ -13,7 +13,14 @@ from hea_flows.config import StabilitySpec
 from hea_flows.jobs.learning.offsets import offsets_between
 from hea_flows.potentials import Prediction, evaluator, family, run_dynamics
 from hea_flows.runtime.extxyz import read_frames
-from hea_flows.schemas import ForgettingTable, ModelSpec, StabilityRow, TestSetDoc
+from hea_flows.schemas import (
+    ForgettingTable,
+    ModelDoc,
+    ModelSpec,
+    StabilityRow,
+    TestSetDoc,
+    TrainingDoc,
+)
 from hea_flows.services import say
 from hea_flows.settings import get_settings
 
@@ -23,8 +30,24 @@ def file_sha256(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
-def forgetting(model: ModelSpec, file: str) -> ForgettingTable:
+def keeps_zero(training: ModelDoc | None) -> bool:
+    """Return whether a model's energies are on the zero of its foundation."""
+    if isinstance(training, TrainingDoc):
+        return training.parent is not None and training.settings.offsets == "fit"
+    return training is None
+
+
+def forgetting(model: ModelSpec, file: str, *, fit_offsets: bool) -> ForgettingTable:
     """Return a model's errors on labelled frames of a file; frames it cannot evaluate are left out.
+
+    Parameters
+    ----------
+    model
+        The model.
+    file
+        Extended XYZ, energies on the zero of the foundation.
+    fit_offsets
+        Whether per-element offsets are fitted first, for a model on another zero.
 
     Raises
     ------
@@ -46,7 +69,7 @@ def forgetting(model: ModelSpec, file: str) -> ForgettingTable:
         raise ValueError(msg)
     known = [frame for frame, _ in told]
     predicted = [prediction.energy for _, prediction in told]
-    offsets = offsets_between(known, predicted)
+    offsets = offsets_between(known, predicted) if fit_offsets else {}
     errors = [
         (energy + _sum(offsets, frame) - frame.calc.results["energy"]) / len(frame)
         for frame, energy in zip(known, predicted, strict=True)
@@ -57,6 +80,7 @@ def forgetting(model: ModelSpec, file: str) -> ForgettingTable:
         sha256=file_sha256(file),
         n_frames=len(told),
         n_left_out=len(frames) - len(told),
+        offsets_fitted=fit_offsets,
         energy_mev=1e3 * float(np.mean(np.abs(errors))),
         forces_mev=1e3 * float(np.concatenate(forces).mean()),
     )
@@ -110,4 +134,4 @@ def stability(
 
 
 def _sum(offsets: dict[str, float], frame: Atoms) -> float:
-    return sum(offsets[s] for s in frame.get_chemical_symbols())
+    return sum(offsets.get(s, 0.0) for s in frame.get_chemical_symbols())

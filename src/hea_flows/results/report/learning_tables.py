@@ -121,6 +121,7 @@ def forgetting_table(documents: CampaignDocuments) -> Table:
             if t.n_left_out
             else str(t.n_frames),
             "energy": number(t.energy_mev),
+            "offsets": "fitted" if t.offsets_fitted else "none",
             "forces": number(t.forces_mev),
         }
         for bench in documents.benchmarks
@@ -129,9 +130,10 @@ def forgetting_table(documents: CampaignDocuments) -> Table:
     files = {b.forgetting.file for b in documents.benchmarks if b.forgetting is not None}
     return Table.from_rows(
         f"What is forgotten: mean absolute errors on the frames of {', '.join(sorted(files))}; "
-        "energy (meV/atom) after per-element offsets fitted to these frames, forces (meV/Å).",
+        "energy (meV/atom), of models that do not keep the foundation's zero after per-element "
+        "offsets fitted to these frames, and forces (meV/Å).",
         rows,
-        {"model", "kind"},
+        {"model", "kind", "offsets"},
     )
 
 
