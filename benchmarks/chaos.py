@@ -375,7 +375,8 @@ def _fake_clock(folder: Path, given: argparse.Namespace) -> dict[str, str]:
         "HEA_FLOWS_MONGOD": str(server),
     }
     sleep = [sys.executable, "-c", "import time; time.sleep(0.01)"]
-    if subprocess.run(sleep, env=os.environ | fake, capture_output=True, check=False).returncode:
+    tried = subprocess.run(sleep, env=os.environ | fake, capture_output=True, check=False)  # noqa: S603
+    if tried.returncode:
         print("skipped, a clock that jumps: under this libfaketime Python cannot sleep")
         return {}
     return fake
