@@ -87,6 +87,28 @@ def test_headlines_are_of_the_campaigns_own_model(inputs: CampaignDocuments) -> 
     assert replace(inputs, benchmarks=[before, other, after]).benchmark("fine-tuned") is after
 
 
+def test_so_are_training_and_dataset_of_the_headline(inputs: CampaignDocuments) -> None:
+    """Also where another model's were finished last."""
+    [training], [dataset] = inputs.trainings, inputs.datasets
+    foreign = training.model_copy(
+        update={
+            "name": "step 2",
+            "model": training.model.model_copy(update={"sha256": "cd" * 32}),
+            "dataset_checksum": "other",
+            "errors": {},
+        }
+    )
+    more = dataset.model_copy(update={"checksum": "other", "n_frames": {}})
+    for trainings, datasets in (
+        ([training, foreign], [dataset, more]),
+        ([foreign, training], [more, dataset]),
+    ):
+        both = replace(inputs, trainings=trainings, datasets=datasets)
+        assert both.headline_training is training
+        assert both.headline_dataset is dataset
+        assert summary(both) == summary(inputs)
+
+
 def test_documents_are_sorted_by_kind_and_age(documents: list[Document]) -> None:
     shuffled = CampaignDocuments.from_documents(reversed(documents))
     assert [d.uuid for d in shuffled.all] == [d.uuid for d in documents]

@@ -219,7 +219,8 @@ def sections(documents: CampaignDocuments) -> list[Section]:
         if documents.missing:
             names = "; ".join(documents.missing)
             section.text = f"Without a result: {names}. The reasons are under Missing and failed."
-        default: Geometry = "relaxed" if documents.benchmarks[-1].relaxed else "fixed"
+        relaxed = any(bench.relaxed for bench in documents.benchmarks)
+        default: Geometry = "relaxed" if relaxed else "fixed"
         section.pictures = list(_accuracy(documents, headline_geometry(documents) or default))
         parts.append(section)
     if is_study(documents):

@@ -98,7 +98,7 @@ def summary(documents: CampaignDocuments) -> dict[str, Any]:
     before = held_out(documents.benchmark("foundation"), geometry) if geometry else None
     after = held_out(documents.benchmark("fine-tuned"), geometry) if geometry else None
     table = after or before
-    training = documents.trainings[-1] if documents.trainings else None
+    training, dataset = documents.headline_training, documents.headline_dataset
     validation = training.errors.get("validation") if training else None
     thermo = documents.headline_thermodynamics
     phase = thermo.solid_solution if thermo else None
@@ -113,7 +113,7 @@ def summary(documents: CampaignDocuments) -> dict[str, Any]:
         "frames": sum(label.n_frames for label in documents.labels),
         "not_converged": sum(label.state != "converged" for label in documents.labels),
         "unreadable": len(documents.unreadable),
-        "dataset_frames": len(documents.datasets[-1].frames) if documents.datasets else None,
+        "dataset_frames": len(dataset.frames) if dataset else None,
         "mixing_geometry": geometry,
         "mixing_reference": table.reference if table else None,
         "mixing_mae_before_mev": before.mixing_mae_mev if before else None,

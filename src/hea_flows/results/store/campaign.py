@@ -104,11 +104,37 @@ class CampaignDocuments:
 
     def parent_of(self, model: ModelSpec) -> ModelSpec | None:
         """Return the foundation that a model was fine-tuned from, if its document is here."""
+        training = self.training_of(model)
+        return training.parent if training is not None else None
+
+    def training_of(self, model: ModelSpec) -> TrainingDoc | None:
+        """Return the newest training that made a model."""
         for doc in reversed(self.trainings):
             digest = doc.model.checksum or doc.model_file.sha256
             if _same_model(doc.model.model_copy(update={"sha256": digest}), model):
-                return doc.parent
+                return doc
         return None
+
+    @property
+    def headline_training(self) -> TrainingDoc | None:
+        """The training of the model whose errors are the headline, else the campaign's own.
+
+        The newest where the campaign trains none of its own, in whichever order they end.
+        """
+        tuned = self.benchmark("fine-tuned")
+        if tuned and (training := self.training_of(tuned.model)):
+            return training
+        own = [t for t in self.trainings if self.campaign and t.name == self.campaign.name]
+        pool = own or self.trainings
+        return pool[-1] if pool else None
+
+    @property
+    def headline_dataset(self) -> DatasetDoc | None:
+        """What the model of the headline was trained on, else the newest dataset."""
+        training = self.headline_training
+        checksum = training and training.dataset_checksum
+        pool = [d for d in self.datasets if d.checksum == checksum] or self.datasets
+        return pool[-1] if pool else None
 
 
 @cache
