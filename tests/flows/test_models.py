@@ -13,7 +13,9 @@ from maggma.stores import MemoryStore
 from hea_flows.config import load_campaign
 from hea_flows.flows import CampaignMaker
 from hea_flows.results.store import documents
+from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import BenchmarkDoc, MonteCarloDoc
+from hea_flows.testing.families import labelled_frames
 
 pytest.importorskip("chgnet")
 
@@ -33,9 +35,9 @@ MEMBERS = """\
 CHAINS = "monte_carlo: {%ssupercell: 2x1, temperatures: [900], steps: 8, burn_in: 2, random: 4}\n"
 
 
-def flow_of(tmp_path: Path, text: str) -> Flow:
+def flow_of(tmp_path: Path, text: str, head: str = HEAD) -> Flow:
     path = tmp_path / "models.yaml"
-    path.write_text(HEAD + text)
+    path.write_text(head + text)
     campaign, text = load_campaign(path)
     return CampaignMaker.from_campaign(campaign).make(campaign, text)
 
@@ -120,16 +122,28 @@ models:
     model: {family: ase, callable: "chgnet.model.dynamics:CHGNetCalculator"}
   - {name: Ours, model: "chgnet:0.3.0"}
 """
+    frames = labelled_frames(3)
+    write_frames(tmp_path / "elsewhere.extxyz", frames)
+    beyond = (
+        "{relaxed: false, forgetting: elsewhere.extxyz, stability: "
+        "{temperatures: [300], picoseconds: 0.01, min_length: 3}}"
+    )
+    head = HEAD.replace("{relaxed: false}", beyond)
     found = {}
     for name in ("Theirs", "Ours"):
         store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-        flow = flow_of(tmp_path, both + CHAINS % f"model: {name}, ")
+        flow = flow_of(tmp_path, both + CHAINS % f"model: {name}, ", head)
         run_locally(flow, store=store, ensure_success=True, log=False)
         [found[name]] = documents(store, MonteCarloDoc, load=True)
         benchmarks = {d.name: d for d in documents(store, BenchmarkDoc)}
         assert set(benchmarks) == {"Theirs", "Ours"}
         one, other = (b.tables[0].mixing_mae_mev for b in benchmarks.values())
         assert one == pytest.approx(other, abs=0.1)
+        for document in benchmarks.values():
+            assert document.forgetting is not None
+            assert (document.forgetting.n_frames, document.forgetting.offsets_fitted) == (3, False)
+            [row] = document.stability
+            assert (row.picoseconds, row.reason) == (0.01, "")
     theirs, ours = found["Theirs"], found["Ours"]
     assert theirs.model.title == "ase-CHGNetCalculator"
     assert theirs.lattice_constant == ours.lattice_constant
