@@ -17,12 +17,13 @@ from hea_flows.potentials.base import (
     family,
 )
 from hea_flows.potentials.calculator import load_calculator
-from hea_flows.potentials.dynamics import Trajectory, run_dynamics
+from hea_flows.potentials.dynamics import Dynamics, run_dynamics
 from hea_flows.potentials.lattice_energies import decoration_energies
-from hea_flows.potentials.relaxation import Relaxed, relax_many, relaxer
+from hea_flows.potentials.relaxation import Relaxed, evaluate_each, relax_many, relaxer
 from hea_flows.potentials.timing import Timing, measure
 
 __all__ = [
+    "Dynamics",
     "Evaluate",
     "Family",
     "NativeFile",
@@ -30,10 +31,10 @@ __all__ = [
     "Relaxed",
     "Timing",
     "TrainingResult",
-    "Trajectory",
     "committee",
     "decoration_energies",
     "edges",
+    "evaluate_each",
     "evaluator",
     "families",
     "family",

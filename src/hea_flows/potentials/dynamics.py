@@ -19,7 +19,7 @@ _EVERY = 10
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class Dynamics:
     """How a structure fared.
 
     Parameters
@@ -50,7 +50,7 @@ def run_dynamics(
     temperature: float,
     picoseconds: float,
     rng: np.random.Generator,
-) -> Trajectory:
+) -> Dynamics:
     """Run constant-temperature dynamics with stochastic velocity rescaling [1]_.
 
     It ends early where an atom moves by `MAX_SHIFT`, or a number is not finite.
@@ -96,4 +96,4 @@ def run_dynamics(
     if len(times) > 1 and np.isfinite(conserved).all():
         drift = 1e3 * float(np.polyfit(times, conserved, 1)[0]) / len(moving)
     half = temperatures[len(temperatures) // 2 :]
-    return Trajectory(times[-1], float(np.mean(half)), drift, shift, reason)
+    return Dynamics(times[-1], float(np.mean(half)), drift, shift, reason)

@@ -89,7 +89,7 @@ def relax_many(
     runs = [_Run(index, atoms.copy()) for index, atoms in enumerate(atoms_list)]
     moving = runs
     while moving:
-        outcomes = _evaluate_each(evaluate, [run.atoms for run in moving])
+        outcomes = evaluate_each(evaluate, [run.atoms for run in moving])
         for run, outcome in zip(moving, outcomes, strict=True):
             if isinstance(outcome, str):
                 run.end(outcome)
@@ -118,14 +118,14 @@ def relaxer(
         return [r.reason or float(r.atoms.get_potential_energy()) for r in ends]
 
     def unrelaxed(atoms_list: Sequence[Atoms]) -> list[float | str]:
-        outcomes = _evaluate_each(evaluate, atoms_list)
+        outcomes = evaluate_each(evaluate, atoms_list)
         return [o if isinstance(o, str) else o.energy for o in outcomes]
 
     return energies if family(spec.family).relaxes else unrelaxed
 
 
-def _evaluate_each(evaluate: Evaluate, atoms_list: Sequence[Atoms]) -> list[Prediction | str]:
-    """Predict structures; those that cannot be predicted are found by halving the batch."""
+def evaluate_each(evaluate: Evaluate, atoms_list: Sequence[Atoms]) -> list[Prediction | str]:
+    """Predict structures, or say why not; those that cannot be are found by halving the batch."""
     try:
         return list(evaluate(atoms_list))
     except _FAILURES as error:
@@ -133,8 +133,8 @@ def _evaluate_each(evaluate: Evaluate, atoms_list: Sequence[Atoms]) -> list[Pred
             return [str(error)]
     half = len(atoms_list) // 2
     return [
-        *_evaluate_each(evaluate, atoms_list[:half]),
-        *_evaluate_each(evaluate, atoms_list[half:]),
+        *evaluate_each(evaluate, atoms_list[:half]),
+        *evaluate_each(evaluate, atoms_list[half:]),
     ]
 
 

@@ -93,9 +93,10 @@ class ModelSpec(Record):
         """Read the form in which atomate2 names a calculator."""
         if not isinstance(value, dict) or "@callable" not in value:
             return value
-        kwargs = {k: v for k, v in value.items() if not str(k).startswith("@")}
+        own = {k: value[k] for k in ("sha256", "licence") if k in value}
+        kwargs = {k: v for k, v in value.items() if not str(k).startswith("@") and k not in own}
         target = f"{value.get('@module')}:{value['@callable']}"
-        return {"family": "ase", "callable": target, "kwargs": kwargs}
+        return {"family": "ase", "callable": target, "kwargs": kwargs} | own
 
     @model_validator(mode="after")
     def _built_or_loaded(self) -> Self:

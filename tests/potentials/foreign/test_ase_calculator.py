@@ -120,6 +120,8 @@ def test_files_need_a_promise(tmp_path: Path) -> None:
         family("ase").calculator(model)
     promised = ModelSpec.model_validate(model.model_dump() | {"sha256": sha256})
     assert family("ase").calculator(promised).parameters["sigma"] == 2.5
+    as_atomate2 = {"@module": __name__, "@callable": "of_file", "path": str(path)}
+    assert ModelSpec.model_validate(as_atomate2 | {"sha256": sha256}) == promised
     first = family("ase").resolve(promised).checksum
     path.write_text("2.6")
     with pytest.raises(ModelFileError, match="was expected; not loaded"):

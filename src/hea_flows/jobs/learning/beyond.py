@@ -11,7 +11,7 @@ from ase import Atoms
 from hea_flows.alloy import stream
 from hea_flows.config import StabilitySpec
 from hea_flows.jobs.learning.offsets import offsets_between
-from hea_flows.potentials import Prediction, evaluator, family, run_dynamics
+from hea_flows.potentials import evaluate_each, evaluator, family, run_dynamics
 from hea_flows.runtime.extxyz import read_frames
 from hea_flows.schemas import (
     ForgettingTable,
@@ -57,13 +57,8 @@ def forgetting(model: ModelSpec, file: str, *, fit_offsets: bool) -> ForgettingT
         If the model can evaluate none of them.
     """
     frames = read_frames(Path(file), needs=("energy", "forces"))
-    evaluate = evaluator(model, device=get_settings().device)
-    told: list[tuple[Atoms, Prediction]] = []
-    for frame in frames:
-        try:
-            told += zip([frame], evaluate([frame]), strict=True)
-        except (ValueError, KeyError, RuntimeError):  # an element that it does not know
-            continue
+    outcomes = evaluate_each(evaluator(model, device=get_settings().device), frames)
+    told = [(f, p) for f, p in zip(frames, outcomes, strict=True) if not isinstance(p, str)]
     if not told:
         msg = f"{file}: the model {model.title} can evaluate none of its {len(frames)} frames"
         raise ValueError(msg)
