@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -166,14 +167,14 @@ def _load_plugins() -> None:
         entry.load()
 
 
-def kinds() -> dict[str, type[Document]]:
+def kinds() -> Mapping[str, type[Document]]:
     """Return the class of every kind of document, by name.
 
     Those of other packages are here once they are imported, or where the package names them in an
     entry point of the group ``hea_flows.documents``.
     """
     _load_plugins()
-    return dict(sorted(_KINDS.items()))
+    return MappingProxyType(_KINDS)
 
 
 def joined(versions: Mapping[str, str]) -> str:

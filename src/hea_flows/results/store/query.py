@@ -137,7 +137,7 @@ def documents(
     if not isinstance(kind, str):
         kind = str(kind.model_fields["kind"].default)
     if kind not in classes:
-        msg = f"unknown kind {kind!r}; accepted: {', '.join(classes)}"
+        msg = f"unknown kind {kind!r}; accepted: {', '.join(sorted(classes))}"
         raise ValueError(msg)
     fields = classes[kind].model_fields
     if unknown := sorted({f.split("__")[0] for f in filters} - set(fields)):

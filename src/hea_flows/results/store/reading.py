@@ -39,7 +39,8 @@ def decode(output: Mapping[str, Any]) -> Document:
     kind = output.get("kind")
     cls = kinds().get(str(kind))
     if cls is None:
-        msg = f"the stored output is no document (kind {kind!r}); accepted: {', '.join(kinds())}"
+        accepted = ", ".join(sorted(kinds()))
+        msg = f"the stored output is no document (kind {kind!r}); accepted: {accepted}"
         raise ValueError(msg)
     try:
         return cls.model_validate(dict(output))
@@ -95,7 +96,10 @@ class CheckedStore(JobStore):
         for row in super().query(**asked, skip=skip, limit=limit, load=False):
             if whole and _is_document(row.get("output")):
                 checked = self._checked(row, load=load)
-                row["output"] = None if checked is None else checked[0]
+                # What was compared need not be compared again where jobflow decodes it.
+                row["output"] = checked and checked[0] | {
+                    "blobs": [blob.model_dump() for blob in checked[1].blobs]
+                }
             elif load and find_key(row, "blob_uuid"):
                 asked["criteria"] = {"uuid": row["uuid"], "index": row["index"]}
                 row |= next(super().query(**asked, load=True))  # noqa: PLW2901
@@ -132,8 +136,7 @@ class CheckedStore(JobStore):
                 raise
             self.unreadable.append(error)
             return None
-        # What was compared need not be compared again where jobflow decodes it.
-        return output | {"blobs": [blob.model_dump() for blob in document.blobs]}, document
+        return output, document
 
     def _loaded(self, output: dict[str, Any]) -> dict[str, Any]:
         """Return a stored dictionary with the content of its fields in the data store."""
