@@ -125,6 +125,36 @@ def test_a_relaxation_comes_before_a_single_point(tmp_path: Path) -> None:
         ArchiveMaker(dataset=str(path), calculation="both").check(SPEC)  # type: ignore[arg-type]
 
 
+def test_of_several_datasets_the_first_that_has_a_label_gives_it(
+    card: Path, tmp_path: Path
+) -> None:
+    [known] = entries("2(2)[Mo,W]")
+    [lacking] = entries("2(2)[Mo,Nb]")
+    [neither] = entries("2(2)[W,Nb]")
+    of_lacking = label(lacking)
+    assert of_lacking.trajectory is not None
+    others = [
+        label(known).model_copy(update={"trajectory": of_lacking.trajectory}),
+        of_lacking,
+    ]
+    path = tmp_path / "more.json"
+    structures = StructuresDoc(
+        alloy=SPEC, expression="", seed=0, n_structures=2, structures=[known, lacking]
+    )
+    write_archive(path, title="", labels=others, structures=[structures], regenerate="")
+    maker = ArchiveMaker(dataset=[str(card), str(path)])
+    maker.check(SPEC)
+    first, second, none = (run(maker, e) for e in (known, lacking, neither))
+    expected = label(known).trajectory
+    assert expected is not None
+    assert first.engine == "archive:toy+more"
+    assert first.trajectory is not None
+    assert first.trajectory.energies == expected.energies
+    assert second.trajectory is not None
+    assert second.trajectory.energies == of_lacking.trajectory.energies
+    assert none.reason == "toy+more has no relax label of Nb1W1S4"
+
+
 def test_other_settings_are_refused(card: Path) -> None:
     [entry] = entries("2(2)[Mo,W]")
     other = ArchiveMaker(dataset=str(card), settings_id="0123456789ab")

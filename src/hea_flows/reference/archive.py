@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from ase import Atoms
 from pydantic import Field
@@ -74,8 +74,12 @@ def find_card(dataset: str) -> Path:
     raise FileNotFoundError(msg)
 
 
+#: A card, and frames in order of their steps, by structure id and calculation.
+Dataset = tuple[DatasetCard, dict[tuple[str, str], list[Atoms]]]
+
+
 @lru_cache(maxsize=4)
-def load_dataset(card_path: Path) -> tuple[DatasetCard, dict[tuple[str, str], list[Atoms]]]:
+def load_dataset(card_path: Path) -> Dataset:
     """Read a dataset after checking its checksum and its settings id.
 
     Returns
@@ -115,7 +119,7 @@ def load_dataset(card_path: Path) -> tuple[DatasetCard, dict[tuple[str, str], li
 
 @dataclass
 class ArchiveMaker(ReferenceMaker):
-    """Label a structure from a dataset file.
+    """Label a structure from dataset files.
 
     A label keeps the start geometry that it was computed from.
 
@@ -126,7 +130,8 @@ class ArchiveMaker(ReferenceMaker):
     calculation
         Which labels to read: ``relax``, ``static``, or ``either``, relaxations where there are any.
     dataset
-        A shipped dataset's name, or the path of its card.
+        A shipped dataset's name, or the path of its card. Of several, which must have the same
+        settings, the first that has a label gives it.
     settings_id
         The settings id the labels must have; default whatever the dataset has.
     """
@@ -136,27 +141,27 @@ class ArchiveMaker(ReferenceMaker):
 
     name: str = "archive"
     calculation: Calculation | Literal["either"] = "relax"  # type: ignore[assignment]
-    dataset: str = "pbe-mo-ta-nb-w-v-s2"
+    dataset: str | Annotated[list[str], Field(min_length=1)] = "pbe-mo-ta-nb-w-v-s2"
     settings_id: str | None = None
 
     @property
     def engine(self) -> str:
-        """The dataset is what labels."""
-        return f"archive:{self._load()[0].name}"
+        """The datasets are what labels."""
+        return f"archive:{'+'.join(card.name for card, _ in self._load())}"
 
     def rule(self) -> dict[str, Any]:
-        """Return the rule of the dataset's labels."""
-        return self._load()[0].settings
+        """Return the rule of the datasets' labels."""
+        return self._load()[0][0].settings
 
     def check(self, alloy: AlloySpec) -> None:
-        """Read the dataset, and compare its settings with those asked for.
+        """Read the datasets, and compare their settings with those asked for.
 
         Raises
         ------
         FileNotFoundError
             If there is no such dataset.
         ValueError
-            If its file was changed, or has other settings, or for another ``calculation``.
+            If a file was changed, settings differ, or for another ``calculation``.
         """
         super().check(alloy)
         self._load()
@@ -166,11 +171,11 @@ class ArchiveMaker(ReferenceMaker):
         return
 
     def unlabelled(self, orderings: Sequence[Ordering]) -> list[Ordering]:
-        """Return the structures that the dataset does not have."""
+        """Return the structures that no dataset has."""
         return [ordering for ordering in orderings if not self.frames(ordering)]
 
     def frames(self, ordering: Ordering) -> int:
-        """Return how many frames the dataset has of a structure."""
+        """Return how many frames there are of a structure."""
         return len(self._label(ordering)[1])
 
     def compute(self, atoms: Atoms, ordering: Ordering) -> Outcome:  # noqa: ARG002  it has its own start
@@ -180,7 +185,8 @@ class ArchiveMaker(ReferenceMaker):
             converged = bool(frames[-1].info["converged"])
             return Outcome(frames, converged, calculation=calculation)
         wanted = " or ".join(self._calculations)
-        msg = f"{self._load()[0].name} has no {wanted} label of {ordering.formula}"
+        names = self.engine.removeprefix("archive:")
+        msg = f"{names} has no {wanted} label of {ordering.formula}"
         raise MissingLabelError(msg)
 
     @property
@@ -189,18 +195,22 @@ class ArchiveMaker(ReferenceMaker):
 
     def _label(self, ordering: Ordering) -> tuple[Calculation, list[Atoms]]:
         """Return the first calculation that there are frames of, and these; else none."""
-        _, trajectories = self._load()
         for calculation in self._calculations:
-            if frames := trajectories.get((ordering.id, calculation)):
-                return calculation, frames
+            for _, trajectories in self._load():
+                if frames := trajectories.get((ordering.id, calculation)):
+                    return calculation, frames
         return self._calculations[0], []
 
-    def _load(self) -> tuple[DatasetCard, dict[tuple[str, str], list[Atoms]]]:
-        card, trajectories = load_dataset(find_card(self.dataset))
-        if self.settings_id not in (None, card.settings_id):
-            msg = (
-                f"dataset {card.name} has settings id {card.settings_id}, "
-                f"{self.settings_id} was asked for; labels of different settings never mix"
-            )
-            raise ValueError(msg)
-        return card, trajectories
+    def _load(self) -> list[Dataset]:
+        """Read the datasets; all have the same settings."""
+        names = [self.dataset] if isinstance(self.dataset, str) else self.dataset
+        datasets = [load_dataset(find_card(name)) for name in names]
+        wanted = self.settings_id or datasets[0][0].settings_id
+        for card, _ in datasets:
+            if card.settings_id != wanted:
+                msg = (
+                    f"dataset {card.name} has settings id {card.settings_id}, {wanted} was asked "
+                    "for; labels of different settings never mix"
+                )
+                raise ValueError(msg)
+        return datasets
