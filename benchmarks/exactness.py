@@ -26,6 +26,7 @@ from seeded_ensemble import SeededCanonicalEnsemble
 
 from hea_flows.alloy.lattice import Alloy, bond_counts, correlation_matrix, neighbour_pairs
 from hea_flows.alloy.sampling import (
+    Canonical,
     DecorationEnergies,
     Sampler,
     SamplingSettings,
@@ -89,7 +90,9 @@ def sampled(
         exchange=False,
     )
     counts = dict.fromkeys(ALLOY.elements, 2)
-    sampler = Sampler(model, ALLOY, CELL, counts, settings, seed=1, training=20, cutoffs=(1.1,))
+    sampler = Sampler(
+        model, ALLOY, CELL, Canonical(ALLOY, counts), settings, seed=1, training=20, cutoffs=(1.1,)
+    )
     while not sampler.finished:
         sampler.advance()
     found: dict[float, list[Series]] = {t: [] for t in temperatures}

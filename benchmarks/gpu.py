@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.alloy.sampling import Sampler, SamplingSettings
+from hea_flows.alloy.sampling import Canonical, Sampler, SamplingSettings
 from hea_flows.alloy.sets import parse
 from hea_flows.alloy.thermodynamics import composition_matrix, fit_offsets
 from hea_flows.potentials import (
@@ -513,7 +513,7 @@ def _step_chains(
     counts = np.bincount(random_codes(size, 1)[0], minlength=len(ALLOY.elements)).tolist()
     filled = dict(zip(ALLOY.elements, counts, strict=True))
     cell = np.diag([size, size, 1])
-    sampler = Sampler(model, ALLOY, cell, filled, settings, seed=1, training=30)
+    sampler = Sampler(model, ALLOY, cell, Canonical(ALLOY, filled), settings, seed=1, training=30)
     in_model, trials = 0.0, 0
     energies = model.energies
 

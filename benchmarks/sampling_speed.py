@@ -27,6 +27,7 @@ from seeded_ensemble import SeededCanonicalEnsemble
 from hea_flows.alloy.lattice import Alloy, neighbour_pairs
 from hea_flows.alloy.sampling import (
     AseEnergies,
+    Canonical,
     Mode,
     Sampler,
     SamplingSettings,
@@ -107,7 +108,9 @@ def run(
     cell = np.diag([size, size, 1])
     model = decoration_energies(spec, ALLOY, cell, A, mode=options.mode, fmax=options.fmax)
     counts = dict.fromkeys(ALLOY.elements, size**2 // 5)
-    sampler = Sampler(model, ALLOY, cell, counts, settings, seed=options.seed, training=100)
+    sampler = Sampler(
+        model, ALLOY, cell, Canonical(ALLOY, counts), settings, seed=options.seed, training=100
+    )
     clock = time.process_time()
     while not sampler.finished:
         sampler.advance()

@@ -9,13 +9,13 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from monty.json import MontyDecoder, MontyEncoder, jsanitize
+from stored_campaign import campaign_documents
 
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.config import LabelSpec
 from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.schemas import (
     AlloySpec,
-    CampaignDoc,
     ModelSpec,
     StoredFile,
     StructureEntry,
@@ -57,12 +57,14 @@ def test_trajectory_keeps_every_digit_through_json(moments: tuple[int, ...] | No
             np.testing.assert_array_equal(new.calc.results[key], value)
 
 
-def test_a_document_passes_through_json() -> None:
-    """jobflow-remote hands results on as files."""
-    document = CampaignDoc(name="a", config="name: a", config_sha256="0")
-    text = json.dumps(document.as_dict(), cls=MontyEncoder)
-    assert '"datetime"' in text
-    assert json.loads(text, cls=MontyDecoder) == document
+def test_documents_pass_through_json() -> None:
+    """jobflow-remote hands results on as files, in which NaN is null."""
+    for document in campaign_documents():
+        text = json.dumps(document.as_dict(), cls=MontyEncoder).replace("NaN", "null")
+        assert '"datetime"' in text
+        again = json.loads(text, cls=MontyDecoder)
+        assert type(again) is type(document)
+        assert again.model_dump_json() == document.model_dump_json()
 
 
 def test_stored_file_is_checked_before_it_is_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hea_flows.inputs.limits import (
     LimitError,
     refuse_above,
 )
-from hea_flows.inputs.values import Name, Number, Seed, Whole, cut, shown
+from hea_flows.inputs.values import Computed, Name, Number, Seed, Whole, cut, shown
 from hea_flows.inputs.yaml_text import MOST_VALUES, load_yaml, read_yaml
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "MOST_STRUCTURES",
     "MOST_VALUES",
     "VARIABLE_PREFIX",
+    "Computed",
     "LimitError",
     "Name",
     "Number",

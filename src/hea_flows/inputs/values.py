@@ -56,6 +56,8 @@ def _number(value: object) -> object:
 Number = Annotated[float, BeforeValidator(_number), Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 #: A whole number; ``true`` is none.
 Whole = Annotated[int, BeforeValidator(_number), Field(ge=-(10**9), le=10**9)]
+#: A computed number, NaN where there is none. JSON writers that know no NaN make it null.
+Computed = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 #: Of random numbers. Up to what every library and MongoDB can hold.
 Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, le=2**53)]
 #: What something is called, on one line.

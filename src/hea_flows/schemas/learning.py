@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from hea_flows.inputs import Computed
 from hea_flows.schemas.documents import Document, describe_model, joined
 from hea_flows.schemas.files import ModelSpec, StoredFile
 from hea_flows.schemas.record import Record
@@ -118,10 +119,10 @@ class ParityPoint(Record):
     n_components: int
     test_set: str
     trained: bool = Field(description="Whether the model was trained on this structure.")
-    reference_energy: float
-    model_energy: float
-    reference_mixing_mev: float
-    model_mixing_mev: float
+    reference_energy: Computed
+    model_energy: Computed
+    reference_mixing_mev: Computed
+    model_mixing_mev: Computed
 
 
 class BenchmarkTable(Record):
@@ -135,17 +136,17 @@ class BenchmarkTable(Record):
     n: int
     n_trained: int = Field(description="How many of them the model was trained on.")
     n_failed: int = Field(0, description="Relaxations that failed; they are in no error.")
-    total_mae_mev: float
-    mixing_mae_mev: float
-    mixing_mae_interval_mev: tuple[float, float] = Field(description="95 %, bootstrap.")
-    mixing_bias_mev: float = Field(nan, description="Mean of model minus reference.")
-    mixing_bias_interval_mev: tuple[float, float] = Field(
+    total_mae_mev: Computed
+    mixing_mae_mev: Computed
+    mixing_mae_interval_mev: tuple[Computed, Computed] = Field(description="95 %, bootstrap.")
+    mixing_bias_mev: Computed = Field(nan, description="Mean of model minus reference.")
+    mixing_bias_interval_mev: tuple[Computed, Computed] = Field(
         (nan, nan), description="95 %, bootstrap."
     )
     new_mixing_mae_mev: float | None = Field(
         description="Of the structures that the model was not trained on."
     )
-    by_components: dict[str, float] = Field(description="Mixing MAE per number of elements.")
+    by_components: dict[str, Computed] = Field(description="Mixing MAE per number of elements.")
     new_frames: ErrorSummary | None = Field(
         None,
         description="At fixed geometry: RMSE over first and last frames of structures that the "
@@ -166,8 +167,8 @@ class ForgettingTable(Record):
     n_frames: int
     n_left_out: int = Field(description="Frames that the model cannot evaluate.")
     offsets_fitted: bool = Field(description="Whether energies count after offsets.")
-    energy_mev: float = Field(description="meV/atom")
-    forces_mev: float = Field(description="meV/Å")
+    energy_mev: Computed = Field(description="meV/atom")
+    forces_mev: Computed = Field(description="meV/Å")
 
 
 class StabilityRow(Record):
@@ -175,11 +176,11 @@ class StabilityRow(Record):
 
     structure_id: str
     formula: str = Field(description="Of the repeated cell.")
-    temperature: float
-    mean_temperature: float = Field(description="Of the second half.")
-    picoseconds: float
-    drift_mev: float = Field(description="Of the conserved energy, meV/atom/ps.")
-    shift: float = Field(description="Farthest of an atom from where it started (Å).")
+    temperature: Computed
+    mean_temperature: Computed = Field(description="Of the second half.")
+    picoseconds: Computed
+    drift_mev: Computed = Field(description="Of the conserved energy, meV/atom/ps.")
+    shift: Computed = Field(description="Farthest of an atom from where it started (Å).")
     reason: str = Field("", description="Why it ended early; empty if it held together.")
 
 

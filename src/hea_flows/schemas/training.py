@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hea_flows.inputs import Name, Number, Seed, Whole
+from hea_flows.inputs import Computed, Name, Number, Seed, Whole
 from hea_flows.schemas.record import Record
 
 
@@ -137,9 +137,9 @@ class ErrorSummary(Record):
     """RMSE of one split: energy (meV/atom), forces (meV/Å), stress (eV/Å³)."""
 
     n_frames: int
-    energy_mev: float
-    forces_mev: float
-    stress: float
+    energy_mev: Computed
+    forces_mev: Computed
+    stress: Computed
 
 
 class Epoch(Record):
@@ -152,16 +152,16 @@ class Epoch(Record):
     """
 
     epoch: int
-    learning_rate: float
-    train_loss: float
-    train_energy_mev: float
-    train_forces_mev: float
-    train_stress: float
-    validation_loss: float
-    validation_energy_mev: float
-    validation_forces_mev: float
-    validation_stress: float
-    test_energy_mev: float
-    test_forces_mev: float
-    test_stress: float
-    seconds: float
+    learning_rate: Computed
+    train_loss: Computed
+    train_energy_mev: Computed
+    train_forces_mev: Computed
+    train_stress: Computed
+    validation_loss: Computed
+    validation_energy_mev: Computed
+    validation_forces_mev: Computed
+    validation_stress: Computed
+    test_energy_mev: Computed
+    test_forces_mev: Computed
+    test_stress: Computed
+    seconds: Computed

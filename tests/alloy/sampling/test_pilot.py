@@ -12,6 +12,7 @@ from sympy.utilities.iterables import multiset_permutations
 from hea_flows.alloy.lattice.bonds import neighbour_pairs
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sampling import pilot as module
+from hea_flows.alloy.sampling.ensembles import Canonical
 from hea_flows.alloy.sampling.ladder import ladder
 from hea_flows.alloy.sampling.pilot import PilotEnergies, PilotLadder, pilot_energies, run_pilot
 from hea_flows.alloy.sampling.sampler import Sampler
@@ -117,7 +118,9 @@ def test_sampled_replicas_exchange_at_the_rate_asked_for(acceptance: float) -> N
     model = Pairs(6)
     found = find(model, 250.0, 1600.0, acceptance)
     settings = SamplingSettings(temperatures=found.temperatures, steps=800, burn_in=100)
-    sampler = Sampler(model, ALLOY, model.cell, model.counts, settings, 1, cutoffs=(1.1,))
+    sampler = Sampler(
+        model, ALLOY, model.cell, Canonical(ALLOY, model.counts), settings, 1, cutoffs=(1.1,)
+    )
     while not sampler.finished:
         sampler.advance()
     rates = {t: [] for t in found.temperatures[:-1]}

@@ -12,13 +12,14 @@ from hea_flows.alloy.lattice.bonds import bond_counts, neighbour_pairs
 from hea_flows.alloy.lattice.order_parameters import correlation_matrix
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sampling.chains import Chain
+from hea_flows.alloy.sampling.ensembles import Canonical
 from hea_flows.alloy.sampling.sampler import Sampler
 from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
 from hea_flows.alloy.sampling.statistics import blocked_mean
 
 ALLOY = Alloy(("Mo", "W", "V"))
 CELL = np.diag([3, 3, 1])
-COUNTS = {"Mo": 3, "W": 3, "V": 3}
+ENSEMBLE = Canonical(ALLOY, {"Mo": 3, "W": 3, "V": 3})
 PAIRS = neighbour_pairs(ALLOY, CELL)
 STATES = np.array(list(multiset_permutations([0, 0, 0, 1, 1, 1, 2, 2, 2])), dtype=np.int64)
 PLACES = 3 ** np.arange(9)
@@ -56,7 +57,14 @@ def rough() -> np.ndarray:
 def run(energies: np.ndarray, seed: int = 1, **settings) -> Sampler:
     chosen = SamplingSettings(**{"temperatures": TEMPERATURES} | settings)
     sampler = Sampler(
-        Listed(energies), ALLOY, CELL, COUNTS, chosen, seed, training=20, cutoffs=(1.1,)
+        Listed(energies),
+        ALLOY,
+        CELL,
+        ENSEMBLE,
+        chosen,
+        seed,
+        training=20,
+        cutoffs=(1.1,),
     )
     while not sampler.finished:
         sampler.advance()
@@ -119,7 +127,9 @@ def test_states_are_visited_as_often_as_detailed_balance_asks(method: str) -> No
         temperatures=[900.0], runs=1, method=method, steps=20000, burn_in=100
     )
     counts = {"Mo": 6, "W": 3}
-    sampler = Sampler(model, ALLOY, CELL, counts, settings, seed=5, training=10, cutoffs=(1.1,))
+    sampler = Sampler(
+        model, ALLOY, CELL, Canonical(ALLOY, counts), settings, seed=5, training=10, cutoffs=(1.1,)
+    )
     index = {int(key): i for i, key in enumerate(two @ PLACES)}
     visits = []
     while not sampler.finished:
@@ -156,7 +166,7 @@ def test_block_lengths_and_expansions_are_frozen_after_the_burn_in() -> None:
         Listed(smooth()),
         ALLOY,
         CELL,
-        COUNTS,
+        ENSEMBLE,
         SamplingSettings(temperatures=TEMPERATURES, steps=30, burn_in=40),
         seed=0,
         cutoffs=(1.1,),
@@ -192,7 +202,14 @@ def test_a_restored_sampler_goes_the_same_way(method: str, at: int, tmp_path) ->
 
     def fresh() -> Sampler:
         return Sampler(
-            Listed(smooth()), ALLOY, CELL, COUNTS, settings, seed=3, training=8, cutoffs=(1.1,)
+            Listed(smooth()),
+            ALLOY,
+            CELL,
+            ENSEMBLE,
+            settings,
+            seed=3,
+            training=8,
+            cutoffs=(1.1,),
         )
 
     whole, first, second = fresh(), fresh(), fresh()
@@ -209,7 +226,7 @@ def test_a_restored_sampler_goes_the_same_way(method: str, at: int, tmp_path) ->
     assert second.evaluations == whole.evaluations
     other = SamplingSettings(temperatures=TEMPERATURES, runs=3, method=method)
     with pytest.raises(ValueError, match=r"holds chains of shape \(3, 2, 9\)"):
-        Sampler(Listed(smooth()), ALLOY, CELL, COUNTS, other, seed=3).restore(first.state())
+        Sampler(Listed(smooth()), ALLOY, CELL, ENSEMBLE, other, seed=3).restore(first.state())
 
 
 def test_same_seed_same_chains_and_global_generators_are_untouched() -> None:
@@ -260,13 +277,20 @@ def test_what_cannot_be_sampled_is_said() -> None:
         ({"Mo": 3, "Ti": 6}, "not of the alloy"),
     ):
         with pytest.raises(ValueError, match=message):
-            Sampler(model, ALLOY, CELL, counts, settings, seed=0)
+            Sampler(model, ALLOY, CELL, Canonical(ALLOY, counts), settings, seed=0)
     asked = ExchangeLadder(lowest=300, highest=900, acceptance=0.3)
     with pytest.raises(TypeError, match="are not chosen yet"):
-        Sampler(model, ALLOY, CELL, COUNTS, SamplingSettings(temperatures=asked), seed=0)
+        Sampler(
+            model,
+            ALLOY,
+            CELL,
+            ENSEMBLE,
+            SamplingSettings(temperatures=asked),
+            seed=0,
+        )
     for value, message in ((np.nan, "is nan eV"), (np.inf, "20 random ones in a row")):
         model.table[:] = value
-        sampler = Sampler(model, ALLOY, CELL, COUNTS, settings, seed=0)
+        sampler = Sampler(model, ALLOY, CELL, ENSEMBLE, settings, seed=0)
         with pytest.raises(ArithmeticError, match=message):
             sampler.advance()
 

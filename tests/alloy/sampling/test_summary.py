@@ -27,8 +27,10 @@ def chain(temperature: float, run: int, energies: Any, species: list[list[str]])
     counts = np.array([bond_counts(c, pairs, 3) for c in codes])
     return Chain(
         temperature,
+        0,
         run,
         np.asarray(energies, dtype=float),
+        np.array([np.bincount(c, minlength=len(ALLOY.elements)) for c in codes]),
         {1: counts},
         tuple(species[0]),
         tuple(species[-1]),

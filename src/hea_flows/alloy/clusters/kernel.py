@@ -69,3 +69,34 @@ def run(codes, trials, beta, rng, t):
         else:
             codes[first], codes[second] = codes[second], codes[first]
     return energy, accepted
+
+
+@njit(cache=True)
+def transmute(codes, trials, beta, linear, curvature, rng, t):
+    """Give single sites another element; return the change of energy (eV per cell), and accepted.
+
+    The weight of a decoration beside exp(−βE) is exp(Σ_A [linear_A N_A − curvature_A N_A²/N]).
+    """
+    energy, accepted, number = 0.0, 0, len(codes)
+    counts = np.zeros(t.n_species, dtype=np.int64)
+    for code in codes:
+        counts[code] += 1
+    for _ in range(trials):
+        site = int(rng.random() * number)
+        old = codes[site]
+        new = int(rng.random() * (t.n_species - 1))
+        if new >= old:
+            new += 1
+        before = _around(codes, site, t)
+        codes[site] = new
+        change = _around(codes, site, t) - before
+        squares = curvature[new] * (2 * counts[new] + 1) - curvature[old] * (2 * counts[old] - 1)
+        gain = linear[new] - linear[old] - squares / number - beta * change
+        if gain >= 0.0 or rng.random() < np.exp(gain):
+            energy += change
+            accepted += 1
+            counts[new] += 1
+            counts[old] -= 1
+        else:
+            codes[site] = old
+    return energy, accepted

@@ -217,6 +217,39 @@ class Tables:
         change, accepted = kernel.run(codes, trials, beta, rng, self.arrays)
         return float(change), int(accepted)
 
+    def transmute(
+        self,
+        codes: NDArray[np.int64],
+        trials: int,
+        beta: float,
+        linear: NDArray[np.float64],
+        curvature: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> tuple[float, int]:
+        """Make Metropolis trials that give one site of `codes`, which changes, another element.
+
+        The stationary weight is exp(−βE + Σ_A [linear_A N_A − curvature_A N_A²/n]) with N_A sites
+        of element A.
+
+        Parameters
+        ----------
+        codes, trials, beta, rng
+            As of `run`; one species is enough.
+        linear, curvature
+            By element, in the order of codes, shape (species,).
+
+        Returns
+        -------
+        change, accepted
+            Change of the energy (eV per cell), and number of accepted trials.
+        """
+        from hea_flows.alloy.clusters import kernel
+
+        change, accepted = kernel.transmute(
+            codes, trials, beta, linear, curvature, rng, self.arrays
+        )
+        return float(change), int(accepted)
+
 
 def _orbits(space: ClusterSpace) -> list[Any]:
     return [space.orbit_list.get_orbit(i) for i in range(len(space.orbit_list))]

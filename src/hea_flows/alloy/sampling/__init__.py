@@ -14,6 +14,7 @@ from hea_flows.alloy.sampling.energies import (
     LocalDecorationEnergies,
     Mode,
 )
+from hea_flows.alloy.sampling.ensembles import Canonical, Ensemble, VariableComposition
 from hea_flows.alloy.sampling.pilot import PilotLadder, run_pilot
 from hea_flows.alloy.sampling.sampler import Sampler, check_chains
 from hea_flows.alloy.sampling.separation import Separation
@@ -38,9 +39,11 @@ __all__ = [
     "Average",
     "AveragedChain",
     "ByShell",
+    "Canonical",
     "Chain",
     "ChainSummary",
     "DecorationEnergies",
+    "Ensemble",
     "ExchangeLadder",
     "HeldDecoration",
     "LocalDecorationEnergies",
@@ -50,6 +53,7 @@ __all__ = [
     "SamplingSettings",
     "Separation",
     "TemperatureSummary",
+    "VariableComposition",
     "autocorrelation_time",
     "average_of",
     "check_chains",

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hea_flows.alloy.lattice import Alloy
-
 
 @dataclass(frozen=True)
 class Chain:
@@ -17,10 +15,12 @@ class Chain:
 
     Parameters
     ----------
-    temperature, run
-        K, and the number of the repeat from 0.
+    temperature, point, run
+        K, the point of the ensemble, and the number of the repeat from 0.
     energies
         At the start and after every step (eV per unit), shape (S + 1,).
+    numbers
+        Sites of each element, shape (S + 1, n).
     counts
         Bonds between species by shell, each of shape (S + 1, n, n).
     initial, final
@@ -28,17 +28,19 @@ class Chain:
     acceptance
         Share of steps that were accepted.
     exchange_acceptance
-        Share of exchanges with the next higher temperature that were accepted; None if none were
-        tried.
+        Share of exchanges with the next higher temperature or the next point that were accepted;
+        None if none were tried.
     block
-        Swap trials of the cluster expansion per step; 1 for swaps.
+        Trials of the cluster expansion per step; 1 for swaps.
     trials
-        Swap trials in all steps.
+        Trials in all steps.
     """
 
     temperature: float
+    point: int
     run: int
     energies: NDArray[np.float64]
+    numbers: NDArray[np.int64]
     counts: dict[int, NDArray[np.int64]]
     initial: tuple[str, ...]
     final: tuple[str, ...]
@@ -46,28 +48,6 @@ class Chain:
     exchange_acceptance: float | None
     block: int
     trials: int
-
-
-def filling(alloy: Alloy, counts: Mapping[str, int], n_sites: int) -> NDArray[np.int64]:
-    """Return the species codes of a composition, element by element, shape (n_sites,).
-
-    Raises
-    ------
-    ValueError
-        If the counts do not fill the sites, name an element that the alloy does not have, or are
-        those of one element alone.
-    """
-    if unknown := sorted(set(counts) - set(alloy.elements)):
-        msg = f"species {unknown} are not of the alloy {list(alloy.elements)}"
-        raise ValueError(msg)
-    numbers = [counts.get(e, 0) for e in alloy.elements]
-    if min(numbers) < 0 or sum(numbers) != n_sites:
-        msg = f"the supercell has {n_sites} sites, counts {dict(counts)} fill {sum(numbers)}"
-        raise ValueError(msg)
-    if sum(n > 0 for n in numbers) < 2:
-        msg = f"nothing to swap: all sites hold one element, got {dict(counts)}"
-        raise ValueError(msg)
-    return np.repeat(np.arange(len(numbers), dtype=np.int64), numbers)
 
 
 def reference_codes(

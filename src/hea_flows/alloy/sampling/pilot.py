@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from hea_flows.alloy.clusters import Clusters, Expansion, Tables, cluster_space, fit_expansion
 from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling.chains import filling
 from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
+from hea_flows.alloy.sampling.ensembles import Canonical
 from hea_flows.alloy.sampling.ladder import ladder
 from hea_flows.alloy.sampling.sampler import CUTOFFS, TRAINING
 from hea_flows.alloy.sampling.settings import ExchangeLadder
@@ -149,8 +149,9 @@ def pilot_energies(
     a = alloy.lattice_constant(alloy.elements[0])
     space = cluster_space(alloy, [c * a for c in cutoffs])
     clusters = Clusters.of(space, alloy, supercell)
-    n = clusters.n_sites
-    start = filling(alloy, counts, n)
+    n, ensemble = clusters.n_sites, Canonical(alloy, counts)
+    ensemble.check(n)
+    start = ensemble.filling
     temperatures = np.geomspace(lowest, highest, PILOTS)
     temperatures[[0, -1]] = lowest, highest
     betas = 1 / (kB * temperatures)

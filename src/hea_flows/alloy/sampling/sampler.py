@@ -1,14 +1,16 @@
-"""Canonical sampling of many chains with an expensive model, exact for that model.
+"""Sampling of many chains with an expensive model, exact for that model.
 
-*Nested*: a block of swap trials is made with a cluster expansion, and the model accepts or rejects
-the whole block by the difference of the two energy changes. The block is a sequence of Metropolis
-steps and so is reversible for the expansion's distribution; accepting it with probability
+*Nested*: a block of trials is made with a cluster expansion, and the model accepts or rejects the
+whole block by the difference of the two energy changes. The block is a sequence of Metropolis steps
+and so is reversible for the expansion's distribution; accepting it with probability
 min(1, exp(−β[ΔE_model − ΔE_CE])) samples the model's distribution, however poor the expansion
 (L. D. Gelb, J. Chem. Phys. 118, 7747 (2003); R. Iftimie et al., J. Chem. Phys. 113, 4852 (2000)).
-*Swaps*: one swap per step, the usual Metropolis algorithm.
+The weight of an ensemble beside exp(−βE), chemical potentials for example, is part of both
+distributions and cancels in that decision. *Swaps*: one trial per step without an expansion, in the
+canonical ensemble the usual Metropolis algorithm.
 
-All temperatures and repeats take a step together, so that the model sees one batch; then
-neighbouring temperatures of a repeat may exchange their decorations.
+All temperatures, points of the ensemble and repeats take a step together, so that the model sees
+one batch; then neighbours of a repeat, in temperature or point, may exchange their decorations.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ from hea_flows.alloy.clusters import (
     zero_expansion,
 )
 from hea_flows.alloy.lattice import Alloy, bond_counts, neighbour_pairs
-from hea_flows.alloy.sampling.chains import Chain, filling
+from hea_flows.alloy.sampling.chains import Chain
 from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
+from hea_flows.alloy.sampling.ensembles import Canonical, Ensemble
 from hea_flows.alloy.sampling.settings import ExchangeLadder, SamplingSettings
 from hea_flows.alloy.streams import stream
 
@@ -49,7 +52,7 @@ _ATTEMPTS = 20
 
 def check_chains(alloy: Alloy, counts: Mapping[str, int]) -> None:
     """Raise `ValueError` if chains of a composition have nothing to swap, or no expansion fits."""
-    filling(alloy, counts, sum(counts.values()))
+    Canonical(alloy, counts)
     check_cutoffs(alloy, _diameters(alloy, CUTOFFS))
 
 
@@ -59,7 +62,10 @@ def _diameters(alloy: Alloy, cutoffs: Sequence[float]) -> list[float]:
 
 
 class Sampler:
-    """Chains of several temperatures and repeats that take their steps together.
+    """Chains of several temperatures, points and repeats that take their steps together.
+
+    A state is a temperature and a point of the ensemble; the points of the lowest temperature come
+    first.
 
     Parameters
     ----------
@@ -67,8 +73,8 @@ class Sampler:
         Energies of decorations; an infinite one forbids its decoration.
     alloy, supercell
         The host and its supercell, shape (3, 3).
-    counts
-        Sites per element; two elements or more.
+    ensemble
+        What the chains may change, at one point or several.
     settings
         Temperatures, repeats, method and length of the chains; temperatures that a pilot run has
         yet to choose are refused.
@@ -81,7 +87,7 @@ class Sampler:
     Raises
     ------
     ValueError
-        If `counts` do not fill the supercell, or name an element that the alloy does not have.
+        If the ensemble is not one of the supercell.
     TypeError
         If the temperatures are an `ExchangeLadder`.
     ArithmeticError
@@ -93,7 +99,7 @@ class Sampler:
         model: DecorationEnergies,
         alloy: Alloy,
         supercell: ArrayLike,
-        counts: Mapping[str, int],
+        ensemble: Ensemble,
         settings: SamplingSettings,
         seed: int,
         *,
@@ -107,14 +113,19 @@ class Sampler:
         self.training = training
         space = cluster_space(alloy, _diameters(alloy, cutoffs))
         self.clusters = Clusters.of(space, alloy, supercell)
-        self._filling = filling(alloy, counts, self.clusters.n_sites)
+        ensemble.check(self.clusters.n_sites)
+        self.ensemble = ensemble
         self._pairs = {s: neighbour_pairs(alloy, supercell, s) for s in settings.shells}
-        self.temperatures = np.sort(np.array(settings.temperatures, dtype=float))
+        temperatures = np.sort(np.array(settings.temperatures, dtype=float))
+        self._neighbours = _neighbours(len(temperatures), ensemble.n_points)
+        #: Temperature (K) and point of each state.
+        self.temperatures = np.repeat(temperatures, ensemble.n_points)
+        self.points = np.tile(np.arange(ensemble.n_points), len(temperatures))
         self._beta = 1.0 / (kB * self.temperatures)
         shape: tuple[int, int] = (len(self.temperatures), settings.runs)
         self._rngs = {place: stream(seed, "chain", *place) for place in np.ndindex(*shape)}
         self._exchanges, self._random = stream(seed, "exchanges"), stream(seed, "training cells")
-        #: The cluster expansion that proposes, one for all temperatures.
+        #: The cluster expansion that proposes, one for all states.
         self.expansion = zero_expansion(self.clusters)
         self._log_block = np.zeros(shape[0])
         self._codes = np.zeros((*shape, self.clusters.n_sites), dtype=np.int64)
@@ -132,6 +143,7 @@ class Sampler:
         self._exchanged = np.zeros((2, *shape), dtype=np.int64)
         size = len(alloy.elements)
         self._series = np.empty((settings.steps + 1, *shape))
+        self._numbers = np.empty((settings.steps + 1, *shape, size), dtype=np.int32)
         self._bonds = {
             s: np.empty((settings.steps + 1, *shape, size, size), dtype=np.int32)
             for s in settings.shells
@@ -155,14 +167,14 @@ class Sampler:
 
     @property
     def blocks(self) -> NDArray[np.int64]:
-        """Swap trials per step at each temperature, lowest first."""
+        """Trials per step of each state."""
         if self.settings.method == "swaps":
             return np.ones(len(self.temperatures), dtype=np.int64)
         return np.rint(np.exp(self._log_block)).astype(np.int64)
 
     @property
     def decorations(self) -> NDArray[np.int64]:
-        """Species codes that the chains hold now, (temperatures, runs, n_sites)."""
+        """Species codes that the chains hold now, (states, runs, n_sites)."""
         return self._codes.copy()
 
     def advance(self) -> None:
@@ -184,7 +196,7 @@ class Sampler:
         for _ in range(_ATTEMPTS):
             lost = ~np.isfinite(self._energies)
             for place in zip(*np.nonzero(lost), strict=True):
-                self._codes[place] = self._rngs[place].permutation(self._filling)
+                self._codes[place] = self.ensemble.draw(self.n_units, self._rngs[place])
             self._energies[lost] = self._evaluate(self._codes[lost])
             self._remember(self._codes[lost], self._energies[lost])
             if np.isfinite(self._energies).all():
@@ -195,7 +207,7 @@ class Sampler:
         self._initial = self._codes.copy()
         if self._adaptive:
             extra = range(self.training)
-            drawn = np.array([self._random.permutation(self._filling) for _ in extra])
+            drawn = np.array([self.ensemble.draw(self.n_units, self._random) for _ in extra])
             self._remember(drawn, self._evaluate(drawn))
             self._refit()
             self._log_block[:] = np.log(0.3 * self.n_units)
@@ -223,9 +235,14 @@ class Sampler:
         shape, blocks = self._energies.shape, self.blocks
         proposed = self._codes.copy()
         expected = np.zeros(shape)
-        for t, r in np.ndindex(shape):
-            expected[t, r], _ = self.expansion.tables.run(
-                proposed[t, r], int(blocks[t]), float(self._beta[t]), self._rngs[t, r]
+        for i, r in np.ndindex(shape):
+            expected[i, r] = self.ensemble.propose(
+                self.expansion.tables,
+                proposed[i, r],
+                int(blocks[i]),
+                float(self._beta[i]),
+                int(self.points[i]),
+                self._rngs[i, r],
             )
         moved = (proposed != self._codes).any(axis=2)
         energies = self._energies.copy()
@@ -263,17 +280,24 @@ class Sampler:
 
     def _exchange(self) -> None:
         counted = self.step > self.settings.burn_in
-        for low in range(self.step % 2, len(self.temperatures) - 1, 2):
-            slope = self._beta[low] - self._beta[low + 1]
+        for low, high in self._neighbours[self.step % len(self._neighbours)]:
+            slope = self._beta[low] - self._beta[high]
             for run in range(self.settings.runs):
-                exponent = slope * (self._energies[low, run] - self._energies[low + 1, run])
-                accepted = self._exchanges.random() < np.exp(min(exponent, 0.0))
+                gain = slope * (self._energies[low, run] - self._energies[high, run])
+                gain += self._log_weight(low, high, run) + self._log_weight(high, low, run)
+                gain -= self._log_weight(low, low, run) + self._log_weight(high, high, run)
+                accepted = self._exchanges.random() < np.exp(min(gain, 0.0))
                 if accepted:
-                    pair = [low, low + 1]
+                    pair = [low, high]
                     self._codes[pair, run] = self._codes[pair[::-1], run]
                     self._energies[pair, run] = self._energies[pair[::-1], run]
                 if counted:
                     self._exchanged[:, low, run] += (1, accepted)
+
+    def _log_weight(self, state: int, other: int, run: int) -> float:
+        """Return the weight that the decoration of another state has in a state."""
+        codes = self._codes[other, run]
+        return self.ensemble.log_weight(codes, float(self._beta[state]), int(self.points[state]))
 
     def _record(self) -> None:
         row = self.step - self.settings.burn_in
@@ -283,30 +307,33 @@ class Sampler:
             self._initial = self._codes.copy()
         self._series[row] = self._energies / self.n_units
         size = len(self.alloy.elements)
-        for shell, pairs in self._pairs.items():
-            for place in np.ndindex(self._energies.shape):
+        for place in np.ndindex(self._energies.shape):
+            self._numbers[(row, *place)] = np.bincount(self._codes[place], minlength=size)
+            for shell, pairs in self._pairs.items():
                 self._bonds[shell][(row, *place)] = bond_counts(self._codes[place], pairs, size)
 
     def chains(self) -> list[Chain]:
-        """Return what was sampled after the burn-in, lowest temperature first."""
+        """Return what was sampled after the burn-in, lowest temperature first, then by point."""
         rows = max(self.step - self.settings.burn_in + 1, 0)
         elements = np.array(self.alloy.elements)
         blocks, chains = self.blocks, []
-        for t, run in np.ndindex(self._energies.shape):
-            tried, accepted = self._exchanged[:, t, run]
+        for i, run in np.ndindex(self._energies.shape):
+            tried, accepted = self._exchanged[:, i, run]
             steps = max(rows - 1, 0)
             chains.append(
                 Chain(
-                    temperature=float(self.temperatures[t]),
+                    temperature=float(self.temperatures[i]),
+                    point=int(self.points[i]),
                     run=run,
-                    energies=self._series[:rows, t, run].copy(),
-                    counts={s: b[:rows, t, run].astype(np.int64) for s, b in self._bonds.items()},
-                    initial=tuple(elements[self._initial[t, run]].tolist()),
-                    final=tuple(elements[self._codes[t, run]].tolist()),
-                    acceptance=float(self._accepted[t, run] / steps) if steps else float("nan"),
+                    energies=self._series[:rows, i, run].copy(),
+                    numbers=self._numbers[:rows, i, run].astype(np.int64),
+                    counts={s: b[:rows, i, run].astype(np.int64) for s, b in self._bonds.items()},
+                    initial=tuple(elements[self._initial[i, run]].tolist()),
+                    final=tuple(elements[self._codes[i, run]].tolist()),
+                    acceptance=float(self._accepted[i, run] / steps) if steps else float("nan"),
                     exchange_acceptance=float(accepted / tried) if tried else None,
-                    block=int(blocks[t]),
-                    trials=int(blocks[t]) * steps,
+                    block=int(blocks[i]),
+                    trials=int(blocks[i]) * steps,
                 )
             )
         return chains
@@ -327,6 +354,7 @@ class Sampler:
             "numbers": np.array([self.step, self.evaluations, self.forbidden, int(self._started)]),
             "generators": np.array([json.dumps(g.bit_generator.state) for g in generators]),
             "series": self._series[:rows],
+            "numbers by element": self._numbers[:rows],
             "fitted codes": np.concatenate(
                 [np.empty((0, self.n_units), dtype=np.int64), *self._fitted_codes]
             ),
@@ -341,11 +369,11 @@ class Sampler:
         Raises
         ------
         ValueError
-            If the state is one of other temperatures, repeats or sites.
+            If the state is one of other temperatures, points, repeats or sites.
         """
         if state["codes"].shape != self._codes.shape:
             msg = (
-                f"the state holds chains of shape {state['codes'].shape} (temperatures, runs, "
+                f"the state holds chains of shape {state['codes'].shape} (states, runs, "
                 f"sites), this sampler {self._codes.shape}"
             )
             raise ValueError(msg)
@@ -364,7 +392,18 @@ class Sampler:
             generator.bit_generator.state = json.loads(text)
         rows = len(state["series"])
         self._series[:rows] = state["series"]
+        self._numbers[:rows] = state["numbers by element"]
         for shell, bonds in self._bonds.items():
             bonds[:rows] = state[f"bonds {shell}"]
         self._fitted_codes = [state["fitted codes"].copy()]
         self._fitted_energies = [state["fitted energies"].copy()]
+
+
+def _neighbours(temperatures: int, points: int) -> list[list[tuple[int, int]]]:
+    """Return the pairs of states that may exchange after a step, for each of the steps in turn."""
+    states = np.arange(temperatures * points).reshape(temperatures, points)
+    return [
+        list(zip(a[k:-1:2].ravel().tolist(), a[k + 1 :: 2].ravel().tolist(), strict=True))
+        for a in ((states, states.T) if points > 1 else (states,))
+        for k in (0, 1)
+    ]

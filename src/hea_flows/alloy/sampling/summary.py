@@ -20,10 +20,11 @@ from hea_flows.alloy.sampling.equilibration import equilibrated_from_all
 from hea_flows.alloy.sampling.free_energy import configurational_entropy, free_energy, ideal_mixing
 from hea_flows.alloy.sampling.separation import Separation, separation_of_like_pairs
 from hea_flows.alloy.sampling.statistics import heat_capacity
+from hea_flows.inputs import Computed
 
 Array = NDArray[np.float64]
 #: Order parameters by shell ("1": nearest neighbours) and pair ("A-B").
-ByShell = dict[str, dict[str, float]]
+ByShell = dict[str, dict[str, Computed]]
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ class AveragedChain:
 class ChainSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"):
     """One chain: a temperature and a run. Means are over the steps from `averaged_from`."""
 
-    temperature: float = Field(description="K")
+    temperature: Computed = Field(description="K")
     run: int = Field(description="Counted from 0.")
-    acceptance: float = Field(description="Share of steps that the model accepted.")
+    acceptance: Computed = Field(description="Share of steps that the model accepted.")
     exchange_acceptance: float | None = Field(
         description="Share of exchanges with the next higher temperature that were accepted; None: "
         "none were tried."
@@ -88,9 +89,9 @@ class ChainSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"):
     block: int = Field(description="Swap trials per step.")
     trials: int = Field(description="Swap trials in all.")
     averaged_from: int = Field(description="First step that is averaged.")
-    effective_samples: float = Field(description="Of the energy, from there on.")
-    energy_mev: float = Field(description="Mean mixing energy (meV/unit).")
-    energy_error_mev: float
+    effective_samples: Computed = Field(description="Of the energy, from there on.")
+    energy_mev: Computed = Field(description="Mean mixing energy (meV/unit).")
+    energy_error_mev: Computed
     order_parameters: ByShell = Field(description="Mean CV of each pair.")
     order_errors: ByShell = Field(description="Standard errors.")
     initial_species: list[str] = Field(description="Decoration after the burn-in.")
@@ -122,29 +123,29 @@ class ChainSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"):
 class TemperatureSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"):
     """All runs of a temperature together; errors are standard errors."""
 
-    temperature: float = Field(description="K")
+    temperature: Computed = Field(description="K")
     n_runs: int
     trials: int = Field(description="Swap trials of all runs.")
-    acceptance: float
-    effective_samples: float = Field(description="Of the energy, all runs together.")
-    r_hat: float = Field(description="Largest split R-hat of energy and order parameters.")
+    acceptance: Computed
+    effective_samples: Computed = Field(description="Of the energy, all runs together.")
+    r_hat: Computed = Field(description="Largest split R-hat of energy and order parameters.")
     converged: bool = Field(
         description="Whether energy and all order that changed have long blocks, a small R-hat and "
         "many samples, see `Average`; otherwise errors are lower bounds."
     )
-    energy_mev: float = Field(description="Mean mixing energy (meV/unit).")
-    energy_error_mev: float
-    heat_capacity: float = Field(description="k_B per unit")
-    heat_capacity_error: float
+    energy_mev: Computed = Field(description="Mean mixing energy (meV/unit).")
+    energy_error_mev: Computed
+    heat_capacity: Computed = Field(description="k_B per unit")
+    heat_capacity_error: Computed
     order_parameters: ByShell = Field(description="CV of each pair.")
     order_errors: ByShell
     warren_cowley: ByShell = Field(description="Short-range order parameter of each pair.")
     warren_cowley_errors: ByShell
-    free_energy_mev: float = Field(
+    free_energy_mev: Computed = Field(
         description="Of mixing (meV/unit), integrated from infinite temperature."
     )
-    free_energy_error_mev: float
-    ideal_free_energy_mev: float = Field(
+    free_energy_error_mev: Computed
+    ideal_free_energy_mev: Computed = Field(
         description="Mean energy of random decorations minus T times their entropy (meV/unit)."
     )
 

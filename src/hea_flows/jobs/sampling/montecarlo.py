@@ -14,6 +14,7 @@ from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import mean_lattice_constant
 from hea_flows.alloy.sampling import (
     AveragedChain,
+    Canonical,
     ChainSummary,
     DecorationEnergies,
     ExchangeLadder,
@@ -208,7 +209,7 @@ def run_chains(
             rng = stream(seed, "pilot")
             ladder = run_pilot(cached, host, supercell, counts, asked, rng)
     chosen = settings if ladder is None else settings.at(ladder.temperatures)
-    sampler = Sampler(energies, host, supercell, counts, chosen, seed)
+    sampler = Sampler(energies, host, supercell, Canonical(host, counts), chosen, seed)
     run = SamplingRun(
         sampler,
         folder,

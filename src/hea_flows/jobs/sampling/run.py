@@ -22,7 +22,7 @@ from hea_flows.runtime import OutOfTimeError, atomic_write, clear_partial, secon
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"
 
-_ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 2"
+_ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 3"
 #: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
 EVERY, RATIO = 30.0, 20.0
 #: Steps after the burn-in before effective samples are reported.
