@@ -104,7 +104,7 @@ sevennet: .venv-sevennet/.installed
 .venv/.installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	$(can_build)
 	@echo "Installing hea-flows with all that the tests need into .venv; this takes some minutes."
-	@$(INSTALL) --editable '.[chgnet,mace,phonons,local,dev]'
+	@$(INSTALL) --editable '.[chgnet,mace,phonons,calphad,local,dev]'
 	@touch .venv/.installed-run $@
 
 # Without a compiler or a library this file is not made, and the next run tries again.

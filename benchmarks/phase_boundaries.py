@@ -1,0 +1,127 @@
+"""Binodal, Δμ of coexistence and critical temperature of the Ising model, against the exact ones.
+
+    python benchmarks/phase_boundaries.py
+    python benchmarks/phase_boundaries.py --small
+
+The Ising model on the triangular lattice with a linear term, E = −J Σ s_i s_j + c N_V, is sampled
+as an alloy: nested chains in the variance-constrained ensemble, histograms of composition.
+T_c = 4J/(k_B ln 3) and M = [1 − 16u³/((1 + 3u)(1 − u)³)]^(1/8), u = exp(−4J/k_B T) (R. B. Potts,
+Phys. Rev. 88, 352 (1952)). The Δμ of coexistence is c.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import numpy as np
+from ase.units import kB
+from numpy.typing import NDArray
+from own_machine import load, print_table
+
+from hea_flows.alloy.lattice import Alloy, neighbour_pairs
+from hea_flows.alloy.phases import (
+    CompositionFreeEnergy,
+    binder_cumulant,
+    coexistences,
+    composition_free_energy,
+    crossing,
+)
+from hea_flows.alloy.sampling import (
+    Sampler,
+    SamplingSettings,
+    VariableComposition,
+    autocorrelation_time,
+)
+
+ALLOY = Alloy(("Nb", "V"))
+COUPLING, LINEAR, KAPPA = 0.012, 0.07, 3.0
+CRITICAL = 4 * COUPLING / (kB * np.log(3))
+#: T/T_c of the binodal, and around the crossing of cumulants.
+BELOW = (0.6, 0.7, 0.8, 0.9, 0.95)
+AROUND = (0.96, 0.98, 1.0, 1.02, 1.04)
+
+
+class Ising:
+    """Energies of decorations (eV per cell)."""
+
+    name = "Ising"
+
+    def __init__(self, size: int) -> None:
+        self.pairs = neighbour_pairs(ALLOY, np.diag([size, size, 1]))
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return E of decorations, shape (B,)."""
+        spins = 2 * codes - 1
+        bonds = (spins[:, self.pairs[:, 0]] * spins[:, self.pairs[:, 1]]).sum(axis=1)
+        return np.asarray(-COUPLING * bonds + LINEAR * codes.sum(axis=1))
+
+
+def sampled(
+    size: int, temperature: float, points: int, steps: int, seed: int
+) -> CompositionFreeEnergy:
+    """Return the free energy of a cell against its composition."""
+    beta, n = 1 / (kB * temperature), size**2
+    # ⟨x⟩ = −φ/2 − βc/(2κ) without interactions: points over the whole range of composition.
+    phis = -2 * np.linspace(-0.05, 1.05, points) - beta * LINEAR / KAPPA
+    ensemble = VariableComposition.variance_constrained(ALLOY, KAPPA, [{"V": p} for p in phis])
+    settings = SamplingSettings(temperatures=[temperature], runs=2, steps=steps, burn_in=64)
+    cell = np.diag([size, size, 1])
+    sampler = Sampler(Ising(size), ALLOY, cell, ensemble, settings, seed, cutoffs=(1.1,))
+    while not sampler.finished:
+        sampler.advance()
+    chains, sites = sampler.chains(), np.arange(n + 1)
+    times = [autocorrelation_time(c.numbers[:, 1].astype(float)) for c in chains]
+    return composition_free_energy(
+        beta,
+        [c.numbers[:, 1] for c in chains],
+        [-KAPPA * n * (sites / n + phis[c.point] / 2) ** 2 for c in chains],
+        [t if np.isfinite(t) else 1.0 for t in times],
+    )
+
+
+def magnetization(temperature: float) -> float:
+    """Return the exact spontaneous magnetization."""
+    u = np.exp(-4 * COUPLING / (kB * temperature))
+    return float((1 - 16 * u**3 / ((1 + 3 * u) * (1 - u) ** 3)) ** (1 / 8))
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--small", action="store_true", help="smaller cells, shorter chains")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    size, cells, steps = (10, (6, 10), 200) if given.small else (18, (8, 16), 1000)
+    began, table = time.perf_counter(), []
+    for share in BELOW:
+        temperature = share * CRITICAL
+        free = sampled(size, temperature, 3 * size // 2, steps, given.seed)
+        exact, pairs = (1 - magnetization(temperature)) / 2, coexistences(free)
+        if len(pairs) != 1:
+            sys.exit(f"{len(pairs)} pairs of phases at {share} T_c, expected 1")
+        low, high, ratio = pairs[0].low, 1 - pairs[0].high, pairs[0].potential / LINEAR
+        off = max(abs(low - exact), abs(high - exact))
+        numbers = (low, high, exact, off, ratio)
+        table.append((share, temperature, *(f"{x:.4f}" for x in numbers)))
+    print(f"binodal in a cell of {size} × {size}; {load()}")
+    print_table(("T/Tc", "T (K)", "x low", "1 − x high", "exact", "|Δx|", "Δμ/c"), table)
+    cumulants = {
+        one: [
+            binder_cumulant(sampled(one, share * CRITICAL, 2 * one, steps, given.seed))
+            for share in AROUND
+        ]
+        for one in cells
+    }
+    rows = [(s, *(f"{cumulants[c][i]:.4f}" for c in cells)) for i, s in enumerate(AROUND)]
+    print_table(("T/Tc", *(f"cumulant, {c} × {c}" for c in cells)), rows)
+    found = crossing([s * CRITICAL for s in AROUND], *(cumulants[c] for c in cells))
+    ratio = "none" if found is None else f"{found:.1f} K, {found / CRITICAL:.4f} of the exact T_c"
+    print(f"crossing: {ratio} ({CRITICAL:.1f} K); {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
