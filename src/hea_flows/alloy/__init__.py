@@ -8,6 +8,7 @@ __all__ = [
     "clusters",
     "errors",
     "lattice",
+    "phases",
     "sampling",
     "seed_of",
     "sets",
