@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="smaller cells, shorter chains")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    size, cells, steps = (10, (6, 10), 200) if given.small else (18, (8, 16), 1000)
+    size, cells, steps = (10, (4, 8), 150) if given.small else (14, (6, 12), 400)
     began, table = time.perf_counter(), []
     for share in BELOW:
         temperature = share * CRITICAL
