@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hea_flows.alloy.sets.cost import SetCost
+from hea_flows.alloy.sets.listed import find_card, listing
 from hea_flows.alloy.sets.named import (
     load_named_sets,
     named_sets_path,
@@ -23,6 +24,8 @@ __all__ = [
     "check_random",
     "check_sqs",
     "composition_counts",
+    "find_card",
+    "listing",
     "load_named_sets",
     "named_sets_path",
     "parse",
