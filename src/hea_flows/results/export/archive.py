@@ -187,7 +187,7 @@ def write_dataset(
         alloy=structures[0].alloy,
         settings=labels[0].settings,
         settings_id=labels[0].settings_id,
-        versions={k: v for label in labels for k, v in label.versions.items()},
+        versions={k: v for d in labels for k, v in (d.versions | d.code_versions).items()},
         n_structures=len(labels),
         n_frames=len(frames),
         structures={
