@@ -27,7 +27,7 @@ class Wells:
     #: Shift of the wells of the upper anions (Å), which are every third atom of an ordering.
     slide = np.zeros(3)
 
-    def __init__(self, home: Path) -> None:  # noqa: ARG002  as the stand-in calls it
+    def __init__(self, home: Path) -> None:
         self.bottom: NDArray[np.float64] | None = None
 
     def evaluate(

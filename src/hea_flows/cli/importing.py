@@ -38,9 +38,7 @@ def import_frames(
     store: Annotated[
         Path | None, typer.Option(help="Job store of atomate2: its file, or jobflow.yaml.")
     ] = None,
-    query: Annotated[
-        str, typer.Option(help="Which of its documents, as MongoDB's filter.")
-    ] = "{}",
+    query: Annotated[str, typer.Option(help="Which of its documents, as MongoDB's filter.")] = "{}",
     alloy: Annotated[
         Path | None, typer.Option(help="Campaign file with the alloy; else the next three say it.")
     ] = None,
@@ -166,14 +164,14 @@ def _account(imported: Imported, output: Path, n: int) -> list[str]:
     states = Counter(f"{label.state} {label.calculation}" for label in labels)
     sizes = Counter((len(d.structure.counts), len(d.structure.species)) for d in labels)
     (chosen, (rule, runs)), *_ = imported.settings.items()
+    host = f"alloy: {', '.join(card.alloy.elements)} on {card.alloy.prototype}"
+    numbers = f"{len(imported.trains)} only train, {len(imported.refused)} refused"
     lines = [
-        f"{n} runs read: {len(labels)} labels, {len(imported.trains)} only train, "
-        f"{len(imported.refused)} refused",
-        f"alloy: {', '.join(card.alloy.elements)} on {card.alloy.prototype}"
-        + (f", anion {card.alloy.anion}" if card.alloy.anion else ""),
+        f"{n} runs read: {len(labels)} labels, {numbers}",
+        host + (f", anion {card.alloy.anion}" if card.alloy.anion else ""),
         f"settings {chosen}, {runs} runs: {', '.join(f'{k} {_short(v)}' for k, v in rule.items())}",
         *(f"  not taken: {text}" for text in imported.other_settings),
-        f"labels: {', '.join(f'{n} {state}' for state, n in states.most_common())}",
+        f"labels: {', '.join(f'{m} {state}' for state, m in states.most_common())}",
         *(f"  {c} components, {s} units per cell: {m}" for (c, s), m in sorted(sizes.items())),
     ]
     for heading, entries in (
@@ -190,7 +188,9 @@ def _account(imported: Imported, output: Path, n: int) -> list[str]:
     else:
         lines.append(f"end points: all {len(card.alloy.elements)}")
     extra = "" if card.extra is None else f"; {card.extra.n_frames} extra: {card.extra.file}"
-    lines.append(f"{card.n_structures} labels, {card.n_frames} frames: {card.file}, {output}{extra}")
+    lines.append(
+        f"{card.n_structures} labels, {card.n_frames} frames: {card.file}, {output}{extra}"
+    )
     return lines
 
 

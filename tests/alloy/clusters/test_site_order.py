@@ -53,7 +53,7 @@ def test_atoms_in_this_order_are_those_of_the_ordering(alloy, cell, *, turned: b
 
 def test_anions_go_with_their_own_metal_and_side() -> None:
     alloy, rng = Alloy(("Mo", "W")), np.random.default_rng(0)
-    start = Ordering(alloy, ((2, 0, 0), (0, 3, 0), (0, 0, 1)), tuple("Mo W Mo Mo Mo W".split()))
+    start = Ordering(alloy, ((2, 0, 0), (0, 3, 0), (0, 0, 1)), ("Mo", "W", "Mo", "Mo", "Mo", "W"))
     ideal = start.to_atoms()
     order = rng.permutation(len(ideal))
     atoms = ideal[order]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hea_flows.alloy.sets.cost import SetCost
-from hea_flows.alloy.sets.listed import find_card, listing
+from hea_flows.alloy.sets.listed import find_card, listing, located_set
 from hea_flows.alloy.sets.named import (
     load_named_sets,
     named_sets_path,
@@ -27,6 +27,7 @@ __all__ = [
     "find_card",
     "listing",
     "load_named_sets",
+    "located_set",
     "named_sets_path",
     "parse",
     "random_orderings",

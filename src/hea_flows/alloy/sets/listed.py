@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, int_matrix
 from hea_flows.inputs import shown
+
+#: The term of a dataset's file in a set expression.
+_FILE = re.compile(r'\bdataset\(\s*(?:"([^"]+)"|([^\s")]+\.json))\s*\)')
 
 
 def find_card(dataset: str) -> Path:
@@ -31,6 +35,11 @@ def find_card(dataset: str) -> Path:
     names = ", ".join(sorted(p.stem for p in shipped.glob("*.json"))) or "none"
     msg = f"no dataset {shown(dataset)}; give the path of a card (.json) or a shipped name: {names}"
     raise FileNotFoundError(msg)
+
+
+def located_set(expression: str, locate: Callable[[str], str]) -> str:
+    """Return a set expression with the files of its datasets named as a function names them."""
+    return _FILE.sub(lambda match: f'dataset("{locate(match[1] or match[2])}")', expression)
 
 
 def listed_orderings(dataset: str, alloy: Alloy, elements: Sequence[str]) -> list[Ordering]:

@@ -211,11 +211,7 @@ class Parser:
         """Return the term of one function, its name and bracket being read."""
         at = self.place(start)
         if name == "dataset":
-            kind, value, _ = self.tokens[self.index]
-            if kind not in ("file", "name"):
-                self.fail(f"expected the card of a dataset, such as own.json, found {cut(value)}")
-            self.index += 1
-            return Listed(value.strip('"'), at)
+            return self.listed(at)
         if name == "E":
             sizes = self.sizes(1)
             options = self.options(name)
@@ -254,6 +250,14 @@ class Parser:
             steps=given.get("steps", 0),
             at=at,
         )
+
+    def listed(self, at: int) -> Term:
+        """Read the file of a dataset, or the name of a shipped one."""
+        kind, value, _ = self.tokens[self.index]
+        if kind not in ("file", "name"):
+            self.fail(f"expected the card of a dataset, such as own.json, found {cut(value)}")
+        self.index += 1
+        return Listed(value.strip('"'), at)
 
     def options(self, function: str) -> dict[str, Any]:
         """Read ``, option=value`` and ``, flag`` up to the closing bracket."""

@@ -259,8 +259,12 @@ def _of_calculation(calculation: Mapping[str, Any]) -> VaspOutput:
         if not one.get("structure") or one.get("forces") is None:
             continue
         structure = one["structure"]
-        sites = structure["sites"] if isinstance(structure, Mapping) else structure.as_dict()["sites"]
-        lattice = structure["lattice"] if isinstance(structure, Mapping) else structure.lattice.as_dict()
+        sites = (
+            structure["sites"] if isinstance(structure, Mapping) else structure.as_dict()["sites"]
+        )
+        lattice = (
+            structure["lattice"] if isinstance(structure, Mapping) else structure.lattice.as_dict()
+        )
         symbols = [site["species"][0]["element"] for site in sites]
         electronic = one.get("electronic_steps") or []
         free = float(one["e_fr_energy"])

@@ -56,9 +56,7 @@ class _Group:
             return False
         return meshes is None or self.meshes is None or bool(set(meshes) & set(self.meshes))
 
-    def add(
-        self, member: int, titles: Mapping[str, str], meshes: Mapping[str, int] | None
-    ) -> None:
+    def add(self, member: int, titles: Mapping[str, str], meshes: Mapping[str, int] | None) -> None:
         self.members.append(member)
         self.titles |= titles
         if self.meshes is None or meshes is None:

@@ -1,4 +1,4 @@
-"""One's own data as a dataset: files and stores are read, placed on the host, written as an archive.
+"""One's own data as a dataset: files and stores are read, placed on the host, written.
 
 Nothing is computed, and nothing but the dataset is written.
 """

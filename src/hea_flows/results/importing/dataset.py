@@ -81,8 +81,7 @@ class Imported:
         """One line for each of the settings that were not taken: in what they differ."""
         (_, (taken, _)), *others = self.settings.items()
         return [
-            f"{key}: {n} runs; {', '.join(_differences(taken, rule))}"
-            for key, (rule, n) in others
+            f"{key}: {n} runs; {', '.join(_differences(taken, rule))}" for key, (rule, n) in others
         ]
 
 
@@ -272,6 +271,8 @@ def _differences(taken: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
     for key in dict.fromkeys((*taken, *other)):
         one, two = taken.get(key), other.get(key)
         if isinstance(one, dict) and isinstance(two, dict):
+            if key == "potcars":  # of the elements that both have
+                one, two = ({e: d[e] for e in d if e in one and e in two} for d in (one, two))
             texts += [f"{key} {text}" for text in _differences(one, two)]
         elif one != two:
             texts.append(f"{key} {_shown(two)} instead of {_shown(one)}")
@@ -299,7 +300,11 @@ def _label(run: Run, where: Placed, spec: AlloySpec, rule: Mapping[str, Any]) ->
 
 def _rank(label: LabelDoc) -> tuple[bool, bool, float]:
     assert label.energy is not None
-    return bool(label.flags), label.state != "converged", label.energy / len(label.structure.species)
+    return (
+        bool(label.flags),
+        label.state != "converged",
+        label.energy / len(label.structure.species),
+    )
 
 
 def _remarks(run: Run, label: LabelDoc) -> list[str]:
@@ -314,7 +319,10 @@ def _remarks(run: Run, label: LabelDoc) -> list[str]:
 
 def _content(run: Run) -> bytes:
     """Return what two runs share only if they hold the same frames."""
-    parts = [(f.positions, f.cell.array, np.array(f.calc.results["energy"])) for f in run.frames]
+    parts = [
+        (f.numbers, f.positions, f.cell.array, np.array(f.calc.results["energy"]))
+        for f in run.frames
+    ]
     return b"".join(np.ascontiguousarray(x).tobytes() for part in parts for x in part)
 
 
@@ -325,4 +333,3 @@ def _plain(frame: Atoms, source: str) -> Atoms:
     plain.calc = SinglePointCalculator(plain, **results)
     plain.info["source"] = source
     return plain
-

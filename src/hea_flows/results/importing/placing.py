@@ -127,14 +127,21 @@ def place(
         frames, ended = frames[-1:], run.converged is not False
     reason = None
     if kind == "relax" and ended and not _cell_relaxed(frames):
-        ended, reason = False, f"cell not relaxed: stress {_stress(frames[-1]):.4f} eV/Å³ at its end"
+        ended, reason = (
+            False,
+            f"cell not relaxed: stress {_stress(frames[-1]):.4f} eV/Å³ at its end",
+        )
     return Placed(ordering, frames, kind, ended, reason)
 
 
 def _judged(frames: Sequence[Atoms], *, ended: bool) -> Calculation | None:
     """Return what frames are whose source does not say it."""
     energies = [frame.calc.results["energy"] for frame in frames]
-    if ended and energies[-1] <= min(energies) + 1e-9 and (len(frames) > 1 or _cell_relaxed(frames)):
+    if (
+        ended
+        and energies[-1] <= min(energies) + 1e-9
+        and (len(frames) > 1 or _cell_relaxed(frames))
+    ):
         return "relax"
     return "static" if len(frames) == 1 else None
 

@@ -33,9 +33,10 @@ def read_store(file: Path, query: Mapping[str, Any]) -> Iterator[Run | Refused]:
     """
     store = _open(file)
     store.connect()
-    number = 0
+    empty = True
     try:
-        for number, document in enumerate(store.query(dict(query), load=True), 1):
+        for document in store.query(dict(query), load=True):
+            empty = False
             source = f"{document.get('name') or 'job'} {str(document.get('uuid'))[:8]}"
             output = document.get("output")
             try:
@@ -45,7 +46,7 @@ def read_store(file: Path, query: Mapping[str, Any]) -> Iterator[Run | Refused]:
                 yield Refused(source, reason)
     finally:
         store.close()
-    if not number:
+    if empty:
         msg = f"the query {dict(query)} finds no document in the store of {file.name}"
         raise ValueError(msg)
 
@@ -63,7 +64,7 @@ def _open(file: Path) -> Any:  # noqa: ANN401  jobflow's store
             return content
         inner = content.get("JOB_STORE", content)
         return inner if isinstance(inner, JobStore) else JobStore.from_dict_spec(inner)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  maggma and monty raise of many kinds
         reason = " ".join(str(error).split())
         msg = f"{file} describes no job store ({type(error).__name__}: {reason:.150})"
         raise ValueError(msg) from None
