@@ -15,6 +15,7 @@ from vasp_standin import faults, potcars, program
 
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.reference.vasp import VaspMaker
+from hea_flows.reference.vasp.potcars import judged_once
 from hea_flows.reference.vasp.task import as_structure
 
 _STIFFNESS = np.array([12.0, 25.0, 60.0])  # eV/Å²
@@ -56,7 +57,8 @@ def standin(home: Path) -> Iterator[None]:
     potcars.write_psp_dir(home / "potcars")
     faults.read_plan(home)
     pseudopotentials = {"PMG_VASP_PSP_DIR": str(home / "potcars")}
-    with patch.dict(SETTINGS, pseudopotentials), patch.object(program, "Potential", Wells):
+    potential = patch.object(program, "Potential", Wells)
+    with patch.dict(SETTINGS, pseudopotentials), potential, judged_once():
         yield
 
 

@@ -320,7 +320,7 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     return campaign, text
 
 
-def _beside(folder: Path, campaign: Campaign) -> None:  # noqa: C901  a file may be named anywhere
+def _beside(folder: Path, campaign: Campaign) -> None:
     """Make relative paths absolute that lie in a folder."""
 
     def absolute(name: object) -> str | None:
@@ -362,8 +362,10 @@ def _locate_sets(campaign: Campaign, absolute: Callable[[str], str | None]) -> N
     def located(expression: str) -> str:
         return located_set(expression, lambda name: absolute(name) or name)
 
-    for one in (*campaign.structures, *campaign.test_sets.values()):
+    for one in campaign.structures:
         one.set = located(one.set)
+    for test_set in campaign.test_sets.values():
+        test_set.set = located(test_set.set)
     for entry in campaign.models:
         entry.set = entry.set and located(entry.set)
     if campaign.grow is not None:

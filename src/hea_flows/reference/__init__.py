@@ -5,13 +5,13 @@ An engine loads its code when it computes: importing this package imports none o
 
 from __future__ import annotations
 
+from hea_flows.alloy.sets import find_card
 from hea_flows.reference.archive import (
     ArchiveMaker,
     DatasetCard,
     DatasetTerms,
     ExtraFrames,
     extra_frames,
-    find_card,
     load_dataset,
     read_card,
 )

@@ -13,7 +13,7 @@ from hea_flows.reference.vasp.outputs import (
     read_output,
     read_task,
 )
-from hea_flows.reference.vasp.run_rules import run_rules
+from hea_flows.reference.vasp.rules import run_rules
 
 __all__ = [
     "VaspInput",

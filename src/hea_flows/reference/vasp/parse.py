@@ -6,7 +6,7 @@ import re
 import tarfile
 import xml.etree.ElementTree as ET
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -219,9 +219,13 @@ def _tag_value(element: ET.Element) -> Any:  # noqa: ANN401  tags are of any typ
     text, kind = (element.text or "").strip(), element.get("type", "float")
     if kind == "string":
         return text
-    read = {"logical": lambda word: word.upper().startswith("T"), "int": int}.get(kind, _number)
+    read: Callable[[str], Any] = {"logical": _true, "int": int}.get(kind, _number)
     values = [read(word) for word in text.split()]
     return values if element.tag == "v" else (values[0] if values else "")
+
+
+def _true(word: str) -> bool:
+    return word.upper().startswith("T")
 
 
 def _step(element: ET.Element) -> IonicStep | None:
