@@ -29,20 +29,18 @@ from hea_flows.runtime.extxyz import write_frames
 from hea_flows.schemas import AlloySpec, StructureEntry
 
 ALLOY = Alloy(("Mo", "W", "Nb", "Ta"))
-#: Run to what is wrong with it.
-CUT_EARLY, CUT_LATE, OTHER, LEFT = 12, 25, (30, 31), 20
+#: Numbers of the runs with which something is wrong.
+CUT_EARLY, CUT_LATE, OTHER, LEFT = 10, 11, (12, 13), 14
 
 
-def orderings() -> list[Ordering]:
-    return parse("1(1)+2(2)+2(3)+3(3)").build(ALLOY, 0)[:40]
+def orderings(n: int = 16) -> list[Ordering]:
+    return parse("1(1)+2(2)+2(3)+3(3)").build(ALLOY, 0)[:n]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return forty runs: two damaged, two of another functional, one that left its phase."""
-    root, home = tmp_path_factory.mktemp("mine"), tmp_path_factory.mktemp("home")
+def write_runs(root: Path, home: Path, n: int) -> None:
+    """Write runs: two damaged, two of another functional, one that left its phase."""
     with vasp_runs.standin(home):
-        for i, ordering in enumerate(orderings()):
+        for i, ordering in enumerate(orderings(n)):
             vasp_runs.run(
                 root / f"run-{i:02d}",
                 ordering,
@@ -53,6 +51,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
     cut = root / f"run-{CUT_EARLY:02d}" / "vasprun.xml"
     cut.write_bytes(cut.read_bytes()[:3000])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of sixteen runs."""
+    root = tmp_path_factory.mktemp("mine")
+    write_runs(root, tmp_path_factory.mktemp("home"), 16)
     return root
 
 

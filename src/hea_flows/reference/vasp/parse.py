@@ -219,7 +219,8 @@ def _tag_value(element: ET.Element) -> Any:  # noqa: ANN401  tags are of any typ
     text, kind = (element.text or "").strip(), element.get("type", "float")
     if kind == "string":
         return text
-    read: Callable[[str], Any] = {"logical": _true, "int": int}.get(kind, _number)
+    readers: Mapping[str, Callable[[str], Any]] = {"logical": _true, "int": int}
+    read = readers.get(kind, _number)
     values = [read(word) for word in text.split()]
     return values if element.tag == "v" else (values[0] if values else "")
 

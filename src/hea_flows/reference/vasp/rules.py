@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from monty.serialization import loadfn
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 from pymatgen.io.vasp.inputs import POTCAR_STATS_PATH, Incar
@@ -229,4 +229,5 @@ def _generation(titles: Mapping[str, str]) -> str | None:
 @cache
 def _known_titles() -> Mapping[str, frozenset[str]]:
     """Return the titles of POTCARs, without blanks, by generation."""
-    return {name: frozenset(known) for name, known in loadfn(POTCAR_STATS_PATH).items()}
+    with bz2.open(POTCAR_STATS_PATH, "rt") as file:
+        return {name: frozenset(known) for name, known in json.load(file).items()}
