@@ -105,7 +105,8 @@ def _of_vasprun(path: Path) -> VaspOutput:
     outcar = ""
     if path.name.startswith("vasprun.xml"):
         outcar = read_text(Folder(path.parent), path.name.replace("vasprun.xml", "OUTCAR"))
-    given = VaspInput(run.incar, run.titles, run.k_points) if run.incar else None
+    cutoff = {} if run.cutoff is None else {"ENCUT": run.cutoff}
+    given = VaspInput(cutoff | run.incar, run.titles, run.k_points) if run.incar else None
     moments = moments_of(outcar, run.incar, len(run.symbols), len(run.steps))
     # Without an OUTCAR: VASP stops before NSW steps if a relaxation meets its criterion.
     relaxed = RELAXED in outcar if outcar else len(run.steps) < int(run.incar.get("NSW", 0))

@@ -160,6 +160,8 @@ class Vasprun:
         As in `VaspRun`.
     incar
         Tags that were given, by name.
+    cutoff
+        Of the plane waves (eV), also where it is that of the POTCARs; None if it is not there.
     nelm
         Most electronic steps of an ionic one.
     titles
@@ -174,6 +176,7 @@ class Vasprun:
     symbols: list[str] = field(default_factory=list)
     steps: list[IonicStep] = field(default_factory=list)
     incar: dict[str, Any] = field(default_factory=dict)
+    cutoff: float | None = None
     nelm: int = 60
     titles: dict[str, str] = field(default_factory=dict)
     k_points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
@@ -210,6 +213,8 @@ class Vasprun:
             self.version = (element.text or "").strip()
         elif tag == "i" and element.get("name") == "NELM":
             self.nelm = int(element.text or 60)
+        elif tag == "i" and element.get("name") == "ENMAX":
+            self.cutoff = _number(element.text or "nan")
         elif tag == "modeling":
             self.whole = True
 

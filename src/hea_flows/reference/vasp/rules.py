@@ -35,7 +35,7 @@ _DEFAULTS: dict[str, Any] = {
 )
 #: Of one cell or one machine: no part of a rule.
 _OF_ONE_CELL = frozenset(
-    "NELECT NGX NGY NGZ NGXF NGYF NGZF NUPDOWN KSPACING KGAMMA LDAUPRINT NWRITE LASYNC".split()  # noqa: SIM905
+    "NELECT NGX NGY NGZ NGXF NGYF NGZF NUPDOWN KSPACING KGAMMA LDAUPRINT NWRITE LASYNC KPOINT_BSE".split()  # noqa: SIM905
 )
 #: Meshes of the primitive cell that are tried go up to so many points along a vector.
 _FINEST = 40
@@ -84,7 +84,7 @@ def run_rules(
     meshes = [
         None if ordering is None else mesh_rules(ordering, given) for given, _, ordering in runs
     ]
-    departures = [_departures(given.incar, atoms) for given, atoms, _ in runs]
+    departures = [_departures(given, atoms) for given, atoms, _ in runs]
     # What tells most comes first: more elements, then fewer possible meshes.
     order = sorted(
         range(len(runs)),
@@ -165,11 +165,13 @@ def _holds(mesh: NDArray[np.float64], points: NDArray[np.float64]) -> bool:
     return bool((np.abs(off - np.rint(off)).max(axis=2).min(axis=1) < 1e-5).all())
 
 
-def _departures(incar: Mapping[str, Any], atoms: Atoms) -> dict[str, Any]:
+def _departures(asked: VaspInput, atoms: Atoms) -> dict[str, Any]:
     """Return the tags by which an INCAR differs from Materials Project's for the structure."""
     structure = as_structure(atoms)
-    given = {str(k).upper(): v for k, v in incar.items()}
+    given = {str(k).upper(): v for k, v in asked.incar.items()}
     given = dict(Incar({k: v for k, v in given.items() if v is not None}))
+    if _equal(given.get("GGA"), "PE") and all("PBE" in title for title in asked.titles.values()):
+        given.pop("GGA")  # what such POTCARs say themselves
     standard = _standard(structure)
     own: dict[str, Any] = {}
     for tag in sorted((set(given) | set(standard)) - PATH_TAGS - _OF_ONE_CELL):
