@@ -52,7 +52,7 @@ def test_paths_are_found_again() -> None:
 
 
 def test_what_is_no_card_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SetError, match="expected the card of a dataset, such as own.json, found 3"):
+    with pytest.raises(SetError, match="expected the card of a dataset, such as own"):
         parse("dataset(3)")
     with pytest.raises(FileNotFoundError, match="no dataset 'none'"):
         parse("dataset(none)").build(ALLOY, 0)

@@ -45,8 +45,10 @@ def test_relaxations_of_a_force_field(tmp_path: Path) -> None:
     orderings = parse("1(1)+2(2)").build(alloy, 0)
     for ordering in orderings:
         job = makers.EmtRelaxMaker().make(AseAtomsAdaptor.get_structure(ordering.to_atoms()))
-        found = run_locally(job, store=store, log=False, root_dir=tmp_path)
-        outputs.append(("emt", found[job.uuid][1].output.model_dump(mode="json")))
+        run_locally(job, store=store, log=False, root_dir=tmp_path)
+        stored = store.query_one({"uuid": job.uuid}, load=True)
+        assert stored is not None
+        outputs.append(("emt", stored["output"]))
     file = store_file(tmp_path, [*outputs, ("other", {"energy": 1.0})])
     runs = list(read_store(file, {}))
     assert runs[-1] == Refused("other 00000004", runs[-1].reason)

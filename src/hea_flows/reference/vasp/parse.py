@@ -209,14 +209,18 @@ class Vasprun:
             lists = [_matrix(element, f"varray[@name='{x}']") for x in ("kpointlist", "weights")]
             if lists[0] is not None and lists[1] is not None:
                 self.k_points = np.hstack([lists[0], lists[1]])
-        elif tag == "i" and element.get("name") == "version":
-            self.version = (element.text or "").strip()
-        elif tag == "i" and element.get("name") == "NELM":
-            self.nelm = int(element.text or 60)
-        elif tag == "i" and element.get("name") == "ENMAX":
-            self.cutoff = _number(element.text or "nan")
+        elif tag == "i":
+            self._take_value(element.get("name"), element.text or "")
         elif tag == "modeling":
             self.whole = True
+
+    def _take_value(self, name: str | None, text: str) -> None:
+        if name == "version":
+            self.version = text.strip()
+        elif name == "NELM":
+            self.nelm = int(text)
+        elif name == "ENMAX":
+            self.cutoff = _number(text)
 
 
 def _tag_value(element: ET.Element) -> Any:  # noqa: ANN401  tags are of any type

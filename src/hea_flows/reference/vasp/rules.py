@@ -35,7 +35,8 @@ _DEFAULTS: dict[str, Any] = {
 )
 #: Of one cell or one machine: no part of a rule.
 _OF_ONE_CELL = frozenset(
-    "NELECT NGX NGY NGZ NGXF NGYF NGZF NUPDOWN KSPACING KGAMMA LDAUPRINT NWRITE LASYNC KPOINT_BSE".split()  # noqa: SIM905
+    "KGAMMA KPOINT_BSE KSPACING LASYNC LDAUPRINT NELECT NGX NGXF NGY NGYF NGZ NGZF "  # noqa: SIM905
+    "NUPDOWN NWRITE".split()
 )
 #: Meshes of the primitive cell that are tried go up to so many points along a vector.
 _FINEST = 40
