@@ -31,7 +31,7 @@ from ase import Atoms
 from hea_flows.alloy.thermodynamics import composition_matrix, fit_offsets
 from hea_flows.potentials.base import family
 from hea_flows.potentials.training.labels import with_energies
-from hea_flows.reference.archive import find_card, load_dataset
+from hea_flows.reference import find_card, load_dataset
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 _PARENTS = {"mace": None, "chgnet": ModelSpec(family="chgnet", name="0.3.0", dtype="float64")}

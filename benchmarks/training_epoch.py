@@ -40,7 +40,7 @@ from hea_flows.potentials.mace.fast import ScalarMACE
 from hea_flows.potentials.mace.potential import MACEPotential
 from hea_flows.potentials.training import trainer
 from hea_flows.potentials.training.data import Split, batches
-from hea_flows.reference.archive import find_card, load_dataset
+from hea_flows.reference import find_card, load_dataset
 from hea_flows.schemas import TrainingSettings
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {

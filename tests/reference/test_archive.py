@@ -12,7 +12,7 @@ from maggma.stores import MemoryStore
 
 from hea_flows.alloy.sets.named import parse
 from hea_flows.provenance import settings_id
-from hea_flows.reference.archive import ArchiveMaker, find_card, load_dataset
+from hea_flows.reference import ArchiveMaker, find_card, load_dataset
 from hea_flows.results.export import write_archive
 from hea_flows.schemas import (
     AlloySpec,

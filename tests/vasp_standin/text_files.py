@@ -320,6 +320,7 @@ def _outcar_head(deck: Deck) -> list[str]:
     lines += [f" POTCAR:    {s.titel}" for s in deck.species]
     for s in deck.species:
         lines += [
+            f" POTCAR:    {s.titel}",  # a second time, as VASP does
             f"   VRHFIN ={s.element}:",
             f"   LEXCH  = {s.lexch}",
             f"   TITEL  = {s.titel}",

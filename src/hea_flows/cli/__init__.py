@@ -14,7 +14,8 @@ __all__ = ["app", "main"]
 
 #: Modules with verbs; each has `register(app)` and imports what it needs inside its commands.
 MODULES = (
-    *("campaign", "check", "results", "export", "figures", "hull", "alloy", "workers", "database"),
+    *("campaign", "check", "results", "export", "importing"),
+    *("figures", "hull", "alloy", "workers", "database"),
 )
 
 app = typer.Typer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.alloy.sets import named_sets_path, parse
+from hea_flows.alloy.sets import located_set, named_sets_path, parse
 from hea_flows.config.costs import affordable, check_cells, check_sets
 from hea_flows.config.sections import (
     BenchmarkSpec,
@@ -287,9 +288,9 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
     if (key := _too_large(data)) is not None:  # among an engine's options
         msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
         raise ValueError(msg)
+    _beside(path.parent, campaign)
     check_sets(campaign.expressions(), campaign.alloy.to_alloy())
     check_cells(campaign.monte_carlo, campaign.thermodynamics)
-    _beside(path.parent, campaign)
     return campaign, text
 
 
@@ -327,6 +328,9 @@ def _beside(folder: Path, campaign: Campaign) -> None:
             return str((folder / name).resolve())
         return None
 
+    _locate_sets(campaign, absolute)
+    dataset = campaign.dataset
+    dataset.extra_frames = absolute(dataset.extra_frames) or dataset.extra_frames
     labels = [
         campaign.labels,
         *(s.labels for s in campaign.structures),
@@ -336,8 +340,8 @@ def _beside(folder: Path, campaign: Campaign) -> None:
         campaign.sqs and campaign.sqs[1],
     ]
     for spec in labels:
-        if spec and (dataset := absolute(spec.options.get("dataset"))):
-            spec.options["dataset"] = dataset
+        if spec and (card := absolute(spec.options.get("dataset"))):
+            spec.options["dataset"] = card
     for model in (campaign.model, *(entry.model for entry in campaign.models)):
         if model and (path := absolute(model.path)):
             model.path = path
@@ -350,6 +354,22 @@ def _beside(folder: Path, campaign: Campaign) -> None:
         changed = entry.training.get("method")
         if isinstance(changed, dict) and (file := absolute(changed.get("file"))):
             changed["file"] = file
+
+
+def _locate_sets(campaign: Campaign, absolute: Callable[[str], str | None]) -> None:
+    """Make paths of datasets in set expressions absolute."""
+
+    def located(expression: str) -> str:
+        return located_set(expression, lambda name: absolute(name) or name)
+
+    for one in campaign.structures:
+        one.set = located(one.set)
+    for test_set in campaign.test_sets.values():
+        test_set.set = located(test_set.set)
+    for entry in campaign.models:
+        entry.set = entry.set and located(entry.set)
+    if campaign.grow is not None:
+        campaign.grow.sets = [located(one) for one in campaign.grow.sets]
 
 
 def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:

@@ -180,6 +180,11 @@ class DatasetSpec(Record):
     max_missing: Whole | None = Field(
         None, ge=0, description="Stop if more structures than this have no label; default never."
     )
+    extra_frames: str | None = Field(
+        None,
+        max_length=1000,
+        description="Dataset (card, or a shipped name) whose extra frames are trained on too.",
+    )
 
     @field_validator("fractions")
     @classmethod

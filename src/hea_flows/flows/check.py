@@ -32,6 +32,7 @@ from hea_flows.flows.requirements import (
 from hea_flows.jobs.labelling import LabelsMaker
 from hea_flows.potentials import family
 from hea_flows.provenance import settings_id
+from hea_flows.reference import extra_frames, find_card, read_card
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
 _PACKAGE = Path(__file__).parents[1]
@@ -169,6 +170,9 @@ class _Checker:
         for expression in dict.fromkeys(campaign.expressions()):
             with self.collecting("sets"):
                 orderings_of(expression, self.alloy, campaign.seed)
+        if (extra := campaign.dataset.extra_frames) is not None:
+            with self.collecting("dataset"):
+                extra_frames(find_card(extra))
         for spec in campaign.label_specs():
             with self.collecting(f"labels by {spec.engine}"):
                 self.labels(checked_labels(spec, self.alloy))
@@ -239,7 +243,7 @@ class _Checker:
                 self.add("error", part, "no structure has a label; nothing to train on")
             else:
                 self.end_points(part, usable.values(), used=used)
-            self.one_rule(part, own)
+            self.one_rule(part, own, self.campaign.dataset.extra_frames)
             self.max_missing(part, len({key for one in own for key in one.ids} - set(usable)))
         for test_set in plan.test_sets:
             part = f"test set {test_set.name}"
@@ -271,9 +275,11 @@ class _Checker:
             )
             self.add("error" if used else "warning", part, text)
 
-    def one_rule(self, part: str, sets: Sequence[SetPlan]) -> None:
-        """Make sure that labels of one dataset can be compared."""
+    def one_rule(self, part: str, sets: Sequence[SetPlan], extra: str | None = None) -> None:
+        """Make sure that labels of one dataset can be compared, those of extra frames too."""
         ids: dict[str, str] = {}
+        if extra is not None:
+            ids[read_card(find_card(extra)).settings_id] = "extra frames"
         for one in sets:
             reference = LabelsMaker(labels=one.labels).reference
             model = reference.potential

@@ -5,12 +5,15 @@ An engine loads its code when it computes: importing this package imports none o
 
 from __future__ import annotations
 
+from hea_flows.alloy.sets import find_card
 from hea_flows.reference.archive import (
     ArchiveMaker,
     DatasetCard,
     DatasetTerms,
-    find_card,
+    ExtraFrames,
+    extra_frames,
     load_dataset,
+    read_card,
 )
 from hea_flows.reference.base import (
     ReferenceMaker,
@@ -29,17 +32,20 @@ __all__ = [
     "Calculation",
     "DatasetCard",
     "DatasetTerms",
+    "ExtraFrames",
     "LabelCost",
     "MissingLabelError",
     "Outcome",
     "ReferenceMaker",
     "SyntheticMaker",
     "evaluate",
+    "extra_frames",
     "find_card",
     "label_document",
     "label_job",
     "labelled",
     "load_dataset",
+    "read_card",
     "reference_engine",
     "reference_engines",
     "start_atoms",

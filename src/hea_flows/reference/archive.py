@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,7 +14,8 @@ from ase import Atoms
 from pydantic import Field
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.inputs import refuse_above, shown
+from hea_flows.alloy.sets import find_card
+from hea_flows.inputs import refuse_above
 from hea_flows.provenance import settings_id
 from hea_flows.reference.base import ReferenceMaker
 from hea_flows.reference.document import Calculation, MissingLabelError, Outcome
@@ -32,6 +32,14 @@ class DatasetTerms(Record):
     authors: list[str] = Field(default_factory=list)
 
 
+class ExtraFrames(Record):
+    """The file of the frames of a dataset that are no label of any structure: they only train."""
+
+    file: str = Field(description="Beside the card, extended XYZ.")
+    sha256: str
+    n_frames: int
+
+
 class DatasetCard(DatasetTerms):
     """What a dataset file says of itself, in the JSON file beside it."""
 
@@ -45,33 +53,16 @@ class DatasetCard(DatasetTerms):
     versions: dict[str, str]
     n_structures: int
     n_frames: int
+    structures: dict[str, str] = Field(
+        description="Structure id to supercell and species: 2 0 0, 0 1 0, 0 0 1: Mo W."
+    )
+    extra: ExtraFrames | None = None
     content: dict[str, dict[str, int]] = Field(
         description="Set expression to structures asked for, labelled, converged, and frames."
     )
     reference: str = Field(description="Which end points mixing energies should take.")
     notes: list[str] = Field(default_factory=list)
     regenerate: str = Field(description="The command that makes this dataset again.")
-
-
-def find_card(dataset: str) -> Path:
-    """Return the card of a dataset: a shipped name, or the path of a card.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is neither; the message lists what is shipped.
-    """
-    if dataset.endswith(".json"):
-        path = Path(dataset).expanduser()
-        if path.is_file():
-            return path
-    shipped = Path(str(files("hea_flows"))) / "data"
-    path = shipped / f"{dataset}.json"
-    if path.is_file():
-        return path
-    names = ", ".join(sorted(p.stem for p in shipped.glob("*.json"))) or "none"
-    msg = f"no dataset {shown(dataset)}; give the path of a card (.json) or a shipped name: {names}"
-    raise FileNotFoundError(msg)
 
 
 #: A card, and frames in order of their steps, by structure id and calculation.
@@ -92,29 +83,67 @@ def load_dataset(card_path: Path) -> Dataset:
     ValueError
         If the file is not the one the card was written for, or mixes settings.
     """
-    size, most = card_path.stat().st_size / 1e6, get_settings().max_frames_mb
-    refuse_above(size, most, f"{card_path} has {{}} MB", "max_frames_mb")
-    card = DatasetCard.model_validate_json(card_path.read_text())
-    path = card_path.with_name(card.file)
-    if not path.is_file():
-        msg = f"{card_path.name} names {card.file}, which is not beside it"
-        raise FileNotFoundError(msg)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 != card.sha256:
-        msg = f"{path.name}: sha256 is {sha256}, its card says {card.sha256}; restore the file"
-        raise ValueError(msg)
-    if settings_id(card.settings) != card.settings_id:
-        msg = f"{card_path.name}: the settings do not hash to settings id {card.settings_id}"
-        raise ValueError(msg)
+    card = read_card(card_path)
     trajectories: dict[tuple[str, str], list[Atoms]] = defaultdict(list)
-    for frame in read_frames(path):
-        if frame.info["settings_id"] != card.settings_id:
-            msg = f"{path.name} mixes settings {frame.info['settings_id']} and {card.settings_id}"
-            raise ValueError(msg)
+    for frame in _frames_of(card, card_path.with_name(card.file), card.sha256):
         trajectories[frame.info["structure_id"], frame.info["calculation"]].append(frame)
     for frames in trajectories.values():
         frames.sort(key=lambda f: int(f.info["step"]))
     return card, dict(trajectories)
+
+
+def read_card(card_path: Path) -> DatasetCard:
+    """Read the card of a dataset; its settings hash to the settings id.
+
+    Raises
+    ------
+    ValueError
+        If they do not, or it is no card.
+    LimitError
+        If it is larger than the setting ``max_frames_mb``.
+    """
+    size, most = card_path.stat().st_size / 1e6, get_settings().max_frames_mb
+    refuse_above(size, most, f"{card_path} has {{}} MB", "max_frames_mb")
+    card = DatasetCard.model_validate_json(card_path.read_text())
+    if settings_id(card.settings) != card.settings_id:
+        msg = f"{card_path.name}: the settings do not hash to settings id {card.settings_id}"
+        raise ValueError(msg)
+    return card
+
+
+def extra_frames(card_path: Path) -> tuple[DatasetCard, list[Atoms]]:
+    """Return a card, and the frames of its dataset that are no label of any structure.
+
+    Raises
+    ------
+    FileNotFoundError
+        If their file is not there.
+    ValueError
+        If the dataset has none, or the file is not the one the card was written for.
+    """
+    card = read_card(card_path)
+    if card.extra is None:
+        msg = f"{card_path.name} names no extra frames: every frame is a label of its structures"
+        raise ValueError(msg)
+    path = card_path.with_name(card.extra.file)
+    return card, _frames_of(card, path, card.extra.sha256)
+
+
+def _frames_of(card: DatasetCard, path: Path, promised: str) -> list[Atoms]:
+    """Return the frames of a file of a dataset."""
+    if not path.is_file():
+        msg = f"{card.name}.json names {path.name}, which is not beside it"
+        raise FileNotFoundError(msg)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != promised:
+        msg = f"{path.name}: sha256 is {sha256}, its card says {promised}; restore the file"
+        raise ValueError(msg)
+    frames = read_frames(path)
+    for frame in frames:
+        if frame.info["settings_id"] != card.settings_id:
+            msg = f"{path.name} mixes settings {frame.info['settings_id']} and {card.settings_id}"
+            raise ValueError(msg)
+    return frames
 
 
 @dataclass

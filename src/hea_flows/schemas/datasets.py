@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from hea_flows.schemas.documents import Document
+from hea_flows.schemas.files import StoredFile
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.structures import AlloySpec, StructureEntry, Trajectory
 
@@ -78,7 +79,10 @@ class TestSetDoc(LabelledDoc):
 class DatasetDoc(LabelledDoc):
     """Frames, how they are split, and which reference they share."""
 
+    blob_fields: ClassVar[tuple[str, ...]] = ("trajectories", "extra")
+
     kind: Literal["dataset"] = "dataset"
+    schema_version: int = 2
     seed: int
     split_by: Literal["frame", "structure"]
     fractions: tuple[float, float, float]
@@ -87,7 +91,11 @@ class DatasetDoc(LabelledDoc):
     train: list[int] = Field(description="Positions in `frames`.")
     test: list[int]
     validation: list[int]
-    checksum: str = Field(description="sha256 of all trajectories.")
+    checksum: str = Field(description="sha256 of all trajectories, and of the extra frames.")
+    extra: StoredFile | None = Field(
+        None, description="Extended XYZ of frames of no structure, trained on too."
+    )
+    n_extra: int = 0
 
     def calculation(self, key: str) -> Literal["relax", "static"]:
         """Return what the label of a structure is; of older documents, by its frames."""
@@ -124,6 +132,7 @@ class DatasetDoc(LabelledDoc):
             "train": len(self.train),
             "test": len(self.test),
             "validation": len(self.validation),
+            "extra": self.n_extra,
             "structures": self.n_structures,
             "excluded": len(self.excluded),
             "checksum": self.checksum,

@@ -21,7 +21,7 @@ from hea_flows.alloy.lattice.ordering import (
 )
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
-from hea_flows.reference.archive import find_card, load_dataset
+from hea_flows.reference import find_card, load_dataset
 
 HOSTS = {
     "2H-MX2": Alloy(("Mo", "Ta", "Nb", "W", "V")),

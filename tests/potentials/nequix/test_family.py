@@ -22,7 +22,7 @@ from hea_flows.potentials import model_files  # noqa: E402
 from hea_flows.potentials.base import Prediction  # noqa: E402
 from hea_flows.potentials.nequix import network  # noqa: E402
 from hea_flows.potentials.nequix.family import FOUNDATIONS, NequixFamily  # noqa: E402
-from hea_flows.reference.archive import find_card, load_dataset  # noqa: E402
+from hea_flows.reference import find_card, load_dataset  # noqa: E402
 from hea_flows.schemas import ModelSpec  # noqa: E402
 from hea_flows.testing.families import check_derivatives  # noqa: E402
 from hea_flows.testing.families import distorted_cell as layer  # noqa: E402

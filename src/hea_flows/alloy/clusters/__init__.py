@@ -6,6 +6,7 @@ from hea_flows.alloy.clusters.decoration import decoration_of
 from hea_flows.alloy.clusters.expansion import Expansion, fit_expansion, zero_expansion
 from hea_flows.alloy.clusters.fit import HostFit, fit_host_expansion
 from hea_flows.alloy.clusters.host_expansion import HostExpansion
+from hea_flows.alloy.clusters.site_order import site_order
 from hea_flows.alloy.clusters.space import (
     check_cutoffs,
     cluster_space,
@@ -27,5 +28,6 @@ __all__ = [
     "fit_expansion",
     "fit_host_expansion",
     "neighbour_distance",
+    "site_order",
     "zero_expansion",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hea_flows.alloy.sets.cost import SetCost
+from hea_flows.alloy.sets.listed import find_card, listing, located_set
 from hea_flows.alloy.sets.named import (
     load_named_sets,
     named_sets_path,
@@ -23,7 +24,10 @@ __all__ = [
     "check_random",
     "check_sqs",
     "composition_counts",
+    "find_card",
+    "listing",
     "load_named_sets",
+    "located_set",
     "named_sets_path",
     "parse",
     "random_orderings",

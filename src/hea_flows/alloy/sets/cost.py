@@ -95,6 +95,12 @@ def random_cost(alloy: Alloy, size: int, n: int, distinct: float) -> SetCost:
     return SetCost(n, draws * (_PER_ORDERING + _identity_seconds(alloy, size)))
 
 
+def listing_cost(alloy: Alloy, sizes: list[int]) -> SetCost:
+    """Return the cost of structures that are listed, by their alloyed sites."""
+    seconds = sum(_PER_ORDERING + _identity_seconds(alloy, size) for size in sizes)
+    return SetCost(len(sizes), seconds)
+
+
 def sqs_cost(alloy: Alloy, size: int, steps: int, *, every_shape: bool) -> SetCost:
     """Return the cost of one call of `special_quasirandom`.
 

@@ -11,9 +11,12 @@ Grammar (blanks are free, but put them around a minus that follows a name)::
               | "sqs(" cell or size, options ")"                   components=, x=, steps=, draw=
               | "anneal(" set "," 50% or number, options ")"       best-conditioned part;
                                                                    steps=, draw=
+              | "dataset(" file ")"                 what a dataset holds: its card, or the name
+                                                    of a shipped one
               | name | "(" set ")"
     size     := number | number ".." number
     cell     := 4x4 | 2x2x2
+    file     := path ending in .json, in double quotes if it holds blanks or other signs
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from hea_flows.alloy.sets.terms import (
     Drawn,
     Enumerated,
     Equimolar,
+    Listed,
     Restricted,
     SetError,
     Term,
@@ -38,7 +42,8 @@ from hea_flows.alloy.sets.terms import (
 from hea_flows.inputs import cut, shown
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<cell>[0-9]+[x×][0-9]+(?:[x×][0-9]+)?)|(?P<int>[0-9]+)"
+    r'\s*(?:(?P<file>"[^"]+"|[\w.~/][\w.~/-]*\.json)|'
+    r"(?P<cell>[0-9]+[x×][0-9]+(?:[x×][0-9]+)?)|(?P<int>[0-9]+)"
     r"|(?P<name>[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)|(?P<sign>\.\.|[-+()\[\],=/%]))"
 )
 _MOST_CHARACTERS = 5_000
@@ -46,7 +51,7 @@ _MOST_CHARACTERS = 5_000
 _MOST_CELLS, _MOST_DIGITS = 200, 9
 #: An expression has at most so many terms and lists of elements, and brackets inside each other.
 _MOST_TERMS, _MOST_NESTED = 200, 30
-_FUNCTIONS = ("E", "random", "sqs", "anneal")
+_FUNCTIONS = ("E", "random", "sqs", "anneal", "dataset")
 _FLAGS = ("equimolar", "primitive")
 _OPTIONS = {
     "E": ("components",),
@@ -205,6 +210,8 @@ class Parser:
     def function(self, name: str, start: int) -> Term:
         """Return the term of one function, its name and bracket being read."""
         at = self.place(start)
+        if name == "dataset":
+            return self.listed(at)
         if name == "E":
             sizes = self.sizes(1)
             options = self.options(name)
@@ -243,6 +250,14 @@ class Parser:
             steps=given.get("steps", 0),
             at=at,
         )
+
+    def listed(self, at: int) -> Term:
+        """Read the file of a dataset, or the name of a shipped one."""
+        kind, value, _ = self.tokens[self.index]
+        if kind not in ("file", "name"):
+            self.fail(f"expected the card of a dataset, such as own.json, found {cut(value)}")
+        self.index += 1
+        return Listed(value.strip('"'), at)
 
     def options(self, function: str) -> dict[str, Any]:
         """Read ``, option=value`` and ``, flag`` up to the closing bracket."""

@@ -17,12 +17,14 @@ from hea_flows.alloy.sets.cost import (
     SetCost,
     annealing_cost,
     enumeration_cost,
+    listing_cost,
     random_cost,
     sqs_cost,
     total,
 )
 from hea_flows.alloy.sets.counting import distinct_decorations
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
+from hea_flows.alloy.sets.listed import listed_orderings
 from hea_flows.alloy.sets.random_structures import (
     composition_counts,
     random_orderings,
@@ -336,6 +338,27 @@ class Drawn:
                     break
         assert first is not None
         raise first
+
+
+@dataclass(frozen=True)
+class Listed:
+    """``dataset(own.json)``: the structures of a dataset that hold no other elements."""
+
+    file: str
+    at: int = field(default=1, compare=False)
+
+    def text(self) -> str:
+        """Return the canonical text."""
+        return f'dataset("{self.file}")'
+
+    def build(self, context: Context) -> list[Ordering]:
+        """Return the orderings in the order of the dataset."""
+        with errors_of(self):
+            return listed_orderings(self.file, context.alloy, context.elements)
+
+    def cost(self, context: Context) -> SetCost:
+        """Return what `build` costs."""
+        return listing_cost(context.alloy, [o.n_sites for o in self.build(context)])
 
 
 @dataclass(frozen=True)

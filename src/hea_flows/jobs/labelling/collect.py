@@ -6,7 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hea_flows.schemas import AlloySpec, LabelDoc, StructuresDoc, UnreadableDocumentError
+from hea_flows.schemas import (
+    AlloySpec,
+    LabelDoc,
+    StoredFile,
+    StructuresDoc,
+    UnreadableDocumentError,
+)
 
 _NO_LABEL = "its job failed and left no label; `hea-flows status` says why"
 
@@ -112,7 +118,8 @@ def require_one_rule(labels: dict[str, LabelDoc]) -> LabelDoc:
     return next(iter(labels.values()))
 
 
-def labels_checksum(labels: dict[str, LabelDoc]) -> str:
-    """Return the sha256 that identifies a collection of labels."""
+def labels_checksum(labels: dict[str, LabelDoc], extra: StoredFile | None = None) -> str:
+    """Return the sha256 that identifies a collection of labels, and of extra frames."""
     text = "".join(f"{k}{v.trajectory_sha256}" for k, v in sorted(labels.items()))
+    text += "" if extra is None else extra.sha256
     return hashlib.sha256(text.encode()).hexdigest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ase import Atoms
 from jobflow import Maker
@@ -14,7 +16,9 @@ from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.inputs import unreadable_inputs
 from hea_flows.jobs.labelling.collect import collect, end_points, labels_checksum, require_one_rule
 from hea_flows.provenance import provenance
-from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StructuresDoc
+from hea_flows.reference import extra_frames, find_card
+from hea_flows.runtime.extxyz import read_frames
+from hea_flows.schemas import AlloySpec, DatasetDoc, LabelDoc, StoredFile, StructuresDoc
 
 
 @dataclass
@@ -71,6 +75,7 @@ class DatasetMaker(Maker):
             msg = "no structure of the training sets has a label; nothing to train on"
             raise ValueError(msg)
         first = require_one_rule(used)
+        extra, n_extra = self._extra(first)
         n_frames = {key: label.n_frames for key, label in used.items()}
         fractions = self.dataset.fractions or default_fractions(sum(n_frames.values()))
         train, test, validation = split_frames(
@@ -99,8 +104,41 @@ class DatasetMaker(Maker):
             structures={k: v.structure for k, v in used.items()},
             converged={k: v.state == "converged" for k, v in used.items()},
             calculations={k: v.calculation for k, v in used.items()},
-            checksum=labels_checksum(used),
+            checksum=labels_checksum(used, extra),
+            extra=extra,
+            n_extra=n_extra,
         )
+
+    def _extra(self, first: LabelDoc) -> tuple[StoredFile | None, int]:
+        """Return the file of the frames that only train, and their number.
+
+        Raises
+        ------
+        ValueError
+            If they have other settings than the labels.
+        """
+        if self.dataset.extra_frames is None:
+            return None, 0
+        path = find_card(self.dataset.extra_frames)
+        card, frames = extra_frames(path)
+        if card.settings_id != first.settings_id:
+            msg = (
+                f"the extra frames of {card.name} have settings id {card.settings_id}, the labels "
+                f"{first.settings_id}; labels of different settings never mix in a dataset"
+            )
+            raise ValueError(msg)
+        assert card.extra is not None
+        raw = path.with_name(card.extra.file).read_bytes()
+        return StoredFile.from_bytes(card.extra.file, raw), len(frames)
+
+
+def extra_atoms(dataset: DatasetDoc) -> list[Atoms]:
+    """Return the frames of no structure that are trained on, with results attached."""
+    if not dataset.n_extra:
+        return []
+    assert dataset.extra is not None, "read the dataset with its fields in the data store"
+    with TemporaryDirectory() as folder:
+        return read_frames(dataset.extra.write_to(Path(folder)))
 
 
 def split_atoms(dataset: DatasetDoc, split: list[int]) -> list[Atoms]:

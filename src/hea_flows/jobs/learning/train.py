@@ -10,7 +10,7 @@ from pathlib import Path
 from jobflow import CURRENT_JOB, Maker, Response
 
 from hea_flows.jobs.failures import result_job
-from hea_flows.jobs.learning.dataset import split_atoms
+from hea_flows.jobs.learning.dataset import extra_atoms, split_atoms
 from hea_flows.jobs.learning.offsets import removed_offsets, without_offsets
 from hea_flows.jobs.reuse import identity, load_document, reuse_or
 from hea_flows.potentials import family
@@ -99,8 +99,10 @@ class TrainMaker(Maker):
 
         def train() -> TrainingDoc:
             device = get_settings().device
+            # A model of decorations has no use for what is none.
+            extra = extra_atoms(dataset) if engine.relaxes else []
             splits = {
-                "train": split_atoms(dataset, dataset.train),
+                "train": split_atoms(dataset, dataset.train) + extra,
                 "validation": split_atoms(dataset, dataset.validation),
                 "test": split_atoms(dataset, dataset.test),
             }

@@ -6,9 +6,9 @@ import re
 import tarfile
 import xml.etree.ElementTree as ET
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pymatgen.io.vasp.inputs import Incar
 from hea_flows.reference.vasp.files import Archive, Files, Folder, WholePart, read_text
 
 #: What OUTCAR says when the ionic relaxation met EDIFFG.
-_RELAXED = "reached required accuracy - stopping structural energy minimisation"
+RELAXED = "reached required accuracy - stopping structural energy minimisation"
 #: A table of moments in OUTCAR along one axis: its heading, and as many rows as are whole.
 _TABLE = (
     r"magnetization \({}\)\s*\n# of ion.*\n-+[ ]*\n"
@@ -135,9 +135,8 @@ def _input(files: Files, suffix: str = "") -> tuple[dict[str, Any], str]:
 
 def _read(files: Files) -> VaspRun:
     incar, kpoints = _input(files)
-    vasprun = _Vasprun()
     with files.open("vasprun.xml") as stream:
-        vasprun.read(WholePart(stream))
+        vasprun = Vasprun.read(WholePart(stream))
     outcar = read_text(files, "OUTCAR")
     return VaspRun(
         incar=incar,
@@ -145,35 +144,98 @@ def _read(files: Files) -> VaspRun:
         version=vasprun.version,
         symbols=tuple(vasprun.symbols),
         steps=tuple(vasprun.steps),
-        moments=_moments(outcar, incar, len(vasprun.symbols), len(vasprun.steps)),
-        relaxed=_RELAXED in outcar,
+        moments=moments_of(outcar, incar, len(vasprun.symbols), len(vasprun.steps)),
+        relaxed=RELAXED in outcar,
         nelm=int(incar.get("NELM", 60)),
     )
 
 
-class _Vasprun:
-    """A vasprun.xml read as far as it is whole."""
+@dataclass
+class Vasprun:
+    """A vasprun.xml as far as it is whole.
 
-    def __init__(self) -> None:
-        self.version = ""
-        self.symbols: list[str] = []
-        self.steps: list[IonicStep] = []
+    Parameters
+    ----------
+    version, symbols, steps
+        As in `VaspRun`.
+    incar
+        Tags that were given, by name.
+    cutoff
+        Of the plane waves (eV), also where it is that of the POTCARs; None if it is not there.
+    nelm
+        Most electronic steps of an ionic one.
+    titles
+        Element to the title of its POTCAR.
+    k_points
+        Fractional coordinates and weight of each irreducible one, shape (n, 4).
+    whole
+        Whether the file ends where VASP ends it.
+    """
 
-    def read(self, stream: WholePart) -> None:
-        try:
+    version: str = ""
+    symbols: list[str] = field(default_factory=list)
+    steps: list[IonicStep] = field(default_factory=list)
+    incar: dict[str, Any] = field(default_factory=dict)
+    cutoff: float | None = None
+    nelm: int = 60
+    titles: dict[str, str] = field(default_factory=dict)
+    k_points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    whole: bool = False
+
+    @classmethod
+    def read(cls, stream: WholePart) -> Vasprun:
+        """Read a file up to where it is cut."""
+        run = cls()
+        with suppress(ET.ParseError):  # what follows was never written
             for _, element in ET.iterparse(stream, events=("end",)):  # noqa: S314  VASP's own file
-                if element.tag == "calculation":
-                    if (step := _step(element)) is not None:
-                        self.steps.append(step)
-                    element.clear()
-                elif element.tag == "atominfo":
-                    atoms = element.find("array[@name='atoms']/set")
-                    rows = [] if atoms is None else atoms.findall("rc")
-                    self.symbols = [(row[0].text or "").strip() for row in rows]
-                elif element.tag == "i" and element.get("name") == "version":
-                    self.version = (element.text or "").strip()
-        except ET.ParseError:
-            return  # what follows was never written
+                run._take(element)
+        return run
+
+    def _take(self, element: ET.Element) -> None:
+        tag = element.tag
+        if tag == "calculation":
+            if (step := _step(element)) is not None:
+                self.steps.append(step)
+            element.clear()
+        elif tag == "atominfo":
+            rows = element.findall("array[@name='atoms']/set/rc")
+            self.symbols = [(row[0].text or "").strip() for row in rows]
+            types = element.findall("array[@name='atomtypes']/set/rc")
+            texts = [[(c.text or "").strip() for c in row] for row in types]
+            self.titles = {t[1]: " ".join(t[4].split()) for t in texts if len(t) > 4}
+        elif tag == "incar":
+            self.incar = {str(e.get("name")).strip(): _tag_value(e) for e in element}
+        elif tag == "kpoints":
+            lists = [_matrix(element, f"varray[@name='{x}']") for x in ("kpointlist", "weights")]
+            if lists[0] is not None and lists[1] is not None:
+                self.k_points = np.hstack([lists[0], lists[1]])
+        elif tag == "i":
+            self._take_value(element.get("name"), element.text or "")
+        elif tag == "modeling":
+            self.whole = True
+
+    def _take_value(self, name: str | None, text: str) -> None:
+        if name == "version":
+            self.version = text.strip()
+        elif name == "NELM":
+            self.nelm = int(text)
+        elif name == "ENMAX":
+            self.cutoff = _number(text)
+
+
+def _tag_value(element: ET.Element) -> Any:  # noqa: ANN401  tags are of any type
+    """Return the value of a tag of INCAR, by the type that VASP says it has."""
+    text, kind = (element.text or "").strip(), element.get("type", "float")
+    if kind == "string":
+        return text
+    readers: Mapping[str, Callable[[str], Any]] = {"logical": _true, "int": int}
+    read = readers.get(kind, _number)
+    values = [read(word) for word in text.split()]
+    return values if element.tag == "v" else (values[0] if values else "")
+
+
+def _true(word: str) -> bool:
+    return word.upper().startswith("T")
 
 
 def _step(element: ET.Element) -> IonicStep | None:
@@ -187,18 +249,27 @@ def _step(element: ET.Element) -> IonicStep | None:
         return None
     free = _energy(energies, "e_fr_energy")
     last = scf[-1].find("energy")
-    # The step's own e_0_energy is wrong in several versions of VASP (their forum's topic 16942;
-    # pymatgen's Vasprun.final_energy): take the last SCF step's distance from the free energy.
     if last is not None and last.find("i[@name='e_0_energy']") is not None:
-        energy = round(free + _energy(last, "e_0_energy") - _energy(last, "e_fr_energy"), 8)
+        energy = zero_energy(free, _energy(last, "e_0_energy"), _energy(last, "e_fr_energy"))
     else:
         energy = _energy(energies, "e_0_energy")
-    if stress is None:
-        voigt = np.full(6, np.nan)
-    else:
-        sigma = -0.1 * GPa * (stress + stress.T) / 2  # from kB, and VASP's sign
-        voigt = np.array([sigma[i] for i in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))])
+    voigt = np.full(6, np.nan) if stress is None else voigt_stress(stress)
     return IonicStep(cell, positions, energy, free, forces, voigt, len(scf))
+
+
+def zero_energy(free: float, last_zero: float, last_free: float) -> float:
+    """Return the energy of an ionic step, extrapolated to zero smearing (eV).
+
+    The step's own e_0_energy is wrong in several versions of VASP (their forum's topic 16942;
+    pymatgen's Vasprun.final_energy): the last SCF step's distance from the free energy is right.
+    """
+    return round(free + last_zero - last_free, 8)
+
+
+def voigt_stress(stress: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a stress of VASP's (kB, its sign, shape (3, 3)) as ASE has it (eV/Å³, shape (6,))."""
+    sigma = -0.1 * GPa * (stress + stress.T) / 2
+    return np.array([sigma[i] for i in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))])
 
 
 def _energy(element: ET.Element, name: str) -> float:
@@ -219,7 +290,7 @@ def _number(text: str) -> float:
         return float("nan")  # VASP writes asterisks where a number does not fit
 
 
-def _moments(
+def moments_of(
     outcar: str, incar: Mapping[str, Any], atoms: int, steps: int
 ) -> tuple[NDArray[np.float64], ...] | None:
     """Return the moments of every ionic step: numbers (N,), or vectors (N, 3) if noncollinear.

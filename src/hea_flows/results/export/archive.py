@@ -9,7 +9,8 @@ from pathlib import Path
 from ase import Atoms
 from pydantic import ValidationError
 
-from hea_flows.reference import DatasetCard, DatasetTerms
+from hea_flows.alloy.sets import listing
+from hea_flows.reference import DatasetCard, DatasetTerms, ExtraFrames
 from hea_flows.runtime import atomic_write, to_json
 from hea_flows.runtime.extxyz import frames_content
 from hea_flows.schemas import LabelDoc, StructuresDoc, UnreadableDocumentError
@@ -32,6 +33,7 @@ def write_archive(
     notes: Sequence[str] = (),
     terms: DatasetTerms | None = None,
     unreadable: Sequence[UnreadableDocumentError] = (),
+    extra: Sequence[Atoms] = (),
 ) -> DatasetCard:
     """Write every frame of a campaign (extended XYZ, xz) and the card beside it.
 
@@ -47,6 +49,8 @@ def write_archive(
         The campaign's documents; labels with frames are written, each with its own state.
     unreadable
         Why labels of the campaign could not be read; they are named in the card.
+    extra
+        Labelled frames that belong to no label; they are written to a file of their own.
 
     Raises
     ------
@@ -67,6 +71,7 @@ def write_archive(
         regenerate=regenerate,
         notes=[*notes, *left_out(unreadable)],
         terms=terms,
+        extra=extra,
     )
 
 
@@ -121,6 +126,7 @@ def write_dataset(
     regenerate: str = "",
     notes: Sequence[str] = (),
     terms: DatasetTerms | None = None,
+    extra: Sequence[Atoms] = (),
 ) -> DatasetCard:
     """Write frames under MACE's names, and their card beside them.
 
@@ -138,6 +144,8 @@ def write_dataset(
         Where the frames come from; trajectories are not needed.
     structures
         The sets the labels were asked for.
+    extra
+        Labelled frames that belong to no label; they are written to a file of their own.
 
     Raises
     ------
@@ -150,6 +158,15 @@ def write_dataset(
     card_path = card_of(path)
     raw = frames_content(frames, path.suffix, keys="mace")
     atomic_write(path, raw)
+    more: ExtraFrames | None = None
+    if extra:
+        for frame in extra:
+            frame.info["settings_id"] = labels[0].settings_id
+        extra_raw = frames_content(extra, path.suffix, keys="mace")
+        extra_path = path.with_name(path.name.replace(card_path.stem, f"{card_path.stem}-extra", 1))
+        atomic_write(extra_path, extra_raw)
+        sha256 = hashlib.sha256(extra_raw).hexdigest()
+        more = ExtraFrames(file=extra_path.name, sha256=sha256, n_frames=len(extra))
     content: dict[str, dict[str, int]] = {}
     for document in structures:
         members = {entry.structure_id for entry in document.structures}
@@ -170,14 +187,18 @@ def write_dataset(
         alloy=structures[0].alloy,
         settings=labels[0].settings,
         settings_id=labels[0].settings_id,
-        versions={k: v for label in labels for k, v in label.versions.items()},
+        versions={k: v for d in labels for k, v in (d.versions | d.code_versions).items()},
         n_structures=len(labels),
         n_frames=len(frames),
+        structures={
+            e.structure_id: listing(e.supercell, e.species) for e in (d.structure for d in labels)
+        },
+        extra=more,
         content=content,
         reference=_REFERENCE,
         notes=list(notes),
         regenerate=regenerate,
     )
-    unsaid = {name for name, value in terms if not value}
+    unsaid = {name for name, value in terms if not value} | ({"extra"} if more is None else set())
     atomic_write(card_path, to_json(card.model_dump(mode="json", exclude=unsaid)) + "\n")
     return card
