@@ -44,7 +44,10 @@ def prototypes() -> None:
 
     for name, prototype in PROTOTYPES.items():
         kind = "layer" if prototype.layer else "bulk"
-        typer.echo(f"{name}: {kind}, {prototype.atoms_per_unit} atoms per formula unit")
+        units = prototype.sites_per_cell
+        cell = f", {units} formula units per primitive cell" if units > 1 else ""
+        atoms = f"{prototype.atoms_per_unit:g} atoms per formula unit"
+        typer.echo(f"{name}: {kind}, {atoms}{cell}")
 
 
 @sets.command()
@@ -52,7 +55,7 @@ def show(
     expression: Annotated[str, typer.Argument(help="For example model-4, 2(2)+3(3), E(2,4).")],
     elements: Annotated[str, typer.Option(help="Alloyed elements.")] = "Mo,Ta,Nb,W,V",
     prototype: Annotated[str, typer.Option(help="Host; `sets prototypes` lists them.")] = "2H-MX2",
-    anion: Annotated[str, typer.Option(help="Fixed sublattice; '' for none.")] = "S",
+    anion: Annotated[str | None, typer.Option(help="Fixed sublattice, where it is open.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of random terms.")] = 0,
     output: Annotated[
         Path | None,

@@ -287,8 +287,9 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
     if (key := _too_large(data)) is not None:  # among an engine's options
         msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
         raise ValueError(msg)
-    check_sets(campaign.expressions(), campaign.alloy.to_alloy())
-    check_cells(campaign.monte_carlo, campaign.thermodynamics)
+    host = campaign.alloy.to_alloy()
+    check_sets(campaign.expressions(), host)
+    check_cells(host, campaign.monte_carlo, campaign.thermodynamics)
     _beside(path.parent, campaign)
     return campaign, text
 
@@ -315,7 +316,7 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     """
     campaign, text = read_campaign(path)
     for expression in campaign.expressions():
-        structures_of(expression, campaign.alloy, campaign.seed)
+        orderings_of(expression, campaign.alloy, campaign.seed)
     return campaign, text
 
 
@@ -350,11 +351,6 @@ def _beside(folder: Path, campaign: Campaign) -> None:
         changed = entry.training.get("method")
         if isinstance(changed, dict) and (file := absolute(changed.get("file"))):
             changed["file"] = file
-
-
-def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:
-    """Return id and number of sites of the structures of a set."""
-    return tuple((o.id, o.n_sites) for o in orderings_of(expression, alloy, seed))
 
 
 def orderings_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[Ordering, ...]:
