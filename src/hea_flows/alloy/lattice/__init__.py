@@ -26,6 +26,7 @@ from hea_flows.alloy.lattice.prototypes import (
     Alloy,
     Prototype,
     SiteOperations,
+    UnknownConstantsError,
     mean_lattice_constant,
 )
 from hea_flows.alloy.lattice.relaxation import cell_filter, relax
@@ -53,6 +54,7 @@ __all__ = [
     "SiteIndex",
     "SiteOperations",
     "Sites",
+    "UnknownConstantsError",
     "bond_counts",
     "cell_filter",
     "check_elements",

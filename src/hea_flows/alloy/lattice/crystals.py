@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -23,12 +25,17 @@ _EMPTY = 6.0
 #: Most atoms of a primitive cell.
 _MOST_ATOMS = 100
 
+Floats = NDArray[np.float64]
+#: Primitive vectors (3, 3), the order of the atoms, their fractional positions (N, 3) in it.
+_View = tuple[Floats, NDArray[np.int64], Floats]
+
 
 def prototype_of(atoms: Atoms, alloyed: Sequence[str]) -> Prototype:
     """Return the host that a crystal is: all sites of some elements alloyed, all others fixed.
 
-    The primitive cell is found and made exactly symmetric, the first alloyed site its origin; which
-    cell of the crystal is given makes no difference. The unit of length is its first cell vector.
+    The primitive cell is found and made exactly symmetric, an alloyed site its origin, the first
+    vector along x and the second in the xy plane; which cell of the crystal is given makes no
+    difference. The unit of length is the first vector of the given cell.
 
     Parameters
     ----------
@@ -67,25 +74,60 @@ def prototype_of(atoms: Atoms, alloyed: Sequence[str]) -> Prototype:
             "each other; two alloyed sublattices, Janus cells and vacancies are out of scope"
         )
         raise ValueError(msg)
-    reduced, _ = minkowski_reduce(lattice)
-    positions = positions @ lattice @ np.linalg.inv(reduced)
-    positions -= positions[kinds == 0][0]
-    positions -= np.floor(positions + 1e-9)
-    order = np.lexsort((*positions.T[::-1].round(6), kinds))
-    kinds, positions = kinds[order], positions[order]
-    numbers = sorted(set(kinds.tolist()) - {0})
-    names = {z: symbols[atoms.numbers.tolist().index(z)] for z in numbers}
+    names = dict(zip(atoms.numbers.tolist(), symbols, strict=True))
+    basis, order, positions = _canonical(lattice, positions @ lattice, kinds)
+    own = kinds[order]
     return own_prototype(
-        reduced / float(np.linalg.norm(atoms.cell.array[0])),
-        positions[kinds == 0],
-        {names[z]: positions[kinds == z] for z in numbers},
+        np.linalg.cholesky(basis @ basis.T) / float(np.linalg.norm(atoms.cell.array[0])),
+        positions[own == 0],
+        {names[z]: positions[own == z] for z in dict.fromkeys(own.tolist()) if z},
     )
+
+
+def _canonical(lattice: Floats, positions: Floats, kinds: NDArray[np.int64]) -> _View:
+    """Return the basis of short vectors and the origin that give a primitive cell least numbers.
+
+    So the cell that a file has, and the order of its atoms, make no difference.
+    """
+    reduced, _ = minkowski_reduce(lattice)
+    volume = abs(float(np.linalg.det(reduced)))
+    box = np.array(list(product(range(-2, 3), repeat=3))) @ reduced
+    lengths = np.linalg.norm(box, axis=1)
+    longest = float(np.linalg.norm(reduced, axis=1).max())
+    short = box[(lengths > 1e-6) & (lengths < 1.001 * longest)]
+    best: tuple[object, _View] | None = None
+    for vectors in permutations(short, 3):
+        basis = np.array(vectors)
+        if abs(np.linalg.det(basis) / volume - 1) > 1e-3:  # another lattice, or left-handed
+            continue
+        metric = _metric(basis)
+        if best is not None and metric > best[0][0]:  # type: ignore[index]
+            continue
+        fractions = positions @ np.linalg.inv(basis)
+        for origin in fractions[kinds == 0]:
+            moved = fractions - origin
+            moved -= np.floor(moved + 1e-3)
+            rounded = (moved.round(3) + 0.0).tolist()
+            view = sorted((int(kinds[k]), place, k) for k, place in enumerate(rounded))
+            key = (metric, [row[:2] for row in view])
+            if best is None or key < best[0]:  # type: ignore[operator]
+                order = np.array([k for *_, k in view])
+                best = (key, (basis, order, moved[order]))
+    assert best is not None  # the reduced vectors, or their mirror image
+    return best[1]
+
+
+def _metric(basis: Floats) -> list[list[float]]:
+    """Return the inner products of vectors, in units that make their volume 1."""
+    metric = basis @ basis.T / abs(np.linalg.det(basis)) ** (2 / 3)
+    rounded: list[list[float]] = (metric.round(3) + 0.0).tolist()
+    return rounded
 
 
 def own_prototype(
     vectors: ArrayLike, alloyed_sites: ArrayLike, fixed_sites: Mapping[str, ArrayLike]
 ) -> Prototype:
-    """Return the host of a geometry, which makes its name: another geometry is another host.
+    """Return the host of a geometry. Its name is the formula, M alloyed, and a hash of the shape.
 
     Parameters
     ----------
@@ -109,31 +151,18 @@ def own_prototype(
         msg = f"unknown element {unknown[0]!r} on the fixed sublattice of the host"
         raise ValueError(msg)
     fixed = [(e, site) for e in fixed_sites for site in np.asarray(fixed_sites[e], dtype=float)]
+    atoms = [("M", site) for site in sites] + fixed
+    places = [(e, (site.round(3) % 1).tolist()) for e, site in atoms]
+    content = hashlib.sha256(json.dumps([_metric(basis), places]).encode()).hexdigest()
+    numbers = Counter(e for e, _ in atoms)
+    formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in numbers.items())
     return Prototype(
-        name=_name(basis, sites, fixed),
+        name=f"{formula}-{content[:8]}",
         vectors=_rows(basis),
         alloyed_sites=_rows(sites),
         fixed_sites=_rows([site for _, site in fixed]),
         fixed_species=tuple(e for e, _ in fixed),
     )
-
-
-def _name(
-    basis: NDArray[np.float64],
-    sites: NDArray[np.float64],
-    fixed: Sequence[tuple[str, NDArray[np.float64]]],
-) -> str:
-    """Return the formula, with M for alloyed sites, and a hash of the geometry but its size."""
-    metric = basis @ basis.T / abs(np.linalg.det(basis)) ** (2 / 3)
-    atoms = [("M", site) for site in sites] + list(fixed)
-    views = [
-        sorted((e, *((site - origin).round(3) % 1).round(3).tolist()) for e, site in atoms)
-        for origin in sites
-    ]
-    text = json.dumps([(metric.round(3) + 0.0).tolist(), min(views)])
-    numbers = {e: sum(one == e for one, _ in atoms) for e, _ in atoms}
-    formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in numbers.items())
-    return f"{formula}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _check_bulk(atoms: Atoms) -> None:

@@ -120,6 +120,14 @@ _LAYER_A: dict[str, dict[str, float]] = {
 _LAYER_THICKNESS = {"S": 3.13, "Se": 3.35, "Te": 3.65}
 
 
+class UnknownConstantsError(ValueError):
+    """Elements of an alloy whose lattice constants are neither given nor tabulated."""
+
+    def __init__(self, message: str, elements: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.elements = elements
+
+
 @dataclass(frozen=True)
 class SiteOperations:
     """Symmetry operations of a host, exact in integers (G operations, m sites per cell).
@@ -156,8 +164,9 @@ class Alloy:
     Raises
     ------
     ValueError
-        For an unknown prototype or element, a missing or superfluous anion or c/a, or elements
-        without a lattice constant.
+        For an unknown prototype or element, or a missing or superfluous anion or c/a.
+    UnknownConstantsError
+        For elements without a lattice constant.
     """
 
     elements: tuple[str, ...]
@@ -191,8 +200,8 @@ class Alloy:
         if self.c_over_a is not None and not host.uniaxial:
             msg = f"prototype {host.name} has no c/a of its own; leave c_over_a out"
             raise ValueError(msg)
-        if missing := self.unknown_constants:
-            raise ValueError(self._no_constant(missing))
+        if missing := tuple(e for e in self.elements if self._constant(e) is None):
+            raise self._unknown(missing)
 
     @property
     def host(self) -> Prototype:
@@ -271,26 +280,22 @@ class Alloy:
         """Return the formula of one unit of the end point of `element`, for example ``MoS2``."""
         return element + self.fixed_formula(1)
 
-    @property
-    def unknown_constants(self) -> tuple[str, ...]:
-        """Elements whose lattice constant is neither given nor tabulated."""
-        return tuple(e for e in self.elements if self._constant(e) is None)
-
-    def _no_constant(self, missing: tuple[str, ...]) -> str:
+    def _unknown(self, missing: tuple[str, ...]) -> UnknownConstantsError:
         formulas = ", ".join(self.unit_formula(e) for e in missing)
         values = ", ".join(f"{e}: <Å>" for e in missing)
         noun = "lattice constant is" if len(missing) == 1 else "lattice constants are"
         them = "it" if len(missing) == 1 else "them"
-        return (
+        msg = (
             f"no {noun} known for {formulas} in {self.host.name}; "
             f"give {them} under alloy: lattice_constants: {{{values}}}"
         )
+        return UnknownConstantsError(msg, missing)
 
     def lattice_constant(self, element: str) -> float:
         """Return the lattice constant of one end point (Å), given or tabulated."""
         constant = self._constant(element)
         if constant is None:
-            raise ValueError(self._no_constant((element,)))
+            raise self._unknown((element,))
         return constant
 
     def _constant(self, element: str) -> float | None:
