@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hea_flows.alloy.lattice import (
     Alloy,
@@ -18,7 +18,7 @@ from hea_flows.alloy.lattice import (
     prototype_of,
     supercell_size,
 )
-from hea_flows.inputs import Name, Number
+from hea_flows.inputs import Name, Number, shown
 from hea_flows.runtime.crystal_files import read_crystal
 from hea_flows.schemas.record import Record
 
@@ -86,7 +86,7 @@ class AlloySpec(Record):
     elements: tuple[Name, ...] = Field(
         max_length=118, description="Elements that share the alloyed sublattice."
     )
-    prototype: Name | HostSpec = Field(
+    prototype: Name | HostSpec | HostFile = Field(
         "2H-MX2",
         description="Host: `hea-flows sets prototypes` lists them; or {file: host.cif, alloyed: "
         "[Ti]}.",
@@ -102,26 +102,22 @@ class AlloySpec(Record):
         None, ge=0.1, le=10, description="c/a of hcp; default the mean of the elements' own."
     )
 
-    @model_validator(mode="before")
+    @field_validator("prototype", mode="before")
     @classmethod
-    def _host(cls, data: object) -> object:
-        """Read a host from its file, or from a document."""
-        prototype = data.get("prototype") if isinstance(data, dict) else None
-        if not isinstance(data, dict) or not isinstance(prototype, dict):
-            return data
-        constants: dict[str, float] = {}
-        if "vectors" in prototype:
-            host = HostSpec.model_validate(prototype)
-        else:
-            host, constants = HostFile.model_validate(prototype).read()
-        given = data.get("lattice_constants") or {}
-        own = {e: a for e, a in constants.items() if e in (data.get("elements") or ())}
-        if isinstance(given, dict):
-            given = own | given
-        return {**data, "prototype": host, "lattice_constants": given}
+    def _host(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return (HostSpec if "vectors" in value else HostFile).model_validate(value)
+        if not isinstance(value, str | HostSpec | HostFile):
+            msg = f"a name, or {{file: host.cif, alloyed: [Ti]}}; got {shown(value)}"
+            raise ValueError(msg)  # noqa: TRY004  pydantic reports it
+        return value
 
     @model_validator(mode="after")
     def _valid(self) -> Self:
+        if isinstance(self.prototype, HostFile):
+            self.prototype, constants = self.prototype.read()
+            own = {e: a for e, a in constants.items() if e in self.elements}
+            self.lattice_constants = own | self.lattice_constants
         self.anion = self.to_alloy().anion
         return self
 
@@ -144,7 +140,7 @@ class AlloySpec(Record):
         host = self.prototype
         return Alloy(
             self.elements,
-            host if isinstance(host, str) else host.to_prototype(),
+            host.to_prototype() if isinstance(host, HostSpec) else str(host),
             self.anion,
             dict(self.lattice_constants),
             self.vacuum,
