@@ -106,6 +106,22 @@ def test_many_decorations_are_those_one_by_one() -> None:
     assert quick.energies(codes) == pytest.approx(each, abs=1e-9)
 
 
+def test_changes_of_cells_with_several_alloyed_sites() -> None:
+    cell = np.diag([2, 2, 3])
+    held = LatticeMACE(model(), CARBIDE, cell, 3.0)
+    local, rng = held.local(), np.random.default_rng(4)
+    codes = rng.integers(2, size=CARBIDE.n_sites(cell))
+    energy = local.hold(codes)
+    for site in (0, 5, 22):
+        sites, new = np.array([site]), np.array([1 - codes[site]])
+        change = local.change(sites, new)
+        local.accept(sites, new)
+        codes[site] = new[0]
+        energy += change
+        assert energy == pytest.approx(held.energies(codes)[0], abs=1e-9)
+        assert local.energy == pytest.approx(energy, abs=1e-9)
+
+
 @pytest.mark.parametrize("changes", [{}, OLDER, DEEP])
 @pytest.mark.parametrize("size", [3, 5, 12])
 def test_changes_are_full_recomputation_over_random_swaps(size: int, changes) -> None:
