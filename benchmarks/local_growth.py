@@ -83,12 +83,12 @@ def local(potential: MACEPotential, cell: NDArray[np.int64], trials: int) -> flo
 def plain(potential: MACEPotential, cell: NDArray[np.int64], trials: int) -> float:
     """Return the median seconds of a total energy of MACE's own calculator after a swap."""
     model = LatticeMACE(potential, ALLOY, cell, A)
-    atoms = LocalCalculator(model, ALLOY, cell).structure([ALLOY.elements[0]] * model.units, a=A)
+    atoms = LocalCalculator(model, ALLOY, cell).structure([ALLOY.elements[0]] * model.cells, a=A)
     atoms.pbc = True
     atoms.calc = MACECalculator(models=[potential.module], device="cpu", default_dtype="float32")
     rng, spent = np.random.default_rng(0), []
     for _ in range(trials):
-        site = 3 * int(rng.integers(model.units))
+        site = 3 * int(rng.integers(model.cells))
         atoms.numbers[site] = 42 if atoms.numbers[site] != 42 else 23
         clock = time.process_time()
         atoms.get_potential_energy()

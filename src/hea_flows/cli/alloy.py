@@ -44,15 +44,23 @@ def prototypes() -> None:
 
     for name, prototype in PROTOTYPES.items():
         kind = "layer" if prototype.layer else "bulk"
-        typer.echo(f"{name}: {kind}, {prototype.atoms_per_unit} atoms per formula unit")
+        units = prototype.sites_per_cell
+        cell = f", {units} formula units per primitive cell" if units > 1 else ""
+        atoms = f"{prototype.atoms_per_unit:g} atoms per formula unit"
+        typer.echo(f"{name}: {kind}, {atoms}{cell}")
 
 
 @sets.command()
 def show(
     expression: Annotated[str, typer.Argument(help="For example model-4, 2(2)+3(3), E(2,4).")],
     elements: Annotated[str, typer.Option(help="Alloyed elements.")] = "Mo,Ta,Nb,W,V",
-    prototype: Annotated[str, typer.Option(help="Host; `sets prototypes` lists them.")] = "2H-MX2",
-    anion: Annotated[str, typer.Option(help="Fixed sublattice; '' for none.")] = "S",
+    prototype: Annotated[
+        str, typer.Option(help="Host; `sets prototypes` lists them. Or a file of one.")
+    ] = "2H-MX2",
+    alloyed: Annotated[
+        str | None, typer.Option(help="Elements whose sites are alloyed, of a host from a file.")
+    ] = None,
+    anion: Annotated[str | None, typer.Option(help="Fixed sublattice, where it is open.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of random terms.")] = 0,
     output: Annotated[
         Path | None,
@@ -62,11 +70,18 @@ def show(
     ] = None,
 ) -> None:
     """Count the structures of a set, by components and size and by element combination."""
-    from hea_flows.alloy.lattice import Alloy
+    from hea_flows.alloy.lattice import Alloy, Prototype
     from hea_flows.alloy.sets import load_named_sets, parse, set_summary
     from hea_flows.config import check_sets
+    from hea_flows.schemas import HostFile
 
-    alloy = Alloy(tuple(e.strip() for e in elements.split(",")), prototype, anion or None)
+    host: str | Prototype = prototype
+    constants: dict[str, float] = {}
+    if alloyed is not None:
+        spec, constants = HostFile(file=prototype, alloyed=alloyed.split(",")).read()
+        host = spec.to_prototype()
+    chosen = tuple(e.strip() for e in elements.split(","))
+    alloy = Alloy(chosen, host, anion or None, constants)
     labels = {entry.label: entry.expression for entry in load_named_sets().values()}
     parsed = parse(labels.get(expression, expression))
     check_sets([parsed.source], alloy)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+<<<<<<< HEAD
 from collections.abc import Callable
 from functools import lru_cache
+=======
+from functools import lru_cache, partial
+>>>>>>> hosts
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+<<<<<<< HEAD
 from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import located_set, named_sets_path, parse
+=======
+from hea_flows.alloy.lattice import Ordering, UnknownConstantsError, mean_lattice_constant
+from hea_flows.alloy.sets import named_sets_path, parse
+>>>>>>> hosts
 from hea_flows.config.costs import affordable, check_cells, check_sets
 from hea_flows.config.sections import (
     BenchmarkSpec,
@@ -27,6 +36,7 @@ from hea_flows.config.sections import (
     model_from_text,
 )
 from hea_flows.inputs import Name, Seed, read_yaml, shown
+from hea_flows.reference import reference_engine
 from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
 from hea_flows.settings import get_settings
 
@@ -265,8 +275,9 @@ def find_campaign_file(path: Path) -> Path:
 def read_campaign(path: Path) -> tuple[Campaign, str]:
     """Read a campaign file; return it and its text. No set is built.
 
-    A dataset, checkpoint or replay file given as a relative path is looked up beside the file
-    first.
+    A host, dataset, checkpoint or replay file given as a relative path is looked up beside the
+    file first. Lattice constants that are neither given nor tabulated are taken from labels of the
+    end points, where a dataset has them.
 
     Raises
     ------
@@ -284,13 +295,22 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
     if not isinstance(data, dict):
         msg = f"{path} must hold keys such as name, alloy, structures; found {shown(data)}"
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
+    if isinstance(alloy := data.get("alloy"), dict):
+        data["alloy"] = _with_constants(_with_host(alloy, path.parent), data, path.parent)
     campaign = Campaign.model_validate(data)
     if (key := _too_large(data)) is not None:  # among an engine's options
         msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
         raise ValueError(msg)
+<<<<<<< HEAD
     _beside(path.parent, campaign)
     check_sets(campaign.expressions(), campaign.alloy.to_alloy())
     check_cells(campaign.monte_carlo, campaign.thermodynamics)
+=======
+    host = campaign.alloy.to_alloy()
+    check_sets(campaign.expressions(), host)
+    check_cells(host, campaign.monte_carlo, campaign.thermodynamics)
+    _beside(path.parent, campaign)
+>>>>>>> hosts
     return campaign, text
 
 
@@ -316,12 +336,60 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     """
     campaign, text = read_campaign(path)
     for expression in campaign.expressions():
-        structures_of(expression, campaign.alloy, campaign.seed)
+        orderings_of(expression, campaign.alloy, campaign.seed)
     return campaign, text
+
+
+def _with_host(alloy: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the alloy with the path of its host made absolute if it lies in a folder."""
+    host = alloy.get("prototype")
+    if not isinstance(host, dict) or (file := _absolute(host.get("file"), folder)) is None:
+        return alloy
+    return {**alloy, "prototype": {**host, "file": file}}
+
+
+def _with_constants(alloy: dict[str, Any], data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the alloy with lattice constants of labelled end points where it has no others.
+
+    Whatever is wrong is left to the checks of the whole file.
+    """
+    try:
+        AlloySpec.model_validate(alloy)
+    except ValidationError as error:
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        if not isinstance(cause, UnknownConstantsError):
+            return alloy
+    else:
+        return alloy
+    given = alloy.get("lattice_constants") or {}
+    unknown = cause.elements
+    try:
+        labels = LabelSpec.model_validate(data.get("labels") or {})
+        dataset = labels.options.get("dataset")
+        options = labels.options
+        if dataset is not None:
+            options = {**options, "dataset": _absolute(dataset, folder) or dataset}
+        engine = reference_engine(labels.engine).with_options(options)
+        scale = AlloySpec.model_validate(
+            {**alloy, "lattice_constants": {**given, **dict.fromkeys(unknown, 1.0)}}
+        ).to_alloy()
+        cells = engine.end_point_cells(scale)
+    except (ValueError, OSError):
+        return alloy
+    constants = {e: mean_lattice_constant(scale, {e: cells[e]}) for e in unknown if e in cells}
+    return {**alloy, "lattice_constants": {**given, **constants}}
+
+
+def _absolute(name: object, folder: Path) -> str | None:
+    """Return the absolute path of a file that lies in a folder."""
+    if isinstance(name, str) and (folder / name).is_file():
+        return str((folder / name).resolve())
+    return None
 
 
 def _beside(folder: Path, campaign: Campaign) -> None:
     """Make relative paths absolute that lie in a folder."""
+<<<<<<< HEAD
 
     def absolute(name: object) -> str | None:
         if isinstance(name, str) and (folder / name).is_file():
@@ -331,6 +399,9 @@ def _beside(folder: Path, campaign: Campaign) -> None:
     _locate_sets(campaign, absolute)
     dataset = campaign.dataset
     dataset.extra_frames = absolute(dataset.extra_frames) or dataset.extra_frames
+=======
+    absolute = partial(_absolute, folder=folder)
+>>>>>>> hosts
     labels = [
         campaign.labels,
         *(s.labels for s in campaign.structures),
@@ -356,6 +427,7 @@ def _beside(folder: Path, campaign: Campaign) -> None:
             changed["file"] = file
 
 
+<<<<<<< HEAD
 def _locate_sets(campaign: Campaign, absolute: Callable[[str], str | None]) -> None:
     """Make paths of datasets in set expressions absolute."""
 
@@ -377,6 +449,8 @@ def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[s
     return tuple((o.id, o.n_sites) for o in orderings_of(expression, alloy, seed))
 
 
+=======
+>>>>>>> hosts
 def orderings_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[Ordering, ...]:
     """Return the structures of a set; built once in this process."""
     return _orderings_of(expression, alloy.model_dump_json(), seed)

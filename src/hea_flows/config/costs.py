@@ -38,7 +38,7 @@ def check_sets(expressions: Iterable[str], alloy: Alloy) -> None:
 
 
 def check_cells(
-    monte_carlo: MonteCarloSpec | None, thermodynamics: ThermodynamicsSpec | None
+    alloy: Alloy, monte_carlo: MonteCarloSpec | None, thermodynamics: ThermodynamicsSpec | None
 ) -> None:
     """Make sure that supercells have no more sites than the setting ``max_sites``.
 
@@ -53,6 +53,6 @@ def check_cells(
     if thermodynamics is not None:
         cells["thermodynamics.random_supercell"] = thermodynamics.random_supercell
     for key, cell in cells.items():
-        sites = prod(int(n) for n in re.findall("[0-9]+", cell))
+        sites = prod(int(n) for n in re.findall("[0-9]+", cell)) * alloy.host.sites_per_cell
         what = f"{key}: {shown(cell)} has {{}} alloyed sites"
         refuse_above(sites, get_settings().max_sites, what, "max_sites")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hea_flows.config.campaign import Campaign, structures_of
+from hea_flows.config.campaign import Campaign, orderings_of
 from hea_flows.config.sections import GrowthSpec, LabelSpec, ModelEntry
 from hea_flows.schemas import ModelSpec, TrainingSettings
 
@@ -284,9 +284,9 @@ class _Planner:
 
     def build_set(self, expression: str, labels: LabelSpec, use: str, name: str) -> SetPlan:
         """Return a set of the campaign's alloy."""
-        structures = structures_of(expression, self.campaign.alloy, self.campaign.seed)
-        ids, pure = tuple(key for key, _ in structures), any(n == 1 for _, n in structures)
-        return SetPlan(name, expression, labels, [use], ids, pure)
+        orderings = orderings_of(expression, self.campaign.alloy, self.campaign.seed)
+        pure = any(o.is_end_point for o in orderings)
+        return SetPlan(name, expression, labels, [use], tuple(o.id for o in orderings), pure)
 
     def add_own_model(self, model: ModelSpec, sets: Iterable[SetPlan]) -> None:
         """Add a campaign's own model, of the campaign's name, and its foundation beside it."""
@@ -352,7 +352,7 @@ class _Planner:
         if not steps[0].end_points:
             msg = (
                 f"grow: the first set, {spec.sets[0]}, has no end points, which mixing energies "
-                "need; begin it with 1(1)+"
+                f"need; begin it with {self.campaign.alloy.to_alloy().end_point_set}+"
             )
             raise ValueError(msg)
         grown: set[str] = set()

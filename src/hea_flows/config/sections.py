@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hea_flows.alloy import stream
-from hea_flows.alloy.lattice import Alloy, IntMatrix, supercell_size
+from hea_flows.alloy.lattice import Alloy, IntMatrix
 from hea_flows.alloy.sampling import (
     MOST_TEMPERATURES,
     ExchangeLadder,
@@ -276,8 +276,7 @@ class MonteCarloSpec(SamplingSettings, Record):
             If the supercell does not fit the host, or its sites the elements.
         """
         matrix = supercell_matrix(alloy, self.supercell)
-        n_sites = supercell_size(matrix)
-        return matrix, composition_counts(alloy.elements, n_sites)
+        return matrix, composition_counts(alloy.elements, alloy.n_sites(matrix))
 
     def check(self, alloy: Alloy) -> None:
         """Raise what `cell` would, or `ValueError` if there is nothing to sample in it."""

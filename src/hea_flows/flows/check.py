@@ -267,11 +267,11 @@ class _Checker:
 
     def end_points(self, part: str, orderings: Iterable[Ordering], *, used: bool) -> None:
         """Make sure that mixing energies can be counted from end members."""
-        ends = {ordering.species[0] for ordering in orderings if ordering.n_sites == 1}
+        ends = {ordering.species[0] for ordering in orderings if ordering.is_end_point}
         if lacking := [e for e in self.alloy.elements if e not in ends]:
             text = (
                 f"no label of the end point of {', '.join(lacking)}; mixing energies need all of "
-                "them, add 1(1) to the training sets"
+                f"them, add {self.alloy.to_alloy().end_point_set} to the training sets"
             )
             self.add("error" if used else "warning", part, text)
 

@@ -115,7 +115,7 @@ class _Estimator:
                     n = reference.frames(ordering)
                     known = known and n is not None
                     frames += FRAMES if n is None else n
-                    atoms += (FRAMES if n is None else n) * self._atoms(ordering.n_sites)
+                    atoms += (FRAMES if n is None else n) * ordering.n_atoms
         train, test, validation = self.campaign.dataset.fractions or default_fractions(frames)
         settings = with_defaults(given, round(train * frames))
         epochs = settings.epochs or 1
@@ -132,7 +132,7 @@ class _Estimator:
         for test in tests:
             for one in test.sets:
                 sizes = orderings_of(one.expression, self.campaign.alloy, self.campaign.seed)
-                atoms = sum(self._atoms(ordering.n_sites) for ordering in sizes)
+                atoms = sum(ordering.n_atoms for ordering in sizes)
                 moves = min(MOVES, spec.max_steps) if spec.relaxed and test.relaxed else 0
                 evaluations += atoms * (1 + moves)
                 structures += len(sizes)
@@ -164,15 +164,15 @@ class _Estimator:
         n = len(self.host.elements)
         random = self._size(spec.random_supercell)
         phases = [self._size(spec.sqs[k]) for k in range(2, n + 1) for _ in range(comb(n, k))]
-        sites = n + sum(phases) + spec.n_random * random
+        sites = n * self.host.host.sites_per_cell + sum(phases) + spec.n_random * random
         evaluations, lattice = self._cells(self._atoms(sites), spec.mode, spec.max_steps)
         work = f"{len(phases)} SQS, {spec.n_random} random cells, {spec.mode}"
         if (vibrations := spec.vibrations) is not None:
-            cells = [self._atoms(size) for size in (*[1] * n, *phases)]
+            cells = [self._atoms(size) for size in (*[self.host.host.sites_per_cell] * n, *phases)]
             area = self.host.primitive().cell.lengths()[0]
             periodic = sum(self.host.pbc)
             for atoms in cells:
-                length = area * (atoms / self.host.atoms_per_unit) ** (1 / periodic)
+                length = area * (atoms / self.host.host.atoms_per_cell) ** (1 / periodic)
                 repeats = int(np.ceil(vibrations.min_length / length)) ** periodic
                 evaluations += 6 * atoms * atoms * repeats  # without symmetry
             work += ", vibrations"
@@ -220,7 +220,7 @@ class _Estimator:
         return timing, f"{title} measured here: {1e3 * timing.evaluation:.2g} ms per atom"
 
     def _atoms(self, sites: int) -> int:
-        return sites * self.host.atoms_per_unit
+        return self.host.n_atoms(sites)
 
     def _size(self, supercell: str) -> int:
-        return int(abs(round(np.linalg.det(np.array(supercell_matrix(self.host, supercell))))))
+        return self.host.n_sites(supercell_matrix(self.host, supercell))

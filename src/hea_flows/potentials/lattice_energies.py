@@ -64,10 +64,10 @@ class DecoratedLattice:
 
     def __init__(self, alloy: Alloy, supercell: ArrayLike, a: float) -> None:
         rows = int_matrix(supercell)
-        n = abs(round(np.linalg.det(np.array(rows))))
+        n = alloy.n_sites(rows)
         self.a = a
         self.reference = Ordering(alloy, rows, (alloy.elements[0],) * n).to_atoms(a)
-        self._alloyed = np.arange(n) * alloy.atoms_per_unit
+        self._alloyed = alloy.alloyed_atoms(n)
         self._elements = np.array([atomic_numbers[e] for e in alloy.elements])
 
     def numbers(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -77,19 +77,16 @@ def measure(spec: ModelSpec, alloy: Alloy, *, device: str = "cpu") -> Timing | N
             device=device,
         )
         codes = np.tile([alloy.elements.index(s) for s in large.species], (_DECORATIONS, 1))
-        lattice = _seconds(lambda: energies.energies(codes), clock) / (
-            _DECORATIONS * large.n_sites * alloy.atoms_per_unit
-        )
+        lattice = _seconds(lambda: energies.energies(codes), clock) / (_DECORATIONS * large.n_atoms)
     return Timing(evaluation, lattice)
 
 
 def _cell(alloy: Alloy, sizes: dict[bool, str], first: int = 0) -> Ordering:
     """Return a cell that holds the elements in turn, beginning with one of them."""
     matrix = supercell_matrix(alloy, sizes[alloy.host.layer])
-    n = abs(round(np.linalg.det(np.array(matrix))))
-    return Ordering(
-        alloy, matrix, tuple(alloy.elements[(first + k) % len(alloy.elements)] for k in range(n))
-    )
+    sites = range(alloy.n_sites(matrix))
+    species = tuple(alloy.elements[(first + k) % len(alloy.elements)] for k in sites)
+    return Ordering(alloy, matrix, species)
 
 
 def _labelled(atoms: Atoms) -> Atoms:

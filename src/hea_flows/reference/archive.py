@@ -10,10 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 from pydantic import Field
 
-from hea_flows.alloy.lattice import Ordering
+from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.alloy.sets import find_card
 from hea_flows.inputs import refuse_above
 from hea_flows.provenance import settings_id
@@ -202,6 +204,11 @@ class ArchiveMaker(ReferenceMaker):
     def unlabelled(self, orderings: Sequence[Ordering]) -> list[Ordering]:
         """Return the structures that no dataset has."""
         return [ordering for ordering in orderings if not self.frames(ordering)]
+
+    def end_point_cells(self, alloy: Alloy) -> dict[str, NDArray[np.float64]]:
+        """Return the relaxed cells (Å) of the end points that the dataset has."""
+        ends = {e: self._label(Ordering.end_point(alloy, e))[1] for e in alloy.elements}
+        return {e: frames[-1].cell.array for e, frames in ends.items() if frames}
 
     def frames(self, ordering: Ordering) -> int:
         """Return how many frames there are of a structure."""

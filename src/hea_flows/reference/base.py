@@ -10,12 +10,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from ase import Atoms
 from jobflow import Job, Maker, Response, job
+from numpy.typing import NDArray
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from hea_flows.alloy.lattice import Ordering
+from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.plugins import ENGINES
 from hea_flows.provenance import settings_id
 from hea_flows.reference.cost import LabelCost
@@ -163,6 +165,10 @@ class ReferenceMaker(Maker, ABC):
             Whether it starts from its ideal geometry; another one has lost its symmetry.
         """
         return None
+
+    def end_point_cells(self, alloy: Alloy) -> dict[str, NDArray[np.float64]]:  # noqa: ARG002
+        """Return the relaxed cells (Å) of end points that are known before anything is labelled."""
+        return {}
 
     def missing(self, alloy: AlloySpec) -> list[str]:  # noqa: ARG002  for subclasses
         """Return what this machine lacks to label structures of an alloy, and what to do about it.

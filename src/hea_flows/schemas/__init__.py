@@ -32,7 +32,13 @@ from hea_flows.schemas.learning import (
 )
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.sampling import ChainSeries, MonteCarloDoc
-from hea_flows.schemas.structures import AlloySpec, StructureEntry, Trajectory
+from hea_flows.schemas.structures import (
+    AlloySpec,
+    HostFile,
+    HostSpec,
+    StructureEntry,
+    Trajectory,
+)
 from hea_flows.schemas.thermodynamics import (
     ModelUncertainty,
     ReferencePhases,
@@ -75,6 +81,8 @@ __all__ = [
     "GrowthInputs",
     "GrowthSources",
     "GrowthStep",
+    "HostFile",
+    "HostSpec",
     "LabelDoc",
     "LabelledDoc",
     "LoRA",

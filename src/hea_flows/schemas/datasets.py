@@ -118,9 +118,7 @@ class DatasetDoc(LabelledDoc):
     @property
     def heading(self) -> str:
         """The alloy, such as ``(Mo,W)S2``."""
-        first = self.alloy.elements[0]
-        tail = self.alloy.to_alloy().unit_formula(first)[len(first) :]
-        return f"({','.join(self.alloy.elements)}){tail}"
+        return f"({','.join(self.alloy.elements)}){self.alloy.to_alloy().fixed_formula(1)}"
 
     def headline(self) -> dict[str, object]:
         """Return how the frames are split, and their checksum."""

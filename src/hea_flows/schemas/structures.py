@@ -2,16 +2,82 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from hea_flows.alloy.lattice import Alloy, Ordering
-from hea_flows.inputs import Name, Number
+from hea_flows.alloy.lattice import (
+    Alloy,
+    Ordering,
+    Prototype,
+    own_prototype,
+    prototype_of,
+    supercell_size,
+)
+from hea_flows.inputs import Name, Number, shown
+from hea_flows.runtime.crystal_files import read_crystal
 from hea_flows.schemas.record import Record
+
+Vector = tuple[Number, Number, Number]
+
+
+class HostSpec(Record):
+    """A host of one's own, as documents hold it: the file it came from is not needed again."""
+
+    vectors: tuple[Vector, Vector, Vector] = Field(
+        description="Primitive vectors in units of the lattice constant."
+    )
+    alloyed_sites: list[Vector] = Field(
+        min_length=1, max_length=100, description="Fractional positions of the alloyed sites."
+    )
+    fixed_sites: dict[Name, list[Vector]] = Field(
+        default_factory=dict, description="Fractional positions of the others, by element."
+    )
+
+    @classmethod
+    def of(cls, prototype: Prototype) -> Self:
+        """Describe a host that is not among `PROTOTYPES`."""
+        fixed: dict[str, list[Vector]] = {}
+        for element, site in zip(prototype.fixed_species, prototype.fixed_sites, strict=True):
+            fixed.setdefault(element, []).append(site)
+        return cls(
+            vectors=prototype.vectors,
+            alloyed_sites=list(prototype.alloyed_sites),
+            fixed_sites=fixed,
+        )
+
+    def to_prototype(self) -> Prototype:
+        """Return the domain object."""
+        return own_prototype(self.vectors, self.alloyed_sites, self.fixed_sites)
+
+
+class HostFile(Record):
+    """A host of one's own, as a campaign file gives it."""
+
+    file: str = Field(max_length=1000, description="CIF, POSCAR or extended XYZ of a crystal.")
+    alloyed: list[Name] = Field(
+        min_length=1, max_length=10, description="Elements whose sites are alloyed, all of them."
+    )
+
+    def read(self) -> tuple[HostSpec, dict[str, float]]:
+        """Return the host, and the lattice constant (Å) of the elements in its alloyed sites.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be read, or is no host.
+        """
+        atoms = read_crystal(Path(self.file).expanduser())
+        try:
+            host = HostSpec.of(prototype_of(atoms, self.alloyed))
+        except ValueError as error:
+            msg = f"{self.file}: {error}"
+            raise ValueError(msg) from None
+        return host, dict.fromkeys(self.alloyed, float(np.linalg.norm(atoms.cell.array[0])))
 
 
 class AlloySpec(Record):
@@ -20,22 +86,65 @@ class AlloySpec(Record):
     elements: tuple[Name, ...] = Field(
         max_length=118, description="Elements that share the alloyed sublattice."
     )
-    prototype: Name = Field("2H-MX2", description="Host; `hea-flows sets prototypes` lists them.")
-    anion: Name | None = Field("S", description="Element of the fixed sublattice, or null.")
+    prototype: Name | HostSpec | HostFile = Field(
+        "2H-MX2",
+        description="Host: `hea-flows sets prototypes` lists them; or {file: host.cif, alloyed: "
+        "[Ti]}.",
+    )
+    anion: Name | None = Field(
+        None, description="Element of the fixed sublattice, of prototypes that leave it open."
+    )
     lattice_constants: dict[Name, Annotated[Number, Field(ge=0.1, le=100)]] = Field(
         default_factory=dict, description="Lattice constant per element (Å) where not tabulated."
     )
     vacuum: Number = Field(15.0, gt=0, le=1000, description="Vacuum of a layer (Å).")
+    c_over_a: Number | None = Field(
+        None, ge=0.1, le=10, description="c/a of hcp; default the mean of the elements' own."
+    )
+
+    @field_validator("prototype", mode="before")
+    @classmethod
+    def _host(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return (HostSpec if "vectors" in value else HostFile).model_validate(value)
+        if not isinstance(value, str | HostSpec | HostFile):
+            msg = f"a name, or {{file: host.cif, alloyed: [Ti]}}; got {shown(value)}"
+            raise ValueError(msg)  # noqa: TRY004  pydantic reports it
+        return value
 
     @model_validator(mode="after")
     def _valid(self) -> Self:
-        self.to_alloy()
+        if isinstance(self.prototype, HostFile):
+            self.prototype, constants = self.prototype.read()
+            own = {e: a for e, a in constants.items() if e in self.elements}
+            self.lattice_constants = own | self.lattice_constants
+        self.anion = self.to_alloy().anion
         return self
+
+    @classmethod
+    def of(cls, alloy: Alloy) -> Self:
+        """Describe an alloy completely: nothing is left to tables."""
+        return cls(
+            elements=alloy.elements,
+            prototype=alloy.prototype
+            if isinstance(alloy.prototype, str)
+            else HostSpec.of(alloy.prototype),
+            anion=alloy.anion,
+            lattice_constants={e: alloy.lattice_constant(e) for e in alloy.elements},
+            vacuum=alloy.vacuum,
+            c_over_a=float(alloy.vectors[2, 2]) if alloy.host.uniaxial else None,
+        )
 
     def to_alloy(self) -> Alloy:
         """Return the domain object."""
+        host = self.prototype
         return Alloy(
-            self.elements, self.prototype, self.anion, dict(self.lattice_constants), self.vacuum
+            self.elements,
+            host.to_prototype() if isinstance(host, HostSpec) else str(host),
+            self.anion,
+            dict(self.lattice_constants),
+            self.vacuum,
+            self.c_over_a,
         )
 
 
@@ -60,6 +169,11 @@ class StructureEntry(Record):
             species=ordering.species,
             origin=origin,
         )
+
+    @property
+    def is_end_point(self) -> bool:
+        """Whether it is the primitive cell with one element."""
+        return len(self.counts) == 1 and supercell_size(self.supercell) == 1
 
     def to_ordering(self, alloy: Alloy) -> Ordering:
         """Return the ordering in a host; its identity must be the recorded one."""

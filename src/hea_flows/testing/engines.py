@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -59,7 +59,7 @@ def check_reference_engine(
         Saying what is not kept.
     """
     host = ordering.alloy
-    alloy = AlloySpec(**{f.name: getattr(host, f.name) for f in fields(host)})
+    alloy = AlloySpec.of(host)
     structure = StructureEntry.from_ordering(ordering)
     _check_value(maker)
     _check_refusals(maker, alloy)

@@ -82,8 +82,8 @@ def check_family(
 
 def distorted_cell(element: str, seed: int, alloy: Alloy = ALLOY) -> Atoms:
     """Return a strained and rattled unit cell of a host, or two if a unit is a single atom."""
-    cell = _UNIT if alloy.atoms_per_unit > 1 else _TWO
-    atoms = Ordering(alloy, cell, (element,) * cell[0][0]).to_atoms()
+    cell = _UNIT if alloy.host.atoms_per_cell > 1 else _TWO
+    atoms = Ordering(alloy, cell, (element,) * alloy.n_sites(cell)).to_atoms()
     atoms.set_cell(atoms.cell.array * [[1 + 0.01 * (seed % 3)], [1], [1]], scale_atoms=True)
     atoms.rattle(0.05, seed=seed)
     return atoms
@@ -241,9 +241,10 @@ def check_derivatives(calculator: Calculator, atoms: Atoms, h: float = 1e-4) -> 
 
 def check_lattice(family: Family, model: ModelSpec, alloy: Alloy = ALLOY) -> None:
     """Compare energies of decorations of a lattice with those of the calculator."""
-    a = Ordering(alloy, _UNIT, alloy.elements[:1]).lattice_constant()
+    a = alloy.lattice_constant(alloy.elements[0])
     cell = [[2, 1, 0], [0, 2, 0], [0, 0, 1]]
-    codes = np.random.default_rng(0).integers(len(alloy.elements), size=(5, 4))
+    shape = (5, alloy.n_sites(cell))
+    codes = np.random.default_rng(0).integers(len(alloy.elements), size=shape)
     quick = family.lattice_energies(model, alloy, cell, a)
     plain = AseEnergies(alloy, cell, a, family.calculator(model), mode="fixed lattice")
     words = "energies on a lattice differ from the calculator's"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
+from own_hosts import CARBIDE, HCP, OXIDE
 
 from hea_flows.alloy.clusters.decoration import decoration_of
 from hea_flows.alloy.clusters.host_expansion import HostExpansion, host_space
@@ -20,12 +21,14 @@ CASES = [
     (FCC, ((2, 0, 0), (0, 2, 1), (0, 0, 2))),
     (Alloy(("Nb", "V"), prototype="bcc", anion=None), ((2, 0, 0), (0, 2, 0), (0, 0, 2))),
     (SALT, ((2, 0, 0), (0, 2, 1), (0, 0, 2))),
+    (HCP, ((2, 0, 0), (0, 2, 1), (0, 0, 1))),
+    (CARBIDE, ((2, 0, 0), (0, 2, 0), (0, 1, 1))),
+    (OXIDE, ((2, 0, 0), (0, 2, 0), (0, 0, 1))),
 ]
 
 
 def decorated(alloy: Alloy, cell, seed: int = 0) -> Ordering:
-    n = abs(round(np.linalg.det(cell)))
-    species = np.random.default_rng(seed).choice(alloy.elements, n)
+    species = np.random.default_rng(seed).choice(alloy.elements, alloy.n_sites(cell))
     return Ordering(alloy, cell, tuple(map(str, species)))
 
 

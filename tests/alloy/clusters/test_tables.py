@@ -5,6 +5,7 @@ import pytest
 from ase.units import kB
 from icet import ClusterExpansion
 from mchammer.calculators import ClusterExpansionCalculator
+from own_hosts import CARBIDE, HCP, OXIDE
 
 from hea_flows.alloy.clusters.space import cluster_space
 from hea_flows.alloy.clusters.tables import Clusters
@@ -18,6 +19,9 @@ CASES = [
     (LAYER, [[1, 0, 0], [0, 2, 0], [0, 0, 1]], [7.0, 4.5]),  # sites are their own neighbours
     (LAYER, [[6, 0, 0], [0, 6, 0], [0, 0, 1]], [10.5, 5.6, 4.0]),
     (FCC, [[2, 0, 0], [0, 2, 1], [0, 0, 2]], [5.0, 3.7]),
+    (HCP, [[2, 0, 0], [0, 2, 1], [0, 0, 1]], [5.2, 3.2]),
+    (CARBIDE, [[2, 0, 0], [0, 2, 0], [0, 1, 1]], [4.5, 3.2]),
+    (OXIDE, [[2, 0, 0], [0, 1, 0], [0, 0, 1]], [4.0, 2.9]),
 ]
 
 

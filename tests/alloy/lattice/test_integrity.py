@@ -10,16 +10,17 @@ import pytest
 import spglib
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from own_hosts import CARBIDE, HCP, OXIDE
 
 from hea_flows.alloy.lattice.integrity import phase_flags
-from hea_flows.alloy.lattice.ordering import (
+from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import (
     IntMatrix,
-    Ordering,
     coset_index,
     hermite_normal_form,
     lattice_points,
 )
-from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
 from hea_flows.reference import find_card, load_dataset
 
@@ -29,6 +30,9 @@ HOSTS = {
     "fcc": Alloy(("Cu", "Au", "Ni"), "fcc", None),
     "bcc": Alloy(("Mo", "W", "Nb"), "bcc", None),
     "rocksalt": Alloy(("Ti", "Nb"), "rocksalt", "N", {"Ti": 4.24, "Nb": 4.42}),
+    "hcp": HCP,
+    "own carbide": CARBIDE,
+    "own oxide": OXIDE,
 }
 #: Two units, periodic along and across the rows of metals.
 RECTANGLE: IntMatrix = ((1, 0, 0), (1, 2, 0), (0, 0, 1))
@@ -44,14 +48,16 @@ def cell(n: int, m: int, k: int = 1) -> IntMatrix:
 
 def decorated(name: str, supercell: IntMatrix, seed: int = 0) -> Ordering:
     host, rng = HOSTS[name], np.random.default_rng(seed)
-    n = abs(round(np.linalg.det(np.array(supercell))))
-    return Ordering(host, supercell, tuple(rng.choice(host.elements, n).tolist()))
+    species = rng.choice(host.elements, host.n_sites(supercell))
+    return Ordering(host, supercell, tuple(species.tolist()))
 
 
 def orderings(name: str) -> Iterator[Ordering]:
     host = HOSTS[name]
     for n in (1, 2, 3, 4):
         for components in range(1, min(n, len(host.elements)) + 1):
+            if n % host.host.sites_per_cell:
+                continue
             yield from enumerate_orderings(host, host.elements[:components], n)
     rng = np.random.default_rng(1)
     for seed in range(12):  # skewed cells, left-handed ones too
@@ -88,7 +94,7 @@ def moved(atoms: Atoms, rng: np.random.Generator) -> Atoms:
 
 def glide(ordering: Ordering) -> np.ndarray:
     """Return the vector (Å) from the hollow of a unit's upper anion to the next empty one."""
-    x, y, _ = ordering.alloy.host.anion_sites[0]
+    x, y, _ = ordering.alloy.host.fixed_sites[0]
     prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array
     return (1 / 3 - x) * prim[0] + (2 / 3 - y) * prim[1]
 
@@ -176,12 +182,16 @@ def test_labels_stored_under_another_choice_of_cell(name: str) -> None:
     different = 0
     for ordering in orderings(name):
         matrix, points = np.array(ordering.supercell), lattice_points(np.array(ordering.supercell))
-        rotation = rng.permutation(ordering.alloy.rotations)[0]
+        operations, m = ordering.alloy.operations, ordering.alloy.host.sites_per_cell
+        g = rng.integers(len(operations.rotations))
+        rotation, shifts = operations.rotations[g], operations.shifts[g]
         turned_cell = matrix @ rotation.T
         hnf = hermite_normal_form(turned_cell)
         species = np.empty(ordering.n_sites, dtype=object)
         origin = rng.integers(-3, 4, 3) * ([1, 1, 0] if name in LAYERS else [1, 1, 1])
-        species[coset_index(points @ rotation.T + origin, hnf)] = ordering.species
+        for b, place in enumerate(operations.places[g]):
+            to = coset_index(points @ rotation.T + shifts[b] + origin, hnf) * m + place
+            species[to] = ordering.species[b::m]
         stored = Ordering(ordering.alloy, tuple(map(tuple, turned_cell.tolist())), tuple(species))
         assert stored.id == ordering.id
         different += stored != ordering
@@ -328,7 +338,7 @@ def test_a_charge_density_wave_is_no_other_phase() -> None:
 
 
 def swapped(ordering: Ordering, i: int, j: int) -> Atoms:
-    atoms, per = ordering.to_atoms(), ordering.alloy.atoms_per_unit
+    atoms, per = ordering.to_atoms(), ordering.alloy.host.atoms_per_cell
     atoms.positions[[i * per, j * per]] = atoms.positions[[j * per, i * per]]
     return atoms
 
@@ -503,7 +513,7 @@ def test_bcc_to_omega() -> None:
 @pytest.mark.parametrize("name", ["fcc", "bcc", "rocksalt"])
 def test_atoms_that_left_their_sites(name: str) -> None:
     ordering = decorated(name, cell(3, 3, 2))
-    per = ordering.alloy.atoms_per_unit
+    per = ordering.alloy.host.atoms_per_cell
     rng = np.random.default_rng(4)
     word = "metals" if per > 1 else "atoms"
     atoms = ordering.to_atoms()
@@ -569,7 +579,7 @@ def broken_layer(ordering: Ordering) -> Atoms:
 
 
 def shuffled(ordering: Ordering) -> Atoms:
-    atoms, per = ordering.to_atoms(), ordering.alloy.atoms_per_unit
+    atoms, per = ordering.to_atoms(), ordering.alloy.host.atoms_per_cell
     i = next(i for i, s in enumerate(ordering.species) if s != ordering.species[0])
     atoms.positions[[0, i * per]] = atoms.positions[[i * per, 0]]
     atoms.positions[3 * per] += [0.0, 0.7, 0.1]
@@ -617,7 +627,7 @@ def twice(ordering: Ordering, atoms: Atoms) -> tuple[Ordering, Atoms]:
     home = coset_index(points, hermite_normal_form(small))
     own = lattice_points(small)[home]
     prim = np.linalg.solve(small, atoms.cell.array)
-    per = ordering.alloy.atoms_per_unit
+    per = ordering.alloy.host.atoms_per_cell
     units = atoms.positions.reshape(-1, per, 3)[home] + ((points - own) @ prim)[:, None]
     species = tuple(ordering.species[i] for i in home)
     big = Ordering(ordering.alloy, tuple(map(tuple, large.tolist())), species)

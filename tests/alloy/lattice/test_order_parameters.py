@@ -9,13 +9,14 @@ from ase.neighborlist import neighbor_list
 from hea_flows.alloy.lattice.bonds import (
     bond_counts,
     neighbour_pairs,
+    neighbour_shell,
     pair_labels,
-    shell_vectors,
     species_codes,
 )
 from hea_flows.alloy.lattice.order_parameters import correlation_matrix, warren_cowley_matrix
-from hea_flows.alloy.lattice.ordering import Ordering, lattice_points
+from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import lattice_points
 
 METALS = ("Mo", "Ta", "Nb", "W", "V")
 LAYER = Alloy(METALS)
@@ -24,6 +25,7 @@ HOSTS = {
     "1T-MX2": Alloy(("Mo", "W"), prototype="1T-MX2"),
     "fcc": Alloy(("Cu", "Au"), prototype="fcc", anion=None),
     "bcc": Alloy(("Mo", "W"), prototype="bcc", anion=None),
+    "hcp": Alloy(("Ti", "Zr"), "hcp", c_over_a=(8 / 3) ** 0.5),
     "rocksalt": Alloy(("Ti", "Zr"), "rocksalt", "C", lattice_constants={"Ti": 4.3, "Zr": 4.7}),
 }
 COORDINATION = {
@@ -31,6 +33,7 @@ COORDINATION = {
     "1T-MX2": [6, 6, 6, 12, 6],
     "fcc": [12, 6, 24, 12, 24, 8, 48],
     "bcc": [8, 6, 12, 24, 8, 6, 24],
+    "hcp": [12, 6, 2, 18, 12, 6, 12],
     "rocksalt": [12, 6, 24, 12, 24],
 }
 
@@ -61,10 +64,11 @@ def cell(nx: int, ny: int, nz: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("prototype", list(HOSTS))
 def test_coordination_numbers_of_each_shell(prototype: str) -> None:
     alloy, expected = HOSTS[prototype], COORDINATION[prototype]
-    assert [2 * len(shell_vectors(alloy, k + 1)) for k in range(len(expected))] == expected
+    shells = [neighbour_shell(alloy.host, k + 1) for k in range(len(expected))]
+    assert [2 * len(shell.vectors) / alloy.host.sites_per_cell for shell in shells] == expected
     oblique = np.array([[2, 1, 0], [0, 2, 0], [0, 0, 1]])
     for k, z in enumerate(expected):
-        assert len(neighbour_pairs(alloy, oblique, shell=k + 1)) == 4 * z // 2
+        assert len(neighbour_pairs(alloy, oblique, shell=k + 1)) == alloy.n_sites(oblique) * z // 2
 
 
 @pytest.mark.parametrize("prototype", list(HOSTS))
@@ -79,9 +83,10 @@ def test_coordination_numbers_of_each_shell(prototype: str) -> None:
 )
 def test_bonds_are_those_of_a_geometric_neighbour_list(prototype: str, matrix: list) -> None:
     alloy = HOSTS[prototype]
-    species = (alloy.elements[0],) * len(lattice_points(np.array(matrix)))
-    atoms = Ordering(alloy, tuple(map(tuple, matrix)), species).to_atoms(a=4.0)
-    sites = atoms[:: alloy.atoms_per_unit]
+    ordering = Ordering(
+        alloy, tuple(map(tuple, matrix)), (alloy.elements[0],) * alloy.n_sites(matrix)
+    )
+    sites = ordering.to_atoms(a=4.0)[ordering.alloyed_atoms]
     i, j, d = neighbor_list("ijd", sites, 7.0)
     lengths = np.unique(np.round(d, 5))
     for shell in (1, 2):
@@ -93,6 +98,13 @@ def test_bonds_are_those_of_a_geometric_neighbour_list(prototype: str, matrix: l
         np.add.at(ours, (pairs[:, 0], pairs[:, 1]), 1)
         np.add.at(ours, (pairs[:, 1], pairs[:, 0]), 1)
         assert (ours == directed).all()
+
+
+def test_shells_of_hcp_are_those_of_close_packed_spheres_whatever_its_c_over_a() -> None:
+    flat = Alloy(("Ti", "Zr"), "hcp", c_over_a=1.5)
+    for shell in (1, 2, 3):
+        pairs = neighbour_pairs(flat, cell(2, 2, 2), shell)
+        np.testing.assert_array_equal(pairs, neighbour_pairs(HOSTS["hcp"], cell(2, 2, 2), shell))
 
 
 def test_smallest_cells_count_bonds_with_multiplicity() -> None:

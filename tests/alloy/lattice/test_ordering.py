@@ -6,18 +6,18 @@ from itertools import product
 import numpy as np
 import pytest
 from ase.build import make_supercell
+from own_hosts import CARBIDE, HCP, OXIDE
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from hea_flows.alloy.lattice.ordering import (
+from hea_flows.alloy.lattice.ordering import Ordering, compact_supercell
+from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import (
     IntMatrix,
-    Ordering,
-    compact_supercell,
     coset_index,
     hermite_normal_form,
     lattice_points,
 )
-from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
 from hea_flows.alloy.sets.random_structures import is_repetition, random_counts, random_ordering
 
@@ -28,6 +28,9 @@ HOSTS = {
     "1T-MX2": Alloy(METALS, "1T-MX2"),
     "fcc": Alloy(("Cu", "Au"), "fcc", None),
     "bcc": Alloy(("Mo", "W"), "bcc", None),
+    "hcp": HCP,
+    "own carbide": CARBIDE,
+    "own oxide": OXIDE,
 }
 
 
@@ -55,16 +58,18 @@ def as_tuple(matrix: np.ndarray) -> IntMatrix:
     return tuple(tuple(int(x) for x in row) for row in matrix)  # type: ignore[return-value]
 
 
-def transformed(
-    ordering: Ordering, w: np.ndarray, shift: np.ndarray, basis: np.ndarray
-) -> Ordering:
-    """Rotate, translate and re-base an ordering, site by site."""
-    old = np.array(ordering.supercell)
+def transformed(ordering: Ordering, g: int, shift: np.ndarray, basis: np.ndarray) -> Ordering:
+    """Move an ordering by a symmetry operation, translate and re-base it, site by site."""
+    operations, m = ordering.alloy.operations, ordering.alloy.host.sites_per_cell
+    w, old = operations.rotations[g], np.array(ordering.supercell)
     new = basis @ old @ w.T
     hnf = hermite_normal_form(new)
     species = [""] * ordering.n_sites
-    for point, s in zip(lattice_points(old), ordering.species, strict=True):
-        species[int(coset_index((w @ point + shift)[None], hnf)[0])] = s
+    for number, s in enumerate(ordering.species):
+        point, place = lattice_points(old)[number // m], number % m
+        moved = w @ point + operations.shifts[g, place] + shift
+        cell = int(coset_index(moved[None], hnf)[0])
+        species[cell * m + operations.places[g, place]] = s
     return Ordering(ordering.alloy, as_tuple(new), tuple(species))
 
 
@@ -123,13 +128,12 @@ def test_id_is_invariant_under_symmetry_translation_and_cell_basis(prototype: st
     layer = alloy.host.layer
     for _ in range(25):
         matrix = random_supercell(rng, layer)
-        n = abs(round(np.linalg.det(matrix)))
-        counts = random_counts(alloy.elements[:2], n, rng)
+        counts = random_counts(alloy.elements[:2], alloy.n_sites(matrix), rng)
         ordering = random_ordering(alloy, matrix, counts, rng)
         for _ in range(3):
-            w = alloy.rotations[rng.integers(len(alloy.rotations))]
+            g = rng.integers(len(alloy.rotations))
             shift = rng.integers(-3, 4, size=3) * ([1, 1, 0] if layer else [1, 1, 1])
-            other = transformed(ordering, w, shift, random_unimodular(rng, layer))
+            other = transformed(ordering, g, shift, random_unimodular(rng, layer))
             assert other.id == ordering.id
 
 
@@ -137,7 +141,8 @@ def test_id_is_invariant_under_symmetry_translation_and_cell_basis(prototype: st
     ("prototype", "size", "distinct"),
     # With the two elements told apart; test_enumeration has the numbers up to their exchange.
     [("2H-MX2", n, k) for n, k in ((2, 1), (3, 4), (4, 8), (5, 12), (6, 26))]
-    + [("fcc", n, k) for n, k in ((2, 2), (3, 6), (4, 19), (5, 28))],
+    + [("fcc", n, k) for n, k in ((2, 2), (3, 6), (4, 19), (5, 28))]
+    + [("hcp", n, k) for n, k in ((2, 1), (4, 10))],
 )
 def test_ids_of_all_decorations_count_the_distinct_structures(
     prototype: str, size: int, distinct: int
@@ -145,7 +150,7 @@ def test_ids_of_all_decorations_count_the_distinct_structures(
     alloy = HOSTS[prototype]
     pair = alloy.elements[:2]
     ids = set()
-    for hnf in all_hnfs(size, alloy.host.layer):
+    for hnf in all_hnfs(alloy.n_cells(size), alloy.host.layer):
         for species in product(pair, repeat=size):
             if len(set(species)) == 2:
                 ordering = Ordering(alloy, as_tuple(hnf), species)
@@ -164,8 +169,9 @@ def test_structure_matcher_agrees_on_which_structures_differ() -> None:
         structures.append(AseAtomsAdaptor.get_structure(atoms))
     rng = np.random.default_rng(3)
     for i, ordering in enumerate(orderings):
-        w = LAYER.rotations[rng.integers(12)]
-        copy = transformed(ordering, w, np.array([1, 2, 0]), random_unimodular(rng, layer=True))
+        copy = transformed(
+            ordering, int(rng.integers(12)), np.array([1, 2, 0]), random_unimodular(rng, layer=True)
+        )
         assert copy.id == ordering.id
         atoms = Ordering.from_atoms(LAYER, copy.to_atoms(a=LAYER.lattice_constant("Mo"))).to_atoms(
             a=3.2
@@ -175,6 +181,23 @@ def test_structure_matcher_agrees_on_which_structures_differ() -> None:
         assert [matcher.fit(structure, s) for s in structures] == [
             j == i for j in range(len(structures))
         ]
+
+
+@pytest.mark.parametrize("prototype", ["hcp", "own carbide", "own oxide"])
+def test_structure_matcher_agrees_where_cells_have_several_sites(prototype: str) -> None:
+    """Pairs that it takes for one have one identity, and those that it tells apart have two."""
+    alloy = HOSTS[prototype]
+    matcher = StructureMatcher(scale=False, primitive_cell=False, ltol=0.01, stol=0.03, angle_tol=1)
+    rng = np.random.default_rng(5)
+    drawn, structures = [], []
+    for _ in range(14):
+        matrix = np.diag(rng.permutation([1, 1, 2])) @ random_unimodular(rng, layer=False)
+        drawn.append(random_ordering(alloy, matrix, dict.fromkeys(alloy.elements[:2], 2), rng))
+        structures.append(AseAtomsAdaptor.get_structure(drawn[-1].to_atoms(a=3.0)))
+    for i, one in enumerate(structures):
+        fits = [matcher.fit(one, other) for other in structures[i + 1 :]]
+        assert fits == [drawn[i].id == other.id for other in drawn[i + 1 :]]
+    assert 3 < len({o.id for o in drawn}) < 14
 
 
 def test_id_does_not_depend_on_the_order_of_elements_or_lattice_constants() -> None:
@@ -204,11 +227,11 @@ def test_atoms_and_back(prototype: str) -> None:
     a = alloy.lattice_constant(alloy.elements[0])
     for _ in range(15):
         matrix = random_supercell(rng, alloy.host.layer)
-        n = abs(round(np.linalg.det(matrix)))
-        ordering = random_ordering(alloy, matrix, random_counts(alloy.elements[:2], n, rng), rng)
+        counts = random_counts(alloy.elements[:2], alloy.n_sites(matrix), rng)
+        ordering = random_ordering(alloy, matrix, counts, rng)
         atoms = ordering.to_atoms(a=a)
-        assert len(atoms) == n * alloy.atoms_per_unit
-        assert atoms.get_chemical_symbols()[:: alloy.atoms_per_unit] == list(ordering.species)
+        assert len(atoms) == ordering.n_atoms == alloy.n_sites(matrix) * alloy.atoms_per_unit
+        assert atoms[ordering.alloyed_atoms].get_chemical_symbols() == list(ordering.species)
         distances = atoms.get_all_distances(mic=True) + 10 * np.eye(len(atoms))
         # No atoms on top of each other: no pair closer than in a repeated primitive cell.
         primitive = make_supercell(alloy.primitive(a=a), matrix)

@@ -14,7 +14,7 @@ METALS = ("Mo", "Ta", "Nb", "W", "V")
 def alloy_of(prototype: str) -> Alloy:
     if PROTOTYPES[prototype].layer:
         return Alloy(METALS, prototype)
-    if PROTOTYPES[prototype].anion_sites:
+    if PROTOTYPES[prototype].fixed_sites:
         return Alloy(("Ti", "V"), prototype, "N", {"Ti": 4.24, "V": 4.12})
     return Alloy({"fcc": ("Cu", "Au"), "bcc": ("Mo", "W")}[prototype], prototype, None)
 
@@ -101,11 +101,16 @@ def test_lattice_constant_given_wins_over_table() -> None:
         ({"elements": ("Mo", "Xx")}, "unknown element 'Xx'"),
         ({"elements": ("Mo", "Mo")}, "must be distinct"),
         ({"elements": ()}, "at least one"),
-        ({"elements": ("Mo",), "anion": None}, "needs an anion"),
-        ({"elements": ("Cu",), "prototype": "fcc"}, "has no anion"),
-        ({"elements": ("Mo", "S")}, "both the anion and an alloyed element"),
-        ({"elements": ("Au",)}, "no lattice constant known for AuS2 in 2H-MX2"),
-        ({"elements": ("Mo",), "prototype": "fcc", "anion": None}, "lattice_constants: {Mo"),
+        ({"elements": ("Ti",), "prototype": "rocksalt"}, "rocksalt needs an anion; got anion None"),
+        ({"elements": ("Cu",), "prototype": "fcc", "anion": "S"}, "fcc takes no anion"),
+        ({"elements": ("Cu",), "prototype": "fcc", "c_over_a": 1.5}, "fcc has no c/a"),
+        ({"elements": ("Mo", "S")}, "S cannot be both on the fixed sublattice and an alloyed"),
+        ({"elements": ("Au",)}, "no lattice constant is known for AuS2 in 2H-MX2"),
+        ({"elements": ("Mo", "U", "I"), "prototype": "fcc"}, r"known for U, I in fcc; give them"),
+        (
+            {"elements": ("Ti", "Nb"), "prototype": "rocksalt", "anion": "C"},
+            r"are known for TiC, NbC in rocksalt; .* lattice_constants: \{Ti: <Å>, Nb: <Å>\}",
+        ),
     ],
 )
 def test_errors_say_what_is_accepted(arguments: dict[str, Any], message: str) -> None:

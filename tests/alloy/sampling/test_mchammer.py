@@ -65,7 +65,7 @@ def run(model, alloy, cell, start, temperature, trials, seed):
     ensemble.run(trials)
     rows = ensemble.data_container._data_list
     visited = [
-        tuple(chemical_symbols[z] for z in row["occupations"][:: alloy.atoms_per_unit])
+        tuple(chemical_symbols[z] for z in row["occupations"][:: alloy.host.atoms_per_cell])
         for row in rows
     ]
     return SimpleNamespace(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from icet.tools import enumerate_supercells
+from own_hosts import HCP
 
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sets import random_orderings, supercell_matrix
@@ -27,7 +29,7 @@ def test_supercells_of_hart_and_forcade() -> None:
     assert [n_supercells(LAYER, n) for n in (1, 2, 3, 4, 12)] == [1, 3, 4, 7, 28]
 
 
-@pytest.mark.parametrize("alloy", [LAYER, BCC], ids=lambda a: a.prototype)
+@pytest.mark.parametrize("alloy", [LAYER, BCC], ids=lambda a: a.host.name)
 @pytest.mark.parametrize(
     ("components", "size", "equimolar"),
     [(2, 2, False), (2, 3, False), (3, 3, False), (3, 5, False), (4, 5, False), (5, 5, True)],
@@ -38,6 +40,20 @@ def test_counts_are_those_of_the_enumeration(
     """Exact where no decoration that holds all elements can repeat a smaller cell."""
     built = enumerate_orderings(alloy, alloy.elements[:components], size, equimolar=equimolar)
     assert distinct_structures(alloy, components, size, equimolar=equimolar) == len(built)
+
+
+@pytest.mark.parametrize(("components", "size"), [(2, 2), (3, 4)])
+def test_counts_of_cells_of_several_sites(components: int, size: int) -> None:
+    """Of three elements on four sites, none can repeat a cell of two."""
+    built = enumerate_orderings(HCP, HCP.elements[:components], size)
+    assert distinct_structures(HCP, components, size) == len(built)
+
+
+def test_supercells_of_hcp() -> None:
+    assert [n_supercells(HCP, 2 * n) for n in (1, 2, 3, 4)] == [1, 7, 13, 35]
+    assert [distinct_supercells(HCP, 2 * n) for n in (1, 2, 3, 4)] == [
+        len(list(enumerate_supercells(HCP.primitive(), [n]))) for n in (1, 2, 3, 4)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from icet.tools import enumerate_structures
+from own_hosts import CARBIDE, HCP, OXIDE
 
-from hea_flows.alloy.lattice.ordering import multinomial
+from hea_flows.alloy.lattice.ordering import Ordering, multinomial
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
 from hea_flows.alloy.sets.random_structures import is_repetition
@@ -70,6 +72,27 @@ def test_other_hosts() -> None:
     assert [len(enumerate_orderings(octahedral, METALS[:2], n)) for n in (2, 3, 4)] == [1, 4, 8]
 
 
+@pytest.mark.parametrize("alloy", [HCP, CARBIDE, OXIDE], ids=lambda a: a.host.name)
+@pytest.mark.parametrize("size", [2, 4, 6])
+def test_several_sites_per_cell_have_the_structures_of_icet(alloy: Alloy, size: int) -> None:
+    found = enumerate_orderings(alloy, alloy.elements[:2], size)
+    assert len({o.id for o in found}) == len(found)
+    assert not any(is_repetition(o) for o in found)
+    allowed = alloy.allowed_species(alloy.elements[:2])
+    every = enumerate_structures(alloy.primitive(), [size // 2], allowed)
+    mixed = [atoms for atoms in every if set(alloy.elements[:2]) <= set(atoms.symbols)]
+    assert {Ordering.from_atoms(alloy, atoms).id for atoms in mixed} == {o.id for o in found}
+    assert len(mixed) == len(found)
+
+
+def test_numbers_of_hcp() -> None:
+    sizes = {n: len(enumerate_orderings(HCP, ("Ti", "Zr"), n)) for n in (2, 4, 6)}
+    assert sizes == {2: 1, 4: 10, 6: 50}
+    assert len(enumerate_orderings(HCP, ("Ti",), 2)) == 1
+    with pytest.raises(ValueError, match=r"3 units are no whole number .* hcp has 2 alloyed sites"):
+        enumerate_orderings(HCP, ("Ti", "Zr"), 3)
+
+
 @pytest.mark.parametrize(("size", "number"), [(2, 1), (4, 2), (6, 8), (8, 29)])
 def test_equimolar_binaries(size: int, number: int) -> None:
     pair = ("Mo", "Ta")
@@ -90,8 +113,8 @@ def test_order_is_reproducible() -> None:
 @pytest.mark.parametrize(
     ("elements", "size", "equimolar", "message"),
     [
-        (("Mo", "Ta", "W"), 2, False, "2 cells cannot hold 3 elements"),
-        (("Mo", "Ta"), 0, False, "0 cells cannot hold 2 elements"),
+        (("Mo", "Ta", "W"), 2, False, "2 units cannot hold 3 elements"),
+        (("Mo", "Ta"), 0, False, "0 units cannot hold 2 elements"),
         (("Mo", "Ta"), 3, True, "use a multiple of 2"),
         (("Mo", "Ti"), 2, False, r"\['Ti'\] are not of the alloy; accepted: Mo, Ta, Nb, W, V"),
         (("Mo", "Mo"), 2, False, "distinct"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 
@@ -19,9 +20,9 @@ from hea_flows.alloy.lattice import (
     int_matrix,
 )
 
-#: How far an anion may be from its site, in distances of alloyed sites: hollows of a layer, of
+#: How far a fixed atom may be from its site, in distances of alloyed sites: hollows of a layer, of
 #: which one holds an anion and the next does not, are 0.58 apart.
-_ANION_REACH = 0.25
+_FIXED_REACH = 0.25
 #: Largest over smallest stretch of a cell that is turned against the host, too: there are many
 #: supercells to compare it with.
 _TURNED_RATIO = 1.06
@@ -47,15 +48,17 @@ def decoration_of(alloy: Alloy, atoms: Atoms) -> Ordering:
     Raises
     ------
     ValueError
-        If it holds other elements, another number of anions, or is on no lattice of the host.
+        If it holds other elements, other numbers of fixed atoms, or is on no lattice of the host.
     """
     symbols = np.array(atoms.get_chemical_symbols())
     formula = atoms.get_chemical_formula()
-    alloyed = np.flatnonzero(symbols != (alloy.anion or ""))
+    alloyed = np.flatnonzero(~np.isin(symbols, alloy.fixed_species))
     if unknown := sorted(set(symbols[alloyed].tolist()) - set(alloy.elements)):
         msg = f"{formula}: elements {unknown} are not of the alloy {list(alloy.elements)}"
         raise ValueError(msg)
-    if not len(alloyed) or len(symbols) != len(alloyed) * alloy.atoms_per_unit:
+    cells, rest = divmod(len(alloyed), alloy.host.sites_per_cell)
+    fixed = Counter(np.delete(symbols, alloyed).tolist())
+    if not cells or rest or fixed != Counter(alloy.fixed_species * cells):
         msg = f"{formula} is no whole number of units of {alloy.unit_formula(alloy.elements[0])}"
         raise ValueError(msg)
     if np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all():
@@ -65,7 +68,7 @@ def decoration_of(alloy: Alloy, atoms: Atoms) -> Ordering:
                 species = np.empty(len(alloyed), dtype=object)
                 species[index] = symbols[alloyed]
                 return Ordering(alloy, int_matrix(matrix), tuple(map(str, species)))
-    msg = f"{formula} does not lie on the {alloy.prototype} lattice"
+    msg = f"{formula} does not lie on the {alloy.host.name} lattice"
     raise ValueError(msg)
 
 
@@ -76,11 +79,12 @@ class _Structure:
         self.alloy, self.atoms, self.alloyed = alloy, atoms, alloyed
         self.k = k = 2 if alloy.host.layer else 3
         self.cell = atoms.cell.array[:k]
-        constants = [alloy.lattice_constant(atoms.symbols[i]) for i in alloyed]
-        ideal = alloy.primitive(a=float(np.mean(constants))).cell.array[:k, :k]
+        self.cells = len(alloyed) // alloy.host.sites_per_cell
+        a = float(np.mean([alloy.lattice_constant(atoms.symbols[i]) for i in alloyed]))
+        ideal = a * alloy.vectors[:k, :k]
         volume = np.sqrt(max(float(np.linalg.det(self.cell @ self.cell.T)), 0.0))
-        self.size = (volume / (len(alloyed) * abs(np.linalg.det(ideal)))) ** (1 / k)
-        self.primitive = self.size * ideal
+        self.size = (volume / (self.cells * abs(np.linalg.det(ideal)))) ** (1 / k)
+        self.a, self.primitive = self.size * a, self.size * ideal
 
     def supercells(self) -> Iterator[Integers]:
         """Yield supercells (3, 3) that the cell may be, those of the least strain first.
@@ -96,7 +100,7 @@ class _Structure:
     def _strained(self, matrices: Floats, limit: float) -> Iterator[Integers]:
         """Yield those (B, k, k) of the right size and a small strain, the least strained first."""
         sizes = np.abs(np.rint(np.linalg.det(matrices)))
-        matrices = matrices[sizes == len(self.alloyed)]
+        matrices = matrices[sizes == self.cells]
         if not len(matrices):
             return
         change = np.linalg.inv(matrices @ self.primitive) @ self.cell
@@ -135,25 +139,27 @@ class _Structure:
         """Return the site of each alloyed atom in a supercell; None if atoms are on none."""
         fractional = self.atoms.positions @ np.linalg.pinv(self.cell)
         coordinates = fractional @ matrix[: self.k, : self.k]
-        sites = Sites.of(coordinates[self.alloyed], self.primitive, matrix)
-        anions = np.setdiff1d(np.arange(len(self.atoms)), self.alloyed)
-        if not sites.whole:
-            return None
-        if len(anions) and not self._anions_fit(coordinates[anions] - sites.origin, anions):
-            return None
-        return sites.index
+        fixed = np.setdiff1d(np.arange(len(self.atoms)), self.alloyed)
+        for sites in Sites.candidates(self.alloy, coordinates[self.alloyed], self.a, matrix):
+            if sites.whole and self._fixed_fit(coordinates[fixed] - sites.origin, fixed):
+                return sites.index
+        return None
 
-    def _anions_fit(self, coordinates: Floats, anions: Integers) -> bool:
-        """Return whether as many anions as there are units are near each site of the host."""
-        own = np.array(self.alloy.host.anion_sites)
-        reach = _ANION_REACH * float(np.linalg.norm(self.primitive, axis=1).min())
+    def _fixed_fit(self, coordinates: Floats, fixed: Integers) -> bool:
+        """Return whether as many fixed atoms as there are cells are near each site of the host."""
+        if not len(fixed):
+            return True
+        own = np.array(self.alloy.host.fixed_sites)
+        reach = _FIXED_REACH * self.a * self.alloy.host.site_distance
         off = from_nearest(coordinates[:, None] - own[:, : self.k]) @ self.primitive
+        symbols = np.array(self.atoms.get_chemical_symbols())[fixed]
         near = np.linalg.norm(off, axis=2) < reach
+        near &= symbols[:, None] == np.array(self.alloy.fixed_species)
         if self.k == 3:
-            return bool((near.sum(axis=0) == len(self.alloyed)).all())
-        above = self._heights(anions)[:, None] * own[:, 2]
+            return bool((near.sum(axis=0) == self.cells).all())
+        above = self._heights(fixed)[:, None] * own[:, 2]
         return any(  # either side of a layer may be up
-            (near & (side * above > 0)).sum(axis=0).tolist() == [len(self.alloyed)] * len(own)
+            (near & (side * above > 0)).sum(axis=0).tolist() == [self.cells] * len(own)
             for side in (1, -1)
         )
 

@@ -68,8 +68,9 @@ class HostExpansion:
 
     def plus(self, offsets: Mapping[str, float]) -> HostExpansion:
         """Return the expansion with an energy (eV) added for every atom, by element."""
-        anion = len(self.alloy.host.anion_sites) * offsets.get(self.alloy.anion or "", 0.0)
-        per_unit = [offsets.get(e, 0.0) + anion for e in self.alloy.elements]
+        per_cell = sum(offsets.get(e, 0.0) for e in self.alloy.fixed_species)
+        fixed = per_cell / self.alloy.host.sites_per_cell
+        per_unit = [offsets.get(e, 0.0) + fixed for e in self.alloy.elements]
         return replace(self, parameters=self.parameters + linear(self.space, self.alloy, per_unit))
 
 
@@ -96,7 +97,8 @@ def linear(space: ClusterSpace, alloy: Alloy, energies: ArrayLike) -> NDArray[np
 
 def pure_vectors(space: ClusterSpace, alloy: Alloy) -> NDArray[np.float64]:
     """Return the cluster vectors of the end points, shape (elements, P)."""
-    return Clusters.of(space, alloy, np.eye(3)).vectors(np.arange(len(alloy.elements))[:, None])
+    ends = np.repeat(np.arange(len(alloy.elements))[:, None], alloy.host.sites_per_cell, axis=1)
+    return Clusters.of(space, alloy, np.eye(3)).vectors(ends)
 
 
 def vectors_of(

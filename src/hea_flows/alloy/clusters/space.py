@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 def neighbour_distance(alloy: Alloy) -> float:
     """Return the distance of nearest alloyed sites (Å) at the first element's lattice constant."""
-    cell = alloy.primitive().cell.array
-    shifts = np.array([s for s in np.ndindex(3, 3, 3) if s != (1, 1, 1)]) - 1
-    if alloy.host.layer:
-        shifts = shifts[shifts[:, 2] == 0]
-    return float(np.linalg.norm(shifts @ cell, axis=1).min())
+    return alloy.host.site_distance * alloy.lattice_constant(alloy.elements[0])
 
 
 def check_cutoffs(alloy: Alloy, cutoffs: Sequence[float]) -> None:
@@ -63,8 +59,7 @@ def cluster_space(
     check_cutoffs(alloy, cutoffs)
     primitive = alloy.primitive()
     primitive.pbc = True  # icet asks for it; the vacuum is wider than every cutoff
-    symbols = [list(chosen), *([alloy.anion] for _ in alloy.host.anion_sites)]
-    return ClusterSpace(primitive, list(cutoffs), symbols)
+    return ClusterSpace(primitive, list(cutoffs), alloy.allowed_species(chosen))
 
 
 def cluster_vectors(space: ClusterSpace, orderings: Sequence[Ordering]) -> NDArray[np.float64]:

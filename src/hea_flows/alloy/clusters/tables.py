@@ -12,7 +12,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice import Alloy, coset_index, hermite_normal_form, lattice_points
+from hea_flows.alloy.lattice import Alloy, SiteIndex
 
 if TYPE_CHECKING:
     from icet import ClusterSpace
@@ -48,7 +48,7 @@ class Clusters:
     n_sites
         Alloyed sites of the supercell.
     sites
-        Sites of each cluster in `lattice_points` order, shape (C, K), −1 beyond its order.
+        Sites of each cluster in the order of `SiteIndex`, shape (C, K), −1 beyond its order.
     orbit
         Orbit of each cluster, shape (C,), from 0 for the points.
     of_site, starts
@@ -66,28 +66,27 @@ class Clusters:
     @classmethod
     def of(cls, space: ClusterSpace, alloy: Alloy, supercell: ArrayLike) -> Clusters:
         """List the clusters of a space of `hea_flows.alloy.clusters.space.cluster_space`."""
-        matrix = np.array(supercell, dtype=np.int64)
-        hnf, points = hermite_normal_form(matrix), lattice_points(matrix)
+        number = SiteIndex.of(supercell, alloy.host.sites_per_cell)
         orbits = _orbits(space)
         width = max((o.order for o in orbits), default=1)
         sites, orbit = [], []
-        for number, members in enumerate(orbits):
+        for which, members in enumerate(orbits):
             for cluster in members.clusters:
-                columns = np.full((len(points), width), -1, dtype=np.int64)
-                for place, site in enumerate(cluster.lattice_sites):
-                    shift = np.array(site.unitcell_offset, dtype=np.int64)
-                    columns[:, place] = coset_index(points + shift, hnf)
+                columns = np.full((len(number.points), width), -1, dtype=np.int64)
+                points, places = _host_sites(alloy, cluster.positions)
+                for k, (point, place) in enumerate(zip(points, places, strict=True)):
+                    columns[:, k] = number(number.points + point, place)
                 sites.append(columns)
-                orbit.append(np.full(len(points), number, dtype=np.int64))
+                orbit.append(np.full(len(columns), which, dtype=np.int64))
         table = np.concatenate(sites)
-        holders: list[list[int]] = [[] for _ in points]
+        holders: list[list[int]] = [[] for _ in range(len(number))]
         for row, cluster_sites in enumerate(table.tolist()):
             for site in set(cluster_sites) - {-1}:
                 holders[site].append(row)
         return cls(
             space=space,
             alloy=alloy,
-            n_sites=len(points),
+            n_sites=len(number),
             sites=table,
             orbit=np.concatenate(orbit),
             of_site=np.array([c for held in holders for c in held], dtype=np.int64),
@@ -131,7 +130,7 @@ class Clusters:
 
     def _internal_codes(self) -> list[int]:
         """Return icet's code of each of the alloy's elements."""
-        codes = self.space.species_maps[0]
+        codes = next(m for m in self.space.species_maps if len(m) == len(self.alloy.elements))
         return [codes[atomic_numbers[e]] for e in self.alloy.elements]
 
     def vectors(self, codes: ArrayLike) -> NDArray[np.float64]:
@@ -253,6 +252,19 @@ class Tables:
 
 def _orbits(space: ClusterSpace) -> list[Any]:
     return [space.orbit_list.get_orbit(i) for i in range(len(space.orbit_list))]
+
+
+def _host_sites(alloy: Alloy, positions: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return lattice points (k, 3) and places (k,) of alloyed sites at positions (k, 3) in Å.
+
+    icet chooses the primitive cell that it counts its own sites in.
+    """
+    cell = alloy.primitive()
+    away = (np.asarray(positions)[:, None] - cell.positions[: alloy.host.sites_per_cell]) @ (
+        np.linalg.inv(cell.cell.array)
+    )
+    places = np.abs(away - np.rint(away)).max(axis=2).argmin(axis=1)
+    return np.rint(away[np.arange(len(places)), places]).astype(np.int64), places
 
 
 def _occurrences(

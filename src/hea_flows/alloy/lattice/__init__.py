@@ -8,26 +8,36 @@ from hea_flows.alloy.lattice.bonds import (
     pair_labels,
     species_codes,
 )
+from hea_flows.alloy.lattice.crystals import own_prototype, prototype_of
 from hea_flows.alloy.lattice.frames import frames_checksum, max_force
 from hea_flows.alloy.lattice.integrity import phase_flags
 from hea_flows.alloy.lattice.kmesh import KMesh, folded_mesh
 from hea_flows.alloy.lattice.neighbours import Neighbours
 from hea_flows.alloy.lattice.order_parameters import correlation_matrix, warren_cowley_matrix
 from hea_flows.alloy.lattice.ordering import (
-    IntMatrix,
     Ordering,
     check_elements,
     compact_supercell,
-    coset_index,
+    multinomial,
+)
+from hea_flows.alloy.lattice.pair_term import PairTerm
+from hea_flows.alloy.lattice.prototypes import (
+    PROTOTYPES,
+    Alloy,
+    Prototype,
+    SiteOperations,
+    UnknownConstantsError,
+    mean_lattice_constant,
+)
+from hea_flows.alloy.lattice.relaxation import cell_filter, relax
+from hea_flows.alloy.lattice.site_index import (
+    IntMatrix,
+    SiteIndex,
     hermite_normal_form,
     int_matrix,
     lattice_points,
-    multinomial,
     supercell_size,
 )
-from hea_flows.alloy.lattice.pair_term import PairTerm
-from hea_flows.alloy.lattice.prototypes import PROTOTYPES, Alloy, mean_lattice_constant
-from hea_flows.alloy.lattice.relaxation import cell_filter, relax
 from hea_flows.alloy.lattice.sites import SIZE_RATIO, STRETCH_RATIO, Sites, from_nearest
 
 __all__ = [
@@ -40,13 +50,16 @@ __all__ = [
     "Neighbours",
     "Ordering",
     "PairTerm",
+    "Prototype",
+    "SiteIndex",
+    "SiteOperations",
     "Sites",
+    "UnknownConstantsError",
     "bond_counts",
     "cell_filter",
     "check_elements",
     "compact_supercell",
     "correlation_matrix",
-    "coset_index",
     "folded_mesh",
     "frames_checksum",
     "from_nearest",
@@ -57,8 +70,10 @@ __all__ = [
     "mean_lattice_constant",
     "multinomial",
     "neighbour_pairs",
+    "own_prototype",
     "pair_labels",
     "phase_flags",
+    "prototype_of",
     "relax",
     "species_codes",
     "supercell_size",

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice.ordering import coset_index, hermite_normal_form, lattice_points
-from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.prototypes import Alloy, Prototype
+from hea_flows.alloy.lattice.site_index import SiteIndex
 
-#: Squared lengths (in units of a²) are compared as integers in this resolution.
-_RESOLUTION = 1_000_000
+#: Squared lengths (in units of a²) that differ by less are one shell.
+_RESOLUTION = 1e-5
 
 
-def shell_vectors(alloy: Alloy, shell: int = 1) -> NDArray[np.int64]:
-    """Return one lattice vector of each ± pair of a neighbour shell of the alloyed sublattice.
+@dataclass(frozen=True)
+class Shell:
+    """Bonds of a neighbour shell, one of each ± pair: from a place to one of another cell.
 
     Parameters
     ----------
-    alloy
-        The host; a layer has in-plane neighbours only.
+    starts, ends
+        Places of the two sites in the primitive cell, shape (B,).
+    vectors
+        Cell of the end as seen from that of the start, in the primitive basis, shape (B, 3).
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    vectors: NDArray[np.int64]
+
+
+def neighbour_shell(host: Prototype, shell: int = 1) -> Shell:
+    """Return the bonds of a shell of the alloyed sublattice, as the prototype's geometry has it.
+
+    Parameters
+    ----------
+    host
+        The prototype; a layer has in-plane neighbours only, and hcp the ideal c/a.
     shell
         Shell in the order of distance, 1 for nearest neighbours.
 
     Returns
     -------
-    vectors
-        Integer vectors in the primitive basis, shape (z/2, 3) for coordination number z.
+    bonds
+        m z/2 for m sites per primitive cell and coordination number z.
 
     Raises
     ------
@@ -37,24 +56,31 @@ def shell_vectors(alloy: Alloy, shell: int = 1) -> NDArray[np.int64]:
     if shell < 1:
         msg = f"shell is counted from 1 (nearest neighbours), got {shell}"
         raise ValueError(msg)
-    dim = 2 if alloy.host.layer else 3
-    basis = np.array(alloy.host.vectors)[:dim, :dim]
-    gram = np.rint(basis @ basis.T * _RESOLUTION).astype(np.int64)
-    # A box of ±reach cells holds every lattice vector up to reach times the smallest distance
-    # between opposite faces of the primitive cell.
+    dim = 2 if host.layer else 3
+    basis, places = np.array(host.vectors)[:dim, :dim], np.array(host.alloyed_sites)[:, :dim]
+    # A box of ±reach cells holds every vector between sites up to reach - 1 times the smallest
+    # distance between opposite faces of the primitive cell.
     height = float(1 / np.linalg.norm(np.linalg.inv(basis), axis=0).max())
-    reach = shell
+    pairs = np.array(list(product(range(len(places)), repeat=2)))
+    reach = shell + 1
     while True:
         box = np.array(list(np.ndindex(*[2 * reach + 1] * dim)), dtype=np.int64) - reach
-        box = box[len(box) // 2 + 1 :]  # lexicographically positive: one of each ± pair
-        lengths = np.einsum("vi,ij,vj->v", box, gram, box)
-        shells = np.unique(lengths)
-        if len(shells) >= shell and shells[shell - 1] <= (reach * height) ** 2 * _RESOLUTION:
+        starts, ends = np.repeat(pairs, len(box), axis=0).T
+        vectors = np.tile(box, (len(pairs), 1))
+        positive = np.tile(np.arange(len(box)) > len(box) // 2, len(pairs))  # lexicographically
+        once = (starts < ends) | ((starts == ends) & positive)
+        starts, ends, vectors = starts[once], ends[once], vectors[once]
+        away = (vectors + places[ends] - places[starts]) @ basis
+        lengths = (away**2).sum(axis=1)
+        ordered = np.sort(lengths)
+        shells = ordered[np.diff(ordered, prepend=-1.0) > _RESOLUTION]
+        if len(shells) >= shell and shells[shell - 1] <= ((reach - 1) * height) ** 2:
             break
         reach += 1
-    vectors = np.zeros((int((lengths == shells[shell - 1]).sum()), 3), dtype=np.int64)
-    vectors[:, :dim] = box[lengths == shells[shell - 1]]
-    return vectors
+    chosen = np.abs(lengths - shells[shell - 1]) < _RESOLUTION
+    whole = np.zeros((int(chosen.sum()), 3), dtype=np.int64)
+    whole[:, :dim] = vectors[chosen]
+    return Shell(starts[chosen], ends[chosen], whole)
 
 
 def neighbour_pairs(alloy: Alloy, supercell: ArrayLike, shell: int = 1) -> NDArray[np.int64]:
@@ -70,21 +96,22 @@ def neighbour_pairs(alloy: Alloy, supercell: ArrayLike, shell: int = 1) -> NDArr
     supercell
         Integer matrix, rows are supercell vectors in the primitive basis, shape (3, 3).
     shell
-        Shell in the order of distance, 1 for nearest neighbours.
+        Shell in the order of distance, 1 for nearest neighbours; see `neighbour_shell`.
 
     Returns
     -------
     pairs
-        Site indices in `lattice_points` order, as in `Ordering.species`, shape (n z/2, 2) for n
-        sites of coordination number z: 3 bonds per site on the triangular lattice, 6 on fcc.
+        Site indices in the order of `Ordering.species`, shape (n z/2, 2) for n sites of
+        coordination number z: 3 bonds per site on the triangular lattice, 6 on fcc and hcp.
     """
-    matrix = np.array(supercell, dtype=np.int64)
-    hnf, points = hermite_normal_form(matrix), lattice_points(matrix)
-    sites = np.arange(len(points))
-    bonds = [
-        np.stack([sites, coset_index(points + v, hnf)], axis=1) for v in shell_vectors(alloy, shell)
-    ]
-    return np.concatenate(bonds)
+    number = SiteIndex.of(supercell, alloy.host.sites_per_cell)
+    bonds = neighbour_shell(alloy.host, shell)
+    return np.concatenate(
+        [
+            np.stack([number(number.points, start), number(number.points + v, end)], axis=1)
+            for start, end, v in zip(bonds.starts, bonds.ends, bonds.vectors, strict=True)
+        ]
+    )
 
 
 def species_codes(species: Sequence[str], elements: Sequence[str]) -> NDArray[np.int64]:

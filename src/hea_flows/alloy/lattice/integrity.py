@@ -10,13 +10,8 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from hea_flows.alloy.lattice.ordering import (
-    Ordering,
-    coset_index,
-    hermite_normal_form,
-    int_matrix,
-    lattice_points,
-)
+from hea_flows.alloy.lattice.ordering import Ordering
+from hea_flows.alloy.lattice.site_index import SiteIndex, int_matrix
 from hea_flows.alloy.lattice.sites import SIZE_RATIO, STRETCH_RATIO, Sites, from_nearest
 
 #: A metal and an anion are bonded up to this multiple of the ideal bond. The next shell of a layer
@@ -78,8 +73,10 @@ def phase_flags(ordering: Ordering, atoms: Atoms) -> list[str]:
         raise ValueError(msg)
     if flags := _cell_flags(ordering, atoms):
         return flags  # nothing else has a meaning in another lattice
-    sites = _sites(ordering, atoms)
-    flags = _site_flags(sites, ordering, atoms)
+    candidates = _sites(ordering, atoms)
+    site_flags = [_site_flags(sites, ordering, atoms) for sites in candidates]
+    best = min(range(len(candidates)), key=lambda i: len(site_flags[i]))
+    sites, flags = candidates[best], site_flags[best]
     return flags + _layer_flags(ordering, ideal, atoms, sites) if _is_layer(ordering) else flags
 
 
@@ -94,14 +91,19 @@ def _in_cell_of(atoms: Atoms, ordering: Ordering) -> Ordering:
     if fits and not _cell_flags(ordering, atoms):
         return ordering
     n = 2 if _is_layer(ordering) else 3
-    species = tuple(symbols[:: ordering.alloy.atoms_per_unit])
+    host = ordering.alloy.host
+    if len(symbols) % host.atoms_per_cell:
+        return ordering
+    cells = len(symbols) // host.atoms_per_cell
+    alloyed = ordering.alloy.alloyed_atoms(cells * host.sites_per_cell)
+    species = tuple(symbols[i] for i in alloyed)
     prim = ordering.alloy.primitive().cell.array[:n, :n]
-    ratio = abs(np.linalg.det(atoms.cell.array[:n, :n]) / np.linalg.det(prim)) / len(species)
+    ratio = abs(np.linalg.det(atoms.cell.array[:n, :n]) / np.linalg.det(prim)) / cells
     if ratio < 1e-3:  # turned out of the plane
         return ordering
     matrix = np.eye(3, dtype=np.int64)
     matrix[:n, :n] = np.rint(atoms.cell.array[:n, :n] @ np.linalg.inv(ratio ** (1 / n) * prim))
-    if abs(round(np.linalg.det(matrix))) == len(species) and Counter(species) == ordering.counts:
+    if abs(round(np.linalg.det(matrix))) == cells and Counter(species) == ordering.counts:
         other = Ordering(ordering.alloy, int_matrix(matrix), species)
         if other.id == ordering.id and not (fits and _cell_flags(other, atoms)):
             return other
@@ -119,23 +121,22 @@ def _cell_flags(ordering: Ordering, atoms: Atoms) -> list[str]:
         return [f"cell {size:.2f} times as long as the ideal one"]
     ratio = float(stretches.max() / stretches.min())
     if ratio > STRETCH_RATIO:
-        name = ordering.alloy.prototype
+        name = ordering.alloy.host.name
         return [f"cell strained to another lattice than {name}: stretches differ {ratio:.2f}-fold"]
     return []
 
 
-def _sites(ordering: Ordering, atoms: Atoms) -> Sites:
-    """Return which site each alloyed atom is on."""
+def _sites(ordering: Ordering, atoms: Atoms) -> list[Sites]:
+    """Return which site each alloyed atom may be on."""
     n = 2 if _is_layer(ordering) else 3
-    prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array[:n, :n]
-    at = _primitive_coordinates(ordering, atoms)[:: ordering.alloy.atoms_per_unit, :n]
-    return Sites.of(at, prim, ordering.supercell)
+    at = _primitive_coordinates(ordering, atoms)[ordering.alloyed_atoms, :n]
+    return Sites.candidates(ordering.alloy, at, ordering.lattice_constant(), ordering.supercell)
 
 
 def _site_flags(sites: Sites, ordering: Ordering, atoms: Atoms) -> list[str]:
     """Compare with the decoration, and the anions of a bulk host with their sites."""
     n, flags = ordering.n_sites, []
-    word = "metals" if ordering.alloy.anion else "atoms"
+    word = "metals" if ordering.alloy.fixed_species else "atoms"
     if len(sites.off):
         far = f"by up to {sites.off.max():.2f} Å"
         flags.append(f"{len(sites.off)} of {n} {word} off their sites {far}")
@@ -144,15 +145,16 @@ def _site_flags(sites: Sites, ordering: Ordering, atoms: Atoms) -> list[str]:
         flags.append(f"{empty} of {n} sites empty, others hold two {word}")
     elif changed := _redecorated(ordering, sites.index):
         flags.append(f"decoration changed: {changed} of {n} sites hold another element")
-    if not _is_layer(ordering) and ordering.alloy.anion:
-        prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array
+    host, fixed = ordering.alloy.host, ordering.alloy.fixed_elements
+    if not host.layer and fixed:
+        prim = ordering.lattice_constant() * ordering.alloy.vectors
         at = _primitive_coordinates(ordering, atoms) - sites.origin
-        per = ordering.alloy.atoms_per_unit
-        own = np.array(ordering.alloy.host.anion_sites)
-        rest = from_nearest(at.reshape(-1, per, 3)[:, 1:] - own) @ prim
+        own = np.array(host.fixed_sites)
+        cells = at.reshape(-1, host.atoms_per_cell, 3)
+        rest = from_nearest(cells[:, host.sites_per_cell :] - own) @ prim
         lost = int((np.linalg.norm(rest, axis=2) > sites.reach).sum())
         if lost:
-            what = f"{n * len(own)} {ordering.alloy.anion} atoms"
+            what = f"{len(cells) * len(own)} {' and '.join(fixed)} atoms"
             flags.append(f"{lost} of {what} off their sites")
     return flags
 
@@ -172,16 +174,14 @@ def _redecorated(ordering: Ordering, index: NDArray[np.int64]) -> int:
     now = Ordering(ordering.alloy, ordering.supercell, tuple(species))
     if now.species == ordering.species or now.id == ordering.id:
         return 0
-    points = lattice_points(np.array(ordering.supercell))
-    hnf = hermite_normal_form(np.array(ordering.supercell))
-    before = np.array(ordering.species)
-    after = np.array(species)
-    return min(int((after[coset_index(points + p, hnf)] != before).sum()) for p in points)
+    number = SiteIndex.of(ordering.supercell, ordering.alloy.host.sites_per_cell)
+    before, after = np.array(ordering.species), np.array(species)
+    return min(int((after[number.translated(p)] != before).sum()) for p in number.points)
 
 
 def _layer_flags(ordering: Ordering, ideal: Atoms, atoms: Atoms, sites: Sites) -> list[str]:
     """Look for a layer that buckled, lost bonds or turned its triangles of anions."""
-    n, per, anion = ordering.n_sites, ordering.alloy.atoms_per_unit, ordering.alloy.anion
+    n, per, anion = ordering.n_sites, ordering.alloy.host.atoms_per_cell, ordering.alloy.anion
     unit = ordering.alloy.primitive(a=ordering.lattice_constant())
     reach = BOND_REACH * float(unit.get_distance(0, 1, mic=True))
     expected, wanted, _ = _polyhedra(unit, unit, per, reach)
@@ -258,14 +258,13 @@ def _in_rows(ordering: Ordering, sites: Sites) -> NDArray[np.bool_]:
     """Return which metals have two metals much nearer than in the ideal lattice, as 1T' has."""
     prim = ordering.alloy.primitive(a=ordering.lattice_constant()).cell.array[:2, :2]
     a = float(np.linalg.norm(prim[0]))
-    points = lattice_points(np.array(ordering.supercell))
-    hnf = hermite_normal_form(np.array(ordering.supercell))
+    number = SiteIndex.of(ordering.supercell, 1)
     shift = np.empty_like(sites.shift)
     shift[sites.index] = sites.shift
     distances = []
     for x, y in product((-1, 0, 1), repeat=2):
         if 0.99 * a < np.linalg.norm((x, y) @ prim) < 1.01 * a:
-            other = coset_index(points + np.array([x, y, 0]), hnf)
+            other = number.translated(np.array([x, y, 0]))
             distances.append(np.linalg.norm((x, y) @ prim + shift[other] - shift, axis=1))
     second = np.sort(distances, axis=0)[1]
     near: NDArray[np.bool_] = second[sites.index] < ROW_RATIO * a

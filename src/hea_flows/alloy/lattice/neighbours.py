@@ -7,23 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice.ordering import coset_index, hermite_normal_form, lattice_points
 from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import SiteIndex
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Neighbours of N atoms, in the same order for atoms of the same place in the unit.
+    """Neighbours of N atoms, in the same order for atoms of the same place in the cell.
 
     Parameters
     ----------
     vectors
-        By place in the unit: from each neighbour to the atom (Å), (D, 3); neighbours on the
-        alloyed sublattice come first.
+        By place in the primitive cell: from each neighbour to the atom (Å), (D, 3); neighbours on
+        the alloyed sublattice come first.
     alloyed
-        By place in the unit: how many those are.
+        By place in the primitive cell: how many those are.
     atoms
-        By place in the unit: their indices, (units, D).
+        By place in the primitive cell: their indices, (cells, D).
     """
 
     vectors: list[NDArray[np.float64]]
@@ -33,9 +33,8 @@ class Neighbours:
     @classmethod
     def of(cls, alloy: Alloy, supercell: ArrayLike, a: float, cutoff: float) -> Neighbours:
         """List the neighbours within a cutoff (Å) on the lattice of lattice constant a (Å)."""
-        matrix = np.array(supercell, dtype=np.int64)
-        hnf, points = hermite_normal_form(matrix), lattice_points(matrix)
         unit = alloy.primitive(a=a)
+        number = SiteIndex.of(supercell, len(unit))
         cell, places = unit.cell.array, unit.positions
         reach = np.ceil(cutoff * np.linalg.norm(np.linalg.inv(cell), axis=0) + 1).astype(int)
         reach[~np.asarray(alloy.pbc)] = 0
@@ -48,11 +47,11 @@ class Neighbours:
                 lengths = np.linalg.norm(away, axis=1)
                 near = (lengths < cutoff) & (lengths > 1e-6)
                 parts.append(away[near])
-                members += [
-                    coset_index(points + shift, hnf) * len(places) + other for shift in shifts[near]
-                ]
+                members += [number(number.points + shift, other) for shift in shifts[near]]
             vectors.append(np.concatenate(parts))
-            alloyed.append(len(parts[0]))
-            of_place = np.array(members, dtype=np.int64).reshape(-1, len(points))  # (D, units)
+            alloyed.append(sum(map(len, parts[: alloy.host.sites_per_cell])))
+            of_place = np.array(members, dtype=np.int64).reshape(
+                -1, len(number.points)
+            )  # (D, cells)
             atoms.append(np.ascontiguousarray(of_place.T))
         return cls(vectors, alloyed, atoms)

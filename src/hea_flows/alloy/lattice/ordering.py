@@ -13,67 +13,18 @@ from math import factorial, prod
 import numpy as np
 from ase import Atoms
 from ase.geometry import minkowski_reduce
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import (
+    IntMatrix,
+    SiteIndex,
+    hermite_normal_form,
+    int_matrix,
+    lattice_points,
+)
 
-IntMatrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
-
-
-def int_matrix(rows: ArrayLike) -> IntMatrix:
-    """Return a (3, 3) matrix of whole numbers as tuples of its rows."""
-    return tuple(tuple(int(x) for x in row) for row in np.asarray(rows))  # type: ignore[return-value]
-
-
-def supercell_size(supercell: ArrayLike) -> int:
-    """Return the number of primitive cells of a supercell given by its integer matrix (3, 3)."""
-    return abs(round(float(np.linalg.det(np.asarray(supercell)))))
-
-
-def hermite_normal_form(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the row-style Hermite normal form: lower triangular, positive diagonal.
-
-    Two integer matrices span the same lattice of row vectors exactly if their forms are equal.
-    """
-    h = [[int(x) for x in row] for row in np.asarray(matrix)]
-    n = len(h)
-    for col in range(n - 1, -1, -1):
-        while True:
-            rows = [r for r in range(col + 1) if h[r][col] != 0]
-            if not rows:
-                msg = f"supercell matrix {np.asarray(matrix).tolist()} is singular"
-                raise ValueError(msg)
-            pivot = min(rows, key=lambda r: abs(h[r][col]))
-            h[col], h[pivot] = h[pivot], h[col]
-            if h[col][col] < 0:
-                h[col] = [-x for x in h[col]]
-            done = True
-            for r in range(col):
-                q = h[r][col] // h[col][col]
-                h[r] = [x - q * y for x, y in zip(h[r], h[col], strict=True)]
-                done = done and h[r][col] == 0
-            if done:
-                break
-        for r in range(col + 1, n):
-            q = h[r][col] // h[col][col]
-            h[r] = [x - q * y for x, y in zip(h[r], h[col], strict=True)]
-    return np.array(h, dtype=np.int64)
-
-
-def lattice_points(supercell: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return one integer point per primitive cell of a supercell, shape (n, 3), in HNF order."""
-    h = hermite_normal_form(supercell)
-    return np.array(list(np.ndindex(*(int(x) for x in np.diag(h)))), dtype=np.int64)
-
-
-def coset_index(points: NDArray[np.int64], hnf: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the index in `lattice_points` order of integer points modulo a supercell lattice."""
-    p = np.array(points, dtype=np.int64)
-    for axis in (2, 1, 0):
-        p = p - np.outer(p[:, axis] // hnf[axis, axis], hnf[axis])
-    d = np.diag(hnf)
-    index: NDArray[np.int64] = (p[:, 0] * d[1] + p[:, 1]) * d[2] + p[:, 2]
-    return index
+_UNIT: IntMatrix = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
 def compact_supercell(alloy: Alloy, supercell: NDArray[np.int64]) -> IntMatrix:
@@ -97,7 +48,8 @@ class Ordering:
     supercell
         Integer matrix, rows are the supercell vectors in the primitive basis.
     species
-        Element on each site, in the order of `lattice_points` of the supercell.
+        Element on each site, in the order of `SiteIndex`: by lattice point of the supercell, then
+        by place in the primitive cell.
     """
 
     alloy: Alloy
@@ -105,7 +57,7 @@ class Ordering:
     species: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        n = abs(round(np.linalg.det(np.array(self.supercell))))
+        n = self.alloy.n_sites(self.supercell)
         if n != len(self.species):
             msg = f"supercell holds {n} alloyed sites, got {len(self.species)} species"
             raise ValueError(msg)
@@ -114,6 +66,26 @@ class Ordering:
     def n_sites(self) -> int:
         """Alloyed sites, which equals the number of formula units."""
         return len(self.species)
+
+    @property
+    def n_cells(self) -> int:
+        """Primitive cells."""
+        return self.n_sites // self.alloy.host.sites_per_cell
+
+    @property
+    def is_end_point(self) -> bool:
+        """Whether it is the primitive cell with one element."""
+        return self.n_cells == 1 and len(self.counts) == 1
+
+    @property
+    def alloyed_atoms(self) -> NDArray[np.int64]:
+        """Which atoms of `to_atoms` are alloyed, in the order of the species, shape (n_sites,)."""
+        return self.alloy.alloyed_atoms(self.n_sites)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of `to_atoms`."""
+        return self.alloy.n_atoms(self.n_sites)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -128,9 +100,8 @@ class Ordering:
     @property
     def formula(self) -> str:
         """Formula such as ``Mo2W1S6``, alloyed elements first."""
-        anions = len(self.alloy.host.anion_sites) * self.n_sites
-        tail = f"{self.alloy.anion}{anions}" if anions else ""
-        return "".join(f"{el}{n}" for el, n in self.counts.items()) + tail
+        fixed = Counter(self.alloy.fixed_species * self.n_cells)
+        return "".join(f"{el}{n}" for el, n in (*self.counts.items(), *fixed.items()))
 
     @cached_property
     def id(self) -> str:
@@ -141,20 +112,24 @@ class Ordering:
         """
         points = lattice_points(np.array(self.supercell))
         labels = np.array([self.components.index(s) for s in self.species])
+        operations = self.alloy.operations
         best: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-        for w in self.alloy.rotations:
-            hnf = hermite_normal_form(np.array(self.supercell) @ w.T)
-            head = tuple(int(x) for x in hnf.ravel())
+        for w, shifts, places in zip(
+            operations.rotations, operations.shifts, operations.places, strict=True
+        ):
+            index = SiteIndex.of(np.array(self.supercell) @ w.T, len(places))
+            head = tuple(int(x) for x in index.hnf.ravel())
             if best is not None and head > best[0]:
                 continue
-            moved = points @ w.T
-            for origin in moved:
+            cells = points @ w.T
+            moved = cells[:, None] + shifts
+            for origin in cells:
                 decorated = np.empty_like(labels)
-                decorated[coset_index(moved - origin, hnf)] = labels
+                decorated[index(moved - origin, places).ravel()] = labels
                 key = (head, tuple(int(x) for x in decorated))
                 if best is None or key < best:
                     best = key
-        text = json.dumps([self.alloy.prototype, self.alloy.anion, self.components, best])
+        text = json.dumps([self.alloy.host.name, self.alloy.anion, self.components, best])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def lattice_constant(self) -> float:
@@ -162,7 +137,7 @@ class Ordering:
         return float(np.mean([self.alloy.lattice_constant(s) for s in self.species]))
 
     def to_atoms(self, a: float | None = None) -> Atoms:
-        """Return the ideal structure, unit by unit: the alloyed atom, then its anions.
+        """Return the ideal structure, cell by cell: the alloyed atoms, then the fixed ones.
 
         Parameters
         ----------
@@ -173,10 +148,16 @@ class Ordering:
         cell = np.array(self.supercell) @ prim.cell.array
         shifts = lattice_points(np.array(self.supercell)) @ prim.cell.array
         positions = (shifts[:, None, :] + prim.positions[None, :, :]).reshape(-1, 3)
-        symbols = [s for el in self.species for s in (el, *prim.get_chemical_symbols()[1:])]
+        species = np.array(self.species).reshape(self.n_cells, -1)
+        symbols = [s for own in species.tolist() for s in (*own, *self.alloy.fixed_species)]
         atoms = Atoms(symbols, positions=positions, cell=cell, pbc=self.alloy.pbc)
         atoms.wrap(pbc=self.alloy.pbc, eps=1e-6)
         return atoms
+
+    @classmethod
+    def end_point(cls, alloy: Alloy, element: str) -> Ordering:
+        """Return the primitive cell with one element on all alloyed sites."""
+        return cls(alloy, _UNIT, (element,) * alloy.host.sites_per_cell)
 
     @classmethod
     def from_atoms(cls, alloy: Alloy, atoms: Atoms, *, compact: bool = True) -> Ordering:
@@ -195,31 +176,49 @@ class Ordering:
         ValueError
             If the cell or a site is off the lattice, or an element is not of the alloy.
         """
-        prim = alloy.primitive().cell.array
-        frac = atoms.cell.array @ np.linalg.inv(prim)
+        unit = alloy.primitive()
+        frac = atoms.cell.array @ np.linalg.inv(unit.cell.array)
         matrix = np.rint(frac).astype(np.int64)
-        metal = [i for i, s in enumerate(atoms.get_chemical_symbols()) if s != alloy.anion]
-        origin = alloy.primitive().positions[0]
-        sites = (atoms.positions[metal] - origin) @ np.linalg.inv(prim)
-        sites -= sites[0] - np.rint(sites[0])
-        points = np.rint(sites).astype(np.int64)
-        if np.abs(frac - matrix).max() > 0.02 or np.abs(sites - points).max() > 0.05:
-            msg = f"{atoms.get_chemical_formula()} does not lie on the {alloy.prototype} lattice"
+        symbols = np.array(atoms.get_chemical_symbols())
+        metal = ~np.isin(symbols, alloy.fixed_species)
+        index = None
+        if np.abs(frac - matrix).max() < 0.02:
+            sites = SiteIndex.of(matrix, alloy.host.sites_per_cell)
+            index = _site_numbers(atoms, unit, metal, sites)
+        if index is None:
+            msg = f"{atoms.get_chemical_formula()} does not lie on the {alloy.host.name} lattice"
             raise ValueError(msg)
-        symbols = [atoms[i].symbol for i in metal]
-        if unknown := sorted(set(symbols) - set(alloy.elements)):
+        if unknown := sorted(set(symbols[metal].tolist()) - set(alloy.elements)):
             msg = f"elements {unknown} are not of the alloy {list(alloy.elements)}"
             raise ValueError(msg)
-        species = [""] * len(metal)
-        for index, symbol in zip(
-            coset_index(points, hermite_normal_form(matrix)), symbols, strict=True
-        ):
-            species[int(index)] = symbol
+        species = [""] * len(index)
+        for number, symbol in zip(index.tolist(), symbols[metal].tolist(), strict=True):
+            species[number] = symbol
         if "" in species:
             msg = f"{atoms.get_chemical_formula()}: two atoms share one site of the lattice"
             raise ValueError(msg)
         cell = compact_supercell(alloy, matrix) if compact else int_matrix(matrix)
         return cls(alloy, cell, tuple(species))
+
+
+def _site_numbers(
+    atoms: Atoms, unit: Atoms, metal: NDArray[np.bool_], sites: SiteIndex
+) -> NDArray[np.int64] | None:
+    """Return the sites of the alloyed atoms; None if an atom is off its place."""
+    if int(metal.sum()) != len(sites):
+        return None
+    inverse = np.linalg.inv(unit.cell.array)
+    places, at = unit.positions @ inverse, atoms.positions @ inverse
+    own = np.arange(len(unit)) < sites.places
+    alike = np.where(own, metal[:, None], atoms.numbers[:, None] == unit.numbers)
+    for start in places[: sites.places]:  # where the first alloyed atom is
+        away = (at - at[metal][0] + start)[:, None] - places
+        off = np.where(alike, np.abs(away - np.rint(away)).max(axis=2), 1.0)
+        nearest = off.argmin(axis=1)
+        if off.min(axis=1).max() < 0.05:
+            cells = np.rint(away[np.arange(len(at)), nearest]).astype(np.int64)
+            return sites(cells[metal], nearest[metal])
+    return None
 
 
 def check_elements(alloy: Alloy, elements: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hea_flows.alloy.lattice.ordering import coset_index, hermite_normal_form
+from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import SiteIndex
 
 #: An atom keeps its site within this part of the distance between alloyed sites. Alloying moves
 #: atoms by less than 0.1 and the rows of 1T' by 0.12 (WTe2); in bcc to ω, the smallest shift
@@ -30,11 +31,11 @@ class Sites:
     Parameters
     ----------
     index
-        Site of each atom in `lattice_points` order, shape (n,).
+        Site of each atom in the order of `SiteIndex`, shape (n,).
     shift
         From the site to the atom (Å), shape (n, k) with k periodic directions.
     origin
-        A site, in the primitive basis, shape (k,).
+        A lattice point, in the primitive basis, shape (k,).
     reach
         How far an atom may be from its site (Å).
     """
@@ -45,31 +46,59 @@ class Sites:
     reach: float
 
     @classmethod
-    def of(cls, coordinates: Floats, primitive: Floats, supercell: ArrayLike) -> Sites:
-        """Find the rigid translation that leaves the most atoms on sites, then each one's site.
+    def candidates(
+        cls, alloy: Alloy, coordinates: Floats, a: float, supercell: ArrayLike
+    ) -> list[Sites]:
+        """Find rigid translations that leave the most atoms on sites, then each one's site.
 
         Parameters
         ----------
+        alloy
+            The host.
         coordinates
             Of the alloyed atoms in the strained primitive basis, shape (n, k).
-        primitive
-            The primitive cell without strain (Å), shape (k, k).
+        a
+            Lattice constant without strain (Å).
         supercell
             Integer matrix, shape (3, 3).
+
+        Returns
+        -------
+        sites
+            One for each place in the primitive cell that one of the atoms may have, the best
+            first. The fixed sublattice tells apart those that fit equally well.
         """
-        reach = SITE_REACH * float(np.linalg.norm(primitive, axis=1).min())
-        # The translation: the atom that most others agree with, then the mean of those near it.
-        off = np.linalg.norm(
-            from_nearest(coordinates[None] - coordinates[:, None]) @ primitive, axis=2
-        )
-        origin = coordinates[np.minimum(off, 2 * reach).sum(axis=1).argmin()]
-        rest = from_nearest(coordinates - origin)
-        near = np.linalg.norm(rest @ primitive, axis=1) < 2 * reach
-        origin = origin + rest[near].mean(axis=0)
-        points = np.zeros((len(coordinates), 3), dtype=np.int64)
-        points[:, : len(primitive)] = np.rint(coordinates - origin)
-        index = coset_index(points, hermite_normal_form(np.array(supercell)))
-        return cls(index, from_nearest(coordinates - origin) @ primitive, origin, reach)
+        k = coordinates.shape[1]
+        primitive, places = a * alloy.vectors[:k, :k], np.array(alloy.host.alloyed_sites)[:, :k]
+        reach = SITE_REACH * a * alloy.host.site_distance
+        number = SiteIndex.of(supercell, len(places))
+        rows = np.arange(len(coordinates))
+        fits: list[tuple[float, Sites]] = []
+        for place in places:
+            # The translation: the atom that most others agree with, then the mean of those near it.
+            origins = coordinates - place
+            off = np.min(
+                [
+                    np.linalg.norm(
+                        from_nearest(coordinates - p - origins[:, None]) @ primitive, axis=2
+                    )
+                    for p in places
+                ],
+                axis=0,
+            )
+            lost = np.minimum(off, 2 * reach).sum(axis=1)
+            origin = origins[lost.argmin()]
+            away = from_nearest(coordinates[:, None] - origin - places)
+            own = np.linalg.norm(away @ primitive, axis=2).argmin(axis=1)
+            rest = away[rows, own]
+            near = np.linalg.norm(rest @ primitive, axis=1) < 2 * reach
+            origin = origin + rest[near].mean(axis=0)
+            rest = coordinates - origin - places[own]
+            points = np.zeros((len(coordinates), 3), dtype=np.int64)
+            points[:, :k] = np.rint(rest)
+            sites = cls(number(points, own), from_nearest(rest) @ primitive, origin, reach)
+            fits.append((float(lost.min()), sites))
+        return [sites for _, sites in sorted(fits, key=lambda fit: fit[0])]
 
     @property
     def off(self) -> Floats:

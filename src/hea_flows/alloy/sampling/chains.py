@@ -24,7 +24,7 @@ class Chain:
     counts
         Bonds between species by shell, each of shape (S + 1, n, n).
     initial, final
-        First and last decoration, in `lattice_points` order.
+        First and last decoration, in the order of `Ordering.species`.
     acceptance
         Share of steps that were accepted.
     exchange_acceptance

@@ -30,8 +30,8 @@ class DecorationEnergies(Protocol):
         Parameters
         ----------
         codes
-            Positions in the alloy's elements of the species on each site, in `lattice_points`
-            order, shape (B, n_sites).
+            Positions in the alloy's elements of the species on each site, in the order
+            of `Ordering.species`, shape (B, n_sites).
         """
         ...
 
@@ -109,7 +109,7 @@ class AseEnergies:
     Raises
     ------
     ValueError
-        For an unknown mode, or a reference whose atoms or anions do not fit the supercell.
+        For an unknown mode, or a reference whose atoms do not fit the supercell.
     """
 
     def __init__(
@@ -130,11 +130,11 @@ class AseEnergies:
         self.alloy, self.supercell, self.mode = alloy, int_matrix(supercell), mode
         self.fmax, self.max_steps = fmax, max_steps
         self._calculator = calculator
-        n = abs(round(np.linalg.det(np.array(self.supercell))))
+        n = alloy.n_sites(self.supercell)
         ideal = Ordering(alloy, self.supercell, (alloy.elements[0],) * n).to_atoms(lattice_constant)
         self.reference = (ideal if reference is None else reference).copy()
         self.reference.calc = None
-        self._alloyed = np.arange(n) * alloy.atoms_per_unit
+        self._alloyed = alloy.alloyed_atoms(n)
         fixed = np.setdiff1d(np.arange(len(ideal)), self._alloyed)
         if (
             len(self.reference) != len(ideal)
@@ -142,7 +142,7 @@ class AseEnergies:
         ):
             msg = (
                 f"reference {self.reference.get_chemical_formula()} does not fit: "
-                f"{n} units expected, each an alloyed atom and then its anions"
+                f"{n} units expected, in each primitive cell the alloyed atoms, then the fixed ones"
             )
             raise ValueError(msg)
         self.name = mode if reference is not None else f"{mode}, a = {lattice_constant:g} Å"

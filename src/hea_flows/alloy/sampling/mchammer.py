@@ -42,14 +42,13 @@ class DecorationCalculator(BaseCalculator):  # type: ignore[misc]
         #: Energies that the model was asked for.
         self.evaluations = 0
         self._energies: dict[bytes, float] = {}
-        n = abs(round(np.linalg.det(np.array(self.supercell))))
-        self._alloyed = np.arange(n) * alloy.atoms_per_unit
+        n = alloy.n_sites(self.supercell)
+        self._alloyed = alloy.alloyed_atoms(n)
         self._codes = np.zeros(n, dtype=np.int64)
         primitive = alloy.primitive()
         primitive.pbc = True
-        anions = [[s] for s in primitive.get_chemical_symbols()[1:]]
         self._sublattices = Sublattices(
-            allowed_species=[sorted(alloy.elements), *anions],
+            allowed_species=alloy.allowed_species(sorted(alloy.elements)),
             primitive_structure=primitive,
             structure=self.structure([alloy.elements[0]] * n),
             fractional_position_tolerance=1e-4,
@@ -57,12 +56,12 @@ class DecorationCalculator(BaseCalculator):  # type: ignore[misc]
 
     @property
     def sublattices(self) -> Sublattices:
-        """The alloyed sublattice, open to the alloy's elements, and the anions, closed."""
+        """The alloyed sublattice, open to the alloy's elements, and the fixed one, closed."""
         return self._sublattices
 
     @property
     def species(self) -> tuple[str, ...]:
-        """The held decoration, in `lattice_points` order."""
+        """The held decoration, in the order of `Ordering.species`."""
         return tuple(self.alloy.elements[c] for c in self._codes)
 
     def structure(self, species: Sequence[str], a: float | None = None) -> Atoms:
@@ -135,14 +134,14 @@ class DecorationCalculator(BaseCalculator):  # type: ignore[misc]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the alloyed sites that change and their new codes; anything else is refused."""
         symbols = [chemical_symbols[z] for z in numbers]
+        places = np.searchsorted(self._alloyed, sites)
         for site, symbol in zip(sites, symbols, strict=True):
-            if site % self.alloy.atoms_per_unit or symbol not in self.alloy.elements:
+            if site not in self._alloyed or symbol not in self.alloy.elements:
                 msg = (
                     f"atom {site} cannot become {symbol}: only alloyed sites change, "
                     f"among {list(self.alloy.elements)}"
                 )
                 raise ValueError(msg)
-        places = np.array(sites, dtype=np.int64) // self.alloy.atoms_per_unit
         return places, species_codes(symbols, self.alloy.elements)
 
 

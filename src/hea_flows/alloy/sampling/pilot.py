@@ -10,7 +10,14 @@ from ase.units import kB
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, Field
 
-from hea_flows.alloy.clusters import Clusters, Expansion, Tables, cluster_space, fit_expansion
+from hea_flows.alloy.clusters import (
+    Clusters,
+    Expansion,
+    Tables,
+    cluster_space,
+    fit_expansion,
+    neighbour_distance,
+)
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
 from hea_flows.alloy.sampling.ensembles import Canonical
@@ -146,8 +153,7 @@ def pilot_energies(
     lowest, highest
         Range of the temperatures (K).
     """
-    a = alloy.lattice_constant(alloy.elements[0])
-    space = cluster_space(alloy, [c * a for c in cutoffs])
+    space = cluster_space(alloy, [c * neighbour_distance(alloy) for c in cutoffs])
     clusters = Clusters.of(space, alloy, supercell)
     n, ensemble = clusters.n_sites, Canonical(alloy, counts)
     ensemble.check(n)

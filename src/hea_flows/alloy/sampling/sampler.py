@@ -29,6 +29,7 @@ from hea_flows.alloy.clusters import (
     check_cutoffs,
     cluster_space,
     fit_expansion,
+    neighbour_distance,
     zero_expansion,
 )
 from hea_flows.alloy.lattice import Alloy, bond_counts, neighbour_pairs
@@ -44,7 +45,7 @@ TARGET = 0.3
 #: Longest block, in trials per site: enough for the expansion to forget where it began.
 LONGEST = 20.0
 #: Random decorations that the first expansion is fitted to, and its largest diameters of pairs and
-#: triplets in lattice constants.
+#: triplets in distances of nearest alloyed sites.
 TRAINING, CUTOFFS = 60, (3.1, 2.1)
 #: Most random decorations that are tried for the start of a chain.
 _ATTEMPTS = 20
@@ -57,8 +58,8 @@ def check_chains(alloy: Alloy, counts: Mapping[str, int]) -> None:
 
 
 def _diameters(alloy: Alloy, cutoffs: Sequence[float]) -> list[float]:
-    """Return diameters in Å of those in lattice constants."""
-    return [c * alloy.lattice_constant(alloy.elements[0]) for c in cutoffs]
+    """Return diameters in Å of those in distances of nearest alloyed sites."""
+    return [c * neighbour_distance(alloy) for c in cutoffs]
 
 
 class Sampler:
@@ -82,7 +83,7 @@ class Sampler:
         Every chain and the exchanges have generators of their own, spawned from it.
     training, cutoffs
         Random decorations that the first expansion is fitted to, and the largest diameters of its
-        pairs, triplets, … in lattice constants.
+        pairs, triplets, … in distances of nearest alloyed sites.
 
     Raises
     ------

@@ -62,7 +62,9 @@ def enumeration_cost(
     alloy: Alloy, components: int, size: int, *, equimolar: bool = False
 ) -> SetCost:
     """Return the cost of `enumerate_orderings`."""
-    if components == 1 and size > 1:  # the repeated end points are looked at, and left out
+    if (
+        components == 1 and size > alloy.host.sites_per_cell
+    ):  # the repeated end points are looked at, and left out
         return SetCost(0, _supercells_seconds(alloy, size))
     structures = distinct_structures(alloy, components, size, equimolar=equimolar)
     looked_at = distinct_structures(

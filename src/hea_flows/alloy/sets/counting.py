@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import comb, inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,9 @@ from numpy.typing import NDArray
 from hea_flows.alloy.lattice import (
     Alloy,
     IntMatrix,
-    coset_index,
+    SiteIndex,
     hermite_normal_form,
     int_matrix,
-    lattice_points,
     multinomial,
     supercell_size,
 )
@@ -42,7 +42,7 @@ def distinct_structures(
     alloy
         The host.
     components, size
-        Elements, and primitive cells per supercell.
+        Elements, and alloyed sites per supercell.
     equimolar
         Count those with equal numbers of every element only.
     complete
@@ -55,10 +55,9 @@ def distinct_structures(
     counts = (size // components,) * components if equimolar else None
     decorations = _colourings((1,) * size, components, counts, complete=complete)
     if decorations > _EXACT or n_supercells(alloy, size) > _EXACT_CELLS:
-        operations = len(_acting(alloy)) * size
+        operations = len(_acting(alloy).rotations) * alloy.n_cells(size)
         return decorations * n_supercells(alloy, size) // operations
-    lattices = _lattices(size, layer=alloy.host.layer)
-    index, operations = _cycle_index(_acting(alloy), lattices)
+    index, operations = _cycle_index(_acting(alloy), _lattices(alloy, size))
     total = sum(
         n * _colourings(cycles, components, counts, complete=complete)
         for cycles, n in index.items()
@@ -78,14 +77,14 @@ def distinct_decorations(alloy: Alloy, supercell: IntMatrix, counts: int | Seque
     counts
         Sites per element; or the number of elements, of any composition that holds them all.
     """
-    size = supercell_size(supercell)
+    size = alloy.n_sites(supercell)
     if size > _EXACT_CELLS:
         return inf
     components = counts if isinstance(counts, int) else len(counts)
     fixed = None if isinstance(counts, int) else tuple(counts)
     decorations = _colourings((1,) * size, components, fixed)
     if decorations > _EXACT:
-        return decorations // (len(_acting(alloy)) * size)
+        return decorations // (len(_acting(alloy).rotations) * supercell_size(supercell))
     hnf = int_matrix(hermite_normal_form(np.array(supercell)))
     index, _ = _cycle_index(_acting(alloy), (hnf,))
     total = sum(n * _colourings(cycles, components, fixed) for cycles, n in index.items())
@@ -97,39 +96,54 @@ def distinct_supercells(alloy: Alloy, size: int) -> int:
 
     Where there are more than a few thousand without symmetry, a lower bound.
     """
-    rotations, cells = _acting(alloy), n_supercells(alloy, size)
+    operations, cells = _acting(alloy), n_supercells(alloy, size)
     if cells > _EXACT_CELLS:
-        return cells // len(rotations)
-    lattices = _lattices(size, layer=alloy.host.layer)
-    return sum(len(kept) for _, kept in _kept(rotations, lattices)) // len(rotations)
+        return cells // len(operations.rotations)
+    kept = [len(lattices) for *_, lattices in _kept(operations, _lattices(alloy, size))]
+    return sum(kept) // len(kept)
 
 
 def n_supercells(alloy: Alloy, size: int) -> int:
     """Return the number of supercell lattices of one size: Hermite normal forms."""
-    sums = {d: sum(e for e in range(1, d + 1) if d % e == 0) for d in _divisors(size)}
-    return sums[size] if alloy.host.layer else sum(d * s for d, s in sums.items())
+    cells = alloy.n_cells(size)
+    sums = {d: sum(e for e in range(1, d + 1) if d % e == 0) for d in _divisors(cells)}
+    return sums[cells] if alloy.host.layer else sum(d * s for d, s in sums.items())
 
 
 def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def _acting(alloy: Alloy) -> tuple[IntMatrix, ...]:
-    """Return the host's rotations without those that move no alloyed site of a layer."""
-    rotations = [np.array(w) for w in alloy.rotations]
+class _Operations(NamedTuple):
+    """Operations of a host as tuples, those of `SiteOperations`."""
+
+    rotations: tuple[IntMatrix, ...]
+    shifts: tuple[tuple[tuple[int, ...], ...], ...]
+    places: tuple[tuple[int, ...], ...]
+
+
+def _acting(alloy: Alloy) -> _Operations:
+    """Return the host's operations without those that move no alloyed site of a layer."""
+    own = alloy.operations
+    rotations = own.rotations.copy()
     if alloy.host.layer:
-        for w in rotations:
-            w[2, 2] = 1
-    return tuple(sorted({int_matrix(w) for w in rotations}))
+        rotations[:, 2, 2] = 1
+    _, first = np.unique(rotations, axis=0, return_index=True)
+    return _Operations(
+        tuple(int_matrix(w) for w in rotations[first]),
+        tuple(tuple(map(tuple, s)) for s in own.shifts[first].tolist()),
+        tuple(map(tuple, own.places[first].tolist())),
+    )
 
 
-def _lattices(size: int, *, layer: bool) -> tuple[IntMatrix, ...]:
-    """Return all Hermite normal forms of a determinant, rows being the supercell's vectors."""
+def _lattices(alloy: Alloy, size: int) -> tuple[IntMatrix, ...]:
+    """Return all Hermite normal forms of a size, rows being the supercell's vectors."""
+    cells, layer = alloy.n_cells(size), alloy.host.layer
     forms = [
         ((a, 0, 0), (b, c, 0), (d, e, f))
-        for a in _divisors(size)
-        for c in _divisors(size // a)
-        for f in [size // (a * c)]
+        for a in _divisors(cells)
+        for c in _divisors(cells // a)
+        for f in [cells // (a * c)]
         if not layer or f == 1
         for b in range(a)
         for d in range(1 if layer else a)
@@ -139,31 +153,32 @@ def _lattices(size: int, *, layer: bool) -> tuple[IntMatrix, ...]:
 
 
 def _kept(
-    rotations: Sequence[IntMatrix], lattices: Sequence[IntMatrix]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield every rotation with the lattices that it keeps, shape (n, 3, 3)."""
+    operations: _Operations, lattices: Sequence[IntMatrix]
+) -> Iterator[tuple[NDArray[np.int64], ...]]:
+    """Yield rotation, shifts and places of every operation, and the lattices that it keeps."""
     matrices = np.array(lattices)
     inverses = np.linalg.inv(matrices)
-    for w in np.array(rotations):
-        moved = matrices @ w.T @ inverses
-        yield w, matrices[np.abs(moved - np.rint(moved)).max(axis=(1, 2)) < 1e-6]
+    for operation in zip(*map(np.array, operations), strict=True):
+        moved = matrices @ operation[0].T @ inverses
+        yield *operation, matrices[np.abs(moved - np.rint(moved)).max(axis=(1, 2)) < 1e-6]
 
 
 @lru_cache(maxsize=64)
 def _cycle_index(
-    rotations: tuple[IntMatrix, ...], lattices: tuple[IntMatrix, ...]
+    operations: _Operations, lattices: tuple[IntMatrix, ...]
 ) -> tuple[CycleIndex, int]:
     """Return the cycles of all operations that keep a lattice, and the operations of the group."""
-    size = supercell_size(lattices[0])
+    cells = supercell_size(lattices[0])
     index: Counter[tuple[int, ...]] = Counter()
-    for w, kept in _kept(rotations, lattices):
+    for w, shifts, places, kept in _kept(operations, lattices):
         for hnf in kept:
-            points = lattice_points(hnf)
-            images = (points @ w.T)[None, :, :] + points[:, None, :]
-            permutations = coset_index(images.reshape(-1, 3), hnf).reshape(size, size)
+            number = SiteIndex(hnf, len(places))
+            moved = (number.points @ w.T)[:, None] + shifts
+            images = moved + number.points[:, None, None]
+            permutations = number(images, places).reshape(cells, -1)
             index.update(map(tuple, _cycles(permutations).tolist()))
     return {tuple(n for n in cycles if n): times for cycles, times in index.items()}, (
-        len(rotations) * size
+        len(operations.rotations) * cells
     )
 
 

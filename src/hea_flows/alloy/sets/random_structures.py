@@ -12,12 +12,9 @@ from hea_flows.alloy.lattice import (
     Alloy,
     IntMatrix,
     Ordering,
+    SiteIndex,
     check_elements,
-    coset_index,
-    hermite_normal_form,
-    lattice_points,
     multinomial,
-    supercell_size,
 )
 from hea_flows.inputs import shown
 
@@ -56,7 +53,7 @@ def supercell_matrix(alloy: Alloy, supercell: Supercell) -> IntMatrix:
         fits = not (array[2, :2].any() or array[:2, 2].any()) and abs(array[2, 2]) == 1
     if not fits:
         example = "4x4 or 6x6" if layer else "2x2x2"
-        msg = f"supercell {given} does not fit host {alloy.prototype}; give e.g. {example}"
+        msg = f"supercell {given} does not fit host {alloy.host.name}; give e.g. {example}"
         raise ValueError(msg)
     return tuple(tuple(int(x) for x in row) for row in array)  # type: ignore[return-value]
 
@@ -160,7 +157,7 @@ def random_ordering(
     """
     check_elements(alloy, list(counts))
     matrix = supercell_matrix(alloy, supercell)
-    n_sites = supercell_size(matrix)
+    n_sites = alloy.n_sites(matrix)
     if sum(counts.values()) != n_sites or min(counts.values()) < 0:
         msg = f"counts {dict(counts)} do not fill the {n_sites} sites of the supercell"
         raise ValueError(msg)
@@ -170,12 +167,9 @@ def random_ordering(
 
 def is_repetition(ordering: Ordering) -> bool:
     """Tell whether an ordering merely repeats a smaller cell."""
-    hnf = hermite_normal_form(np.array(ordering.supercell))
-    points = lattice_points(hnf)
+    number = SiteIndex.of(ordering.supercell, ordering.alloy.host.sites_per_cell)
     species = np.array(ordering.species)
-    return any(
-        bool((species[coset_index(points + shift, hnf)] == species).all()) for shift in points[1:]
-    )
+    return any(bool((species[number.translated(p)] == species).all()) for p in number.points[1:])
 
 
 def random_orderings(
@@ -216,7 +210,7 @@ def random_orderings(
     """
     chosen = check_elements(alloy, elements)
     matrix = supercell_matrix(alloy, supercell)
-    n_sites = supercell_size(matrix)
+    n_sites = alloy.n_sites(matrix)
     fixed = None
     if composition is not None:
         fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)
@@ -253,7 +247,7 @@ def check_random(
 
     Where the cell has many more by far, which symmetry bounds from below, none is drawn.
     """
-    n_sites = abs(round(np.linalg.det(np.array(supercell_matrix(alloy, supercell)))))
+    n_sites = alloy.n_sites(supercell_matrix(alloy, supercell))
     counts = composition_counts(elements, n_sites)
     least = multinomial(list(counts.values())) // (n_sites * len(alloy.rotations))
     if least < 2 * n:

@@ -25,7 +25,6 @@ from hea_flows.alloy.lattice import (
     Ordering,
     check_elements,
     compact_supercell,
-    supercell_size,
 )
 from hea_flows.alloy.sets.random_structures import Supercell, composition_counts, supercell_matrix
 
@@ -45,15 +44,15 @@ def untouched_global_generators() -> Iterator[None]:
 
 
 def supercell_shapes(alloy: Alloy, size: int) -> list[IntMatrix]:
-    """Return one compact matrix per symmetry-distinct supercell of `size` primitive cells."""
+    """Return one compact matrix per symmetry-distinct supercell of `size` alloyed sites."""
     if size < 1:
-        msg = f"a supercell holds at least one cell, got size {size}"
+        msg = f"a supercell holds at least one site, got size {size}"
         raise ValueError(msg)
     primitive = alloy.primitive()
     inverse = np.linalg.inv(primitive.cell.array)
     return [
         compact_supercell(alloy, np.rint(cell.cell.array @ inverse).astype(np.int64))
-        for cell in enumerate_supercells(primitive, [size])
+        for cell in enumerate_supercells(primitive, [alloy.n_cells(size)])
     ]
 
 
@@ -65,8 +64,7 @@ def random_alloy_vector(
     Sites are independent there, so that each component is the product over its sites of the mean
     point function, which the end points' cluster vectors hold.
     """
-    unit = supercell_matrix(alloy, "1x1" if alloy.host.layer else "1x1x1")
-    pure = cluster_vectors(space, [Ordering(alloy, unit, (el,)) for el in fractions])
+    pure = cluster_vectors(space, [Ordering.end_point(alloy, el) for el in fractions])
     mean = np.array(list(fractions.values())) @ pure
     functions: list[tuple[int, ...]] = [
         o["multicomponent_vector"] if o["order"] else () for o in space.as_list
@@ -122,7 +120,7 @@ def special_quasirandom(
         shapes = supercell_shapes(alloy, supercell)
     else:
         shapes = [supercell_matrix(alloy, supercell)]
-    n_sites = supercell_size(shapes[0])
+    n_sites = alloy.n_sites(shapes[0])
     counts = composition_counts(chosen, n_sites, composition)
     species = tuple(el for el, n in counts.items() for _ in range(n))
     if len(chosen) == 1:
@@ -144,9 +142,10 @@ def special_quasirandom(
             n_steps=n_steps,
             random_seed=int(rng.integers(2**31)),
         )
-    # Atoms keep their order: unit by unit, the alloyed atom first.
+    # Atoms keep their order.
     shape = next(s for s, c in zip(shapes, cells, strict=True) if np.allclose(c.cell, best.cell))
-    species = tuple(best.get_chemical_symbols()[:: alloy.atoms_per_unit])
+    symbols = best.get_chemical_symbols()
+    species = tuple(symbols[i] for i in alloy.alloyed_atoms(n_sites))
     ordering = Ordering(alloy, shape, species)
     return ordering, _objective(space, ordering, target)
 
@@ -172,7 +171,7 @@ def sqs_objective(ordering: Ordering, cutoffs: Sequence[float] | None = None) ->
 def check_sqs(alloy: Alloy, supercell: Supercell, elements: Sequence[str]) -> None:
     """Raise `ValueError` if a supercell has no equimolar quasirandom structure; none is made."""
     matrix = supercell_matrix(alloy, supercell)
-    composition_counts(elements, abs(round(np.linalg.det(np.array(matrix)))))
+    composition_counts(elements, alloy.n_sites(matrix))
     check_cutoffs(alloy, _cutoffs(alloy))
 
 

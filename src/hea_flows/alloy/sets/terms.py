@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hea_flows.alloy.lattice import Alloy, Ordering, supercell_size
+from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.alloy.sets.cost import (
     SetCost,
     annealing_cost,
@@ -122,7 +122,7 @@ def errors_of(term: Term) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Enumerated:
-    """``N(n, …)``: all N-component structures of n primitive cells."""
+    """``N(n, …)``: all N-component structures of n alloyed sites."""
 
     components: int
     sizes: tuple[int, ...]
@@ -146,13 +146,14 @@ class Enumerated:
     def cost(self, context: Context) -> SetCost:
         """Return what `build` costs."""
         k = self.components
-        each = total([enumeration_cost(context.alloy, k, size) for size in self.sizes])
+        with errors_of(self):
+            each = total([enumeration_cost(context.alloy, k, size) for size in self.sizes])
         return each * comb(len(context.elements), k)
 
 
 @dataclass(frozen=True)
 class Equimolar:
-    """``E(n, …)``: all equimolar structures of n primitive cells with two elements or more."""
+    """``E(n, …)``: all equimolar structures of n alloyed sites with two elements or more."""
 
     sizes: tuple[int, ...]
     components: tuple[int, int] | None = None
@@ -181,14 +182,15 @@ class Equimolar:
         """Return what `build` costs."""
         low, high = self._wanted(context)
         available = len(context.elements)
-        return total(
-            [
-                enumeration_cost(context.alloy, k, size, equimolar=True) * comb(available, k)
-                for k in range(low, min(high, available) + 1)
-                for size in self.sizes
-                if size % k == 0
-            ]
-        )
+        with errors_of(self):
+            return total(
+                [
+                    enumeration_cost(context.alloy, k, size, equimolar=True) * comb(available, k)
+                    for k in range(low, min(high, available) + 1)
+                    for size in self.sizes
+                    if size % k == 0
+                ]
+            )
 
     def _wanted(self, context: Context) -> tuple[int, int]:
         return self.components or (2, max(2, len(context.elements)))
@@ -247,7 +249,7 @@ class Drawn:
         alloy, every_shape = context.alloy, self.cell.isdigit()
         with errors_of(self):
             matrix = None if every_shape else supercell_matrix(alloy, self.cell)
-            size = int(self.cell) if matrix is None else supercell_size(matrix)
+            size = int(self.cell) if matrix is None else alloy.n_sites(matrix)
             costs = []
             for sets in element_sets(self, context, self.components):
                 compositions = self._compositions(sets[0])

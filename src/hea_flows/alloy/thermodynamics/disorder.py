@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def deed(sigma: float, mean: float, depth: float, *, atoms_per_unit: int = 1) -> float:
+def deed(sigma: float, mean: float, depth: float, *, atoms_per_unit: float = 1) -> float:
     """Return the disordered enthalpy-entropy descriptor sqrt(1/(σ (H_ave + ΔH_hull))).
 
     Parameters
@@ -66,7 +66,7 @@ class Disorder:
         energies = np.asarray(mixing_energies, dtype=float)
         return cls(float(energies.mean()), float(energies.std(ddof=1)), depth)
 
-    def deed(self, *, atoms_per_unit: int = 1) -> float | None:
+    def deed(self, *, atoms_per_unit: float = 1) -> float | None:
         """Return the descriptor; None where it is not defined."""
         if not (self.sigma > 0 and self.mean + self.depth > 0):
             return None

@@ -93,11 +93,11 @@ def end_points(alloy: AlloySpec, labels: dict[str, LabelDoc]) -> dict[str, str]:
     ValueError
         If one has no label.
     """
-    ends = {v.structure.species[0]: k for k, v in labels.items() if len(v.structure.species) == 1}
+    ends = {v.structure.species[0]: k for k, v in labels.items() if v.structure.is_end_point}
     if missing := [e for e in alloy.elements if e not in ends]:
         msg = (
             f"no label of the end point of {', '.join(missing)}; mixing energies need all of them, "
-            "add 1(1) to the training sets"
+            f"add {alloy.to_alloy().end_point_set} to the training sets"
         )
         raise ValueError(msg)
     return {e: ends[e] for e in alloy.elements}

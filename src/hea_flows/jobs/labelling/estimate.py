@@ -72,7 +72,7 @@ def estimate(campaign: Campaign) -> list[SetEstimate]:
             gigabytes = max((cost.gigabytes for cost in costs), default=0.0)
             if get_settings().gpaw_command is None:
                 gigabytes += _WORKER + (_POTENTIAL if labels.start is not None else 0.0)
-        atoms = [ordering.n_sites * alloy.atoms_per_unit for ordering in orderings]
+        atoms = [ordering.n_atoms for ordering in orderings]
         estimates.append(
             SetEstimate(
                 spec.expression, ", ".join(spec.uses), labels.engine, atoms, costs, gigabytes

@@ -55,7 +55,7 @@ def next_point(
         text = "every structure of it is labelled already"
         return NextPoint(expression=expression, n_structures=0, hours=0.0, basis=text)
     times = list(_times(labels).values())
-    planned = [o.n_sites * o.alloy.atoms_per_unit for o in left]
+    planned = [o.n_atoms for o in left]
     why = "no label tells its time"
     if times:
         try:

@@ -45,7 +45,6 @@ from hea_flows.schemas import (
 from hea_flows.settings import get_settings
 
 Phase = tuple[str, ...]
-_UNIT = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 #: Draws of the enthalpies within their error.
 N_DRAWS = 20_000
 
@@ -121,7 +120,7 @@ class ThermodynamicsMaker(Maker):
             else parse(spec.sqs_set(len(host.elements))).build(host, self.seed, most=None)
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
-        ends = {e: Ordering(host, _UNIT, (e,)) for e in host.elements}
+        ends = {e: Ordering.end_point(host, e) for e in host.elements}
         drawn = random_orderings(
             host,
             spec.random_supercell,

@@ -17,14 +17,7 @@ MOST = (10.0, 5.0, 3.0)
 
 def to_checkpoint(expansion: HostExpansion) -> Checkpoint:
     """Return what a model file holds."""
-    alloy = expansion.alloy
-    host = AlloySpec(
-        elements=alloy.elements,
-        prototype=alloy.prototype,
-        anion=alloy.anion,
-        lattice_constants={e: alloy.lattice_constant(e) for e in alloy.elements},
-        vacuum=alloy.vacuum,
-    )
+    host = AlloySpec.of(expansion.alloy)
     return Checkpoint(
         FAMILY,
         {"alloy": host.model_dump(mode="json"), "cutoffs": list(expansion.cutoffs)},

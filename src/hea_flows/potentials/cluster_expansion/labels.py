@@ -30,7 +30,7 @@ def alloy_of(frames: Sequence[Atoms]) -> Alloy:
 
 def is_mixed(frame: Atoms, alloy: Alloy) -> bool:
     """Return whether a frame is of several of the alloy's elements."""
-    return len(set(frame.symbols) - {alloy.anion}) > 1
+    return len(set(frame.symbols) - set(alloy.fixed_species)) > 1
 
 
 def fitted_calculation(frames: Sequence[Atoms]) -> str:

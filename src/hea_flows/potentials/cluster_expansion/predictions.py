@@ -63,7 +63,7 @@ class ExpansionEnergies:
 
     def __init__(self, expansion: HostExpansion, alloy: Alloy, supercell: ArrayLike) -> None:
         own = expansion.alloy
-        alike = (own.prototype, own.anion) == (alloy.prototype, alloy.anion)
+        alike = (own.host, own.anion) == (alloy.host, alloy.anion)
         if not alike or not set(alloy.elements) <= set(own.elements):
             msg = f"the cluster expansion is of {_words(own)}, not of {_words(alloy)}"
             raise ValueError(msg)
@@ -78,4 +78,4 @@ class ExpansionEnergies:
 
 
 def _words(alloy: Alloy) -> str:
-    return f"{alloy.prototype} ({','.join(alloy.elements)}){alloy.anion or ''}"
+    return f"{alloy.host.name} ({','.join(alloy.elements)}){alloy.fixed_formula(1)}"

@@ -71,7 +71,7 @@ def gpaw_cost(
     step = points * (_PER_POINT + _PER_BAND2_WAVE * bands**2 * waves) * (_SPIN if spin else 1.0)
     sets = bands * (2 if spin else 1)
     kept = points * (sets * (2 if max_moves else 1) + 9 + projectors + len(atoms))
-    steps = min(max_moves + 1, _STEPS_PRIMITIVE if ordering.n_sites == 1 else _STEPS)
+    steps = min(max_moves + 1, _STEPS_PRIMITIVE if ordering.is_end_point else _STEPS)
     return LabelCost(
         k_points=points,
         spin_polarised=spin,

@@ -78,7 +78,7 @@ class GPAWMaker(ReferenceMaker):
         command = get_settings().gpaw_command
         lines = [no_program(command)] if command and not has_program(command) else []
         host = alloy.to_alloy()
-        elements = [*host.elements, *([host.anion] if host.anion else [])]
+        elements = [*host.elements, *host.fixed_elements]
         if without := [e for e in elements if not has_setup(e)]:
             lines.append(
                 f"GPAW has no setup of {', '.join(without)}; pip install gpaw-data, or set "

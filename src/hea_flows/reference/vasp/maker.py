@@ -149,11 +149,11 @@ class VaspMaker(ReferenceMaker):
             msg = f"run_vasp has no argument {', '.join(unknown)}; accepted: {', '.join(accepted)}"
             raise ValueError(msg)
         host = alloy.to_alloy()
-        potcar_symbols(self._inputs, [*host.elements, *([host.anion] if host.anion else [])])
+        potcar_symbols(self._inputs, [*host.elements, *host.fixed_elements])
 
     def missing(self, alloy: AlloySpec) -> list[str]:
         """Return the program and the POTCARs, which need a licence, that are not there."""
-        elements = [*alloy.elements, *([alloy.anion] if alloy.anion else [])]
+        elements = [*alloy.elements, *alloy.to_alloy().fixed_elements]
         with judged_once():
             return list(_lacking(self.vasp, self._inputs, elements))
 
@@ -186,7 +186,7 @@ class VaspMaker(ReferenceMaker):
             which fails the job (to be run again) rather than the label.
         """
         ordering = structure.to_ordering(alloy.to_alloy())
-        elements = [*ordering.components, *([alloy.anion] if alloy.anion else [])]
+        elements = [*ordering.components, *ordering.alloy.fixed_elements]
         with judged_once():
             for line in _lacking(self.vasp, self._inputs, elements):
                 raise FileNotFoundError(line)

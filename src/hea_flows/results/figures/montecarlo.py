@@ -133,7 +133,7 @@ def _snapshot(axes: Axes, doc: MonteCarloDoc, chain: ChainSummary, colours: dict
     alloy = doc.alloy.to_alloy()
     ordering = Ordering(alloy, doc.supercell, tuple(chain.final_species))
     atoms = ordering.to_atoms(doc.lattice_constant)
-    sites = atoms.positions[:: alloy.atoms_per_unit, :2]
+    sites = atoms.positions[ordering.alloyed_atoms, :2]
     circles = PatchCollection(
         [Circle((x, y), 0.47 * doc.lattice_constant) for x, y in sites],
         facecolors=[colours[s] for s in ordering.species],

@@ -104,7 +104,7 @@ def pair_marker(a: str, b: str, colours: Mapping[str, str], size: float = 7) -> 
 
 def subscripts(formula: str) -> str:
     """Return a formula with subscript digits."""
-    return re.sub(r"(?<=[A-Za-z)])\d+", lambda m: m.group().translate(_SUBSCRIPTS), formula)
+    return re.sub(r"(?<=[A-Za-z)])\d+(\.\d+)?", lambda m: m.group().translate(_SUBSCRIPTS), formula)
 
 
 def plain(text: str) -> str:
@@ -114,9 +114,7 @@ def plain(text: str) -> str:
 
 def anion_tail(alloy: AlloySpec | None) -> str:
     """Return what follows the alloyed elements in a formula unit, such as ``S₂``; may be empty."""
-    if alloy is None or alloy.anion is None:
-        return ""
-    return subscripts(alloy.to_alloy().unit_formula(alloy.elements[0])[len(alloy.elements[0]) :])
+    return "" if alloy is None else subscripts("M" + alloy.to_alloy().fixed_formula(1))[1:]
 
 
 def phase_name(phase: str, tail: str = "") -> str:

@@ -53,11 +53,13 @@ def label_mixing(labels: Sequence[LabelDoc]) -> list[LabelledMixing]:
     ends = {
         x.structure.species[0]: x.energy
         for x in last.values()
-        if len(x.structure.species) == 1 and x.energy is not None
+        if x.structure.is_end_point and x.energy is not None
     }
     alloyed = [x for x in last.values() if len(x.structure.counts) > 1]
     if missing := sorted({el for x in alloyed for el in x.structure.counts} - set(ends)):
-        msg = f"no converged label of the end point of {', '.join(missing)}; label 1(1) too"
+        msg = (
+            f"no converged label of the end point of {', '.join(missing)}; label the end points too"
+        )
         raise ValueError(msg)
     energies = [x.energy for x in alloyed if x.energy is not None]
     values = mixing_energies(energies, [x.structure.counts for x in alloyed], ends)

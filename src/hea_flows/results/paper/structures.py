@@ -47,7 +47,7 @@ def cell_views(ordering: Ordering, lattice_constant: float | None = None) -> Fig
     fills = [colours.get(s, _ANION) for s in atoms.get_chemical_symbols()]
     radii = np.array([(0.36 if s in colours else 0.24) * a for s in atoms.get_chemical_symbols()])
     note = (
-        f"{subscripts(ordering.formula)}, {ordering.n_sites} alloyed sites, ideal {alloy.prototype}"
+        f"{subscripts(ordering.formula)}, {ordering.n_sites} alloyed sites, ideal {alloy.host.name}"
         f" positions, a = {a:.4g} Å."
     )
     wide, deep, tall = np.ptp(positions, axis=0)
@@ -59,8 +59,7 @@ def cell_views(ordering: Ordering, lattice_constant: float | None = None) -> Fig
     top.set(title="top", ylabel="y (Å)")
     side.set(title="side", xlabel="x (Å)", ylabel="z (Å)")
     shown = {e: colours[e] for e in alloy.elements if e in ordering.counts}
-    if alloy.anion:
-        shown[alloy.anion] = _ANION
+    shown |= dict.fromkeys(alloy.fixed_elements, _ANION)
     handles = [
         Line2D([], [], ls="none", marker="o", ms=8, mfc=c, mec="#666666", mew=0.4, label=e)
         for e, c in shown.items()

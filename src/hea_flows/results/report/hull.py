@@ -102,12 +102,12 @@ def labelled_hull(
     newest = {d.structure.structure_id: d for d in pool}
     left_out = {k: why for k, d in newest.items() if (why := _unusable(d))}
     used = [d for k, d in newest.items() if k not in left_out]
-    pure = {d.structure.species[0]: d for d in used if len(d.structure.species) == 1}
+    pure = {d.structure.species[0]: d for d in used if d.structure.is_end_point}
     present = dict.fromkeys(e for d in used for e in d.structure.counts)
     if missing := [e for e in present if e not in pure]:
         msg = (
             f"no usable {calculation} label of the end member of {', '.join(missing)}; mixing "
-            "energies need all of them, label 1(1) too"
+            "energies need all of them, label the end points too"
         )
         raise ValueError(msg)
     counts = [d.structure.counts for d in used]
@@ -144,7 +144,8 @@ def _require_one_host(pool: Sequence[LabelDoc], structures: Sequence[StructuresD
 
 
 def _host(alloy: AlloySpec) -> str:
-    return f"{alloy.prototype} with {alloy.anion}" if alloy.anion else alloy.prototype
+    name = alloy.to_alloy().host.name
+    return f"{name} with {alloy.anion}" if alloy.anion else name
 
 
 def hull_table(hull: LabelledHull, *, all_entries: bool = False) -> Table:

@@ -262,7 +262,7 @@ def build_page(documents: CampaignDocuments) -> str:
     made = max((d.created_at for d in documents.all), default=None)
     about = ""
     if alloy:
-        about = f"({', '.join(alloy.elements)}){anion_tail(alloy)}, {alloy.prototype}"
+        about = f"({', '.join(alloy.elements)}){anion_tail(alloy)}, {alloy.to_alloy().host.name}"
     return environment.from_string(template).render(
         title=campaign.name if campaign else "hea-flows report",
         about=about,

@@ -9,11 +9,13 @@ import torch
 from ase.neighborlist import neighbor_list
 from mchammer.ensembles import CanonicalEnsemble
 from mchammer.observers import ClusterCountObserver
+from own_hosts import CARBIDE, HCP
 
 from hea_flows.alloy.clusters.space import cluster_space
 from hea_flows.alloy.lattice.bonds import neighbour_pairs
-from hea_flows.alloy.lattice.ordering import Ordering, int_matrix
+from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
+from hea_flows.alloy.lattice.site_index import int_matrix
 from hea_flows.alloy.sampling.energies import AseEnergies
 from hea_flows.alloy.sampling.mchammer import DecorationCalculator, LocalCalculator
 from hea_flows.potentials.lattice_energies import LatticeDecorations
@@ -32,7 +34,7 @@ SKEWED = [[3, 1, 0], [0, 4, 0], [0, 0, 1]]
 
 def model(dtype: str = "float64", **changes) -> MACEPotential:
     config = dict(modules.ARCHITECTURE) | ({"hidden_irreps": "8x0e", "radial_MLP": [16]} | changes)
-    numbers = [6, 16, 22, 23, 29, 40, 41, 42, 73, 74, 79]
+    numbers = [6, 16, 22, 23, 29, 40, 41, 42, 72, 73, 74, 79]
     config |= {
         "atomic_numbers": numbers,
         "atomic_energies": np.linspace(-1, -9, len(numbers)).tolist(),
@@ -61,13 +63,14 @@ def plain(potential, alloy, cell, a) -> AseEnergies:
         (LAYER, SKEWED, 3.24, {"num_interactions": 1}),
         (FCC, [[2, 0, 0], [0, 2, 1], [0, 0, 2]], 3.9, {}),
         (ROCKSALT, [[-1, 1, 1], [1, -1, 1], [1, 1, -1]], 4.5, OLDER),
+        (HCP, [[2, 0, 0], [0, 2, 1], [0, 0, 1]], 3.1, {}),
+        (CARBIDE, [[2, 0, 0], [0, 2, 0], [0, 1, 1]], 3.0, OLDER),
     ],
 )
 def test_energies_are_those_of_the_calculator(alloy, cell, a, changes) -> None:
     potential = model(**changes)
     assert lattice_layers.supported(potential.module)
-    n = abs(round(np.linalg.det(np.array(cell))))
-    codes = np.random.default_rng(1).integers(len(alloy.elements), size=(4, n))
+    codes = np.random.default_rng(1).integers(len(alloy.elements), size=(4, alloy.n_sites(cell)))
     quick = LatticeMACE(potential, alloy, cell, a)
     reference = plain(potential, alloy, cell, a)
     assert quick.energies(codes) == pytest.approx(reference.energies(codes), abs=1e-9)
@@ -101,6 +104,22 @@ def test_many_decorations_are_those_one_by_one() -> None:
     codes = np.random.default_rng(2).integers(5, size=(9, 36))  # several parts of a batch
     each = [quick.energies(row)[0] for row in codes]
     assert quick.energies(codes) == pytest.approx(each, abs=1e-9)
+
+
+def test_changes_of_cells_with_several_alloyed_sites() -> None:
+    cell = np.diag([2, 2, 3])
+    held = LatticeMACE(model(), CARBIDE, cell, 3.0)
+    local, rng = held.local(), np.random.default_rng(4)
+    codes = rng.integers(2, size=CARBIDE.n_sites(cell))
+    energy = local.hold(codes)
+    for site in (0, 5, 22):
+        sites, new = np.array([site]), np.array([1 - codes[site]])
+        change = local.change(sites, new)
+        local.accept(sites, new)
+        codes[site] = new[0]
+        energy += change
+        assert energy == pytest.approx(held.energies(codes)[0], abs=1e-9)
+        assert local.energy == pytest.approx(energy, abs=1e-9)
 
 
 @pytest.mark.parametrize("changes", [{}, OLDER, DEEP])

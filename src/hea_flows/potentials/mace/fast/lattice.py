@@ -25,14 +25,14 @@ class State:
     def __init__(self, model: LatticeLayers, codes: NDArray[np.int64]) -> None:
         self.model = model
         self.codes = model.tensor(codes.ravel())
-        units, places = codes.size, model.places
+        cells, places = codes.size // model.alloyed, model.places
         depth = len(model.module.interactions)
         like, channels = model.like, model.like.shape[0]
-        self.nodes = [like.new_empty((units * places, channels)) for _ in range(depth)]
-        self.sent = [like.new_empty((channels, units * places)) for _ in range(depth - 1)]
-        self.atoms = like.new_empty(units * places, dtype=torch.float64)
+        self.nodes = [like.new_empty((cells * places, channels)) for _ in range(depth)]
+        self.sent = [like.new_empty((channels, cells * places)) for _ in range(depth - 1)]
+        self.atoms = like.new_empty(cells * places, dtype=torch.float64)
         self._shape = (len(codes), -1)
-        self.update([np.arange(units * places)] * depth)
+        self.update([np.arange(cells * places)] * depth)
 
     @property
     def energies(self) -> NDArray[np.float64]:
@@ -45,12 +45,12 @@ class State:
         model = self.model
         with torch.no_grad():
             for i, atoms_of_layer in enumerate(changed):
-                for kind, atoms, units in self._kinds(atoms_of_layer):
+                for kind, atoms, cells in self._kinds(atoms_of_layer):
                     if i == 0:
-                        new = model.first(kind, units, self.codes)
+                        new = model.first(kind, cells, self.codes)
                     else:
                         before = self.nodes[i - 1].index_select(0, atoms)
-                        new = model.later(i, kind, units, self.sent[i - 1], before)
+                        new = model.later(i, kind, cells, self.sent[i - 1], before)
                     self.nodes[i][atoms] = new
                     if i < len(self.sent):
                         self.sent[i][:, atoms] = model.outgoing(i + 1, new)
@@ -58,17 +58,20 @@ class State:
                 self.atoms[atoms] = model.read(kind, [n.index_select(0, atoms) for n in self.nodes])
 
     def _kinds(self, atoms: NDArray[np.int64]) -> list[tuple[int, Tensor, Tensor]]:
-        """Return kind, atoms and their units for each kind among atoms."""
+        """Return kind, atoms and their cells for each kind among atoms."""
         model = self.model
         everyone = model.tensor(atoms)
-        units = torch.div(everyone, model.places, rounding_mode="floor")
-        place = everyone - units * model.places
-        kinds = torch.where(place > 0, place + model.elements - 1, self.codes[units])
+        cells = torch.div(everyone, model.places, rounding_mode="floor")
+        place = everyone - cells * model.places
+        fixed = place - model.alloyed
+        site = cells * model.alloyed + place.clamp(max=model.alloyed - 1)
+        own = place * model.elements + self.codes[site]
+        kinds = torch.where(fixed < 0, own, fixed + model.alloyed * model.elements)
         parts = []
-        for kind in range(model.elements + model.places - 1):
+        for kind in range(len(model.kinds)):
             chosen = torch.nonzero(kinds == kind)[:, 0]
             if len(chosen):
-                parts.append((kind, everyone[chosen], units[chosen]))
+                parts.append((kind, everyone[chosen], cells[chosen]))
         return parts
 
     def rows(self, changed: Sequence[NDArray[np.int64]]) -> Rows:
@@ -118,7 +121,7 @@ class LocalEnergies:
 
     def change(self, sites: NDArray[np.int64], codes: NDArray[np.int64]) -> float:
         """Return what new species on some sites would change (eV per cell)."""
-        atoms = np.asarray(sites, dtype=np.int64) * self.model.places
+        atoms = self.model.atoms_of(np.asarray(sites, dtype=np.int64))
         changed = []
         for _ in self._state.nodes:
             atoms = self.model.near(atoms)
@@ -154,8 +157,8 @@ class LatticeMACE(LatticeLayers):
 
     def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the energies (eV per cell) of decorations (B, n_sites)."""
-        rows = np.asarray(codes, dtype=np.int64).reshape(-1, self.units)
-        size = max(1, self.max_atoms // (self.units * self.places))
+        rows = np.asarray(codes, dtype=np.int64).reshape(-1, self.cells * self.alloyed)
+        size = max(1, self.max_atoms // (self.cells * self.places))
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         return np.concatenate([np.empty(0), *(State(self, part).energies for part in parts)])
 

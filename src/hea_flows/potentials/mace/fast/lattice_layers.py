@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -36,8 +37,10 @@ def supported(module: nn.Module) -> bool:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Atoms of one species in one place of the unit: the first layer's table and constant."""
+    """Atoms of one species in one place of the primitive cell, and their first layer's sums."""
 
+    place: int
+    species: int  # among the alloy's elements, then the fixed places
     table: Tensor  # (alloyed neighbours · elements, M · C)
     constant: Tensor  # (M · C,)
     residual: Tensor | None  # (C,)
@@ -46,7 +49,7 @@ class _Kind:
 class LatticeLayers:
     """The layers of one supercell on its ideal lattice, by kind of atom.
 
-    A kind is a species of the alloyed sublattice, or another place of the unit.
+    A kind is a species in one of the alloyed places of the primitive cell, or a fixed place.
 
     Parameters
     ----------
@@ -71,14 +74,14 @@ class LatticeLayers:
         self.layers = Layers(self.module)
         self.name = f"fixed lattice, a = {a:g} Å"
         self.neighbours = Neighbours.of(alloy, supercell, a, potential.cutoff)
-        self.units = len(self.neighbours.atoms[0])
-        self.places = len(self.neighbours.atoms)
+        self.cells = len(self.neighbours.atoms[0])
+        self.places, self.alloyed = len(self.neighbours.atoms), alloy.host.sites_per_cell
         self.max_atoms = 512 if potential.device.type == "cpu" else 16384
         self.elements = len(alloy.elements)
-        symbols = [*alloy.elements, *alloy.primitive().get_chemical_symbols()[1:]]
+        symbols = [*alloy.elements, *alloy.fixed_species]
         potential.species(np.array([atomic_numbers[s] for s in symbols]))  # or an error
         numbers = [potential.numbers.index(atomic_numbers[s]) for s in symbols]
-        #: The model's species of each kind of atom: the alloy's elements, then the anions.
+        #: The model's species: of the alloy's elements, then of the fixed places.
         self._species = torch.tensor(numbers, device=potential.device)
         self.like = weights.linear(self.module.node_embedding.linear)[0].detach()[0]
         with torch.no_grad():
@@ -109,7 +112,10 @@ class LatticeLayers:
         embedding = weights.linear(module.node_embedding.linear)[0]
         self._nodes = embedding.index_select(0, self._species)
         self._sent = self._nodes @ self._up[0]
-        self._kinds = [self._kind(k) for k in range(self.elements + self.places - 1)]
+        alloyed = product(range(self.alloyed), range(self.elements))
+        fixed = ((self.alloyed + k, self.elements + k) for k in range(self.places - self.alloyed))
+        #: Place and species of each kind of atom, with its first layer.
+        self.kinds = [self._kind(*kind) for kind in (*alloyed, *fixed)]
         scale, shift = (
             torch.atleast_1d(b)[0].double()
             for b in (module.scale_shift.scale, module.scale_shift.shift)
@@ -155,79 +161,85 @@ class LatticeLayers:
     def _residual(self, i: int) -> bool:
         return "Residual" in type(self.module.interactions[i]).__name__
 
-    def _kind(self, kind: int) -> _Kind:
-        place = max(0, kind - self.elements + 1)
+    def _kind(self, place: int, species: int) -> _Kind:
         bonds, alloyed = self._bonds[0][place], self.neighbours.alloyed[place]
         names = torch.arange(self.elements, device=bonds.device)
         table = bonds[:alloyed, None] * self._sent[names][None, :, None, :]  # (D, elements, M, C)
         rest = self.neighbours.atoms[place][0, alloyed:] % self.places  # places of the others
-        others = self._sent[self.tensor(rest) + self.elements - 1]
+        others = self._sent[self.tensor(rest - self.alloyed + self.elements)]
         constant = (bonds[alloyed:] * others[:, None, :]).sum(0)
         rows = torch.cat([table.flatten(0, 1), constant[None]]).transpose(0, 1)
         rows = self._mixed(0, rows)
         residual = None
         if self._residual(0):
             if self.module.products[0].use_sc:
-                residual = self._nodes[kind] @ self._skip[0][0][:, kind]
+                residual = self._nodes[species] @ self._skip[0][0][:, species]
         else:
-            rows = self._skipped(0, rows, kind)
+            rows = self._skipped(0, rows, species)
         rows = rows.transpose(0, 1).flatten(1).contiguous()
-        return _Kind(rows[:-1], rows[-1], residual)
+        return _Kind(place, species, rows[:-1], rows[-1], residual)
 
-    def _skipped(self, i: int, messages: Tensor, kind: int) -> Tensor:
-        """Multiply messages (M, n, C), by angular momentum, with the matrices of a kind of atom."""
+    def _skipped(self, i: int, messages: Tensor, species: int) -> Tensor:
+        """Multiply messages (M, n, C), by angular momentum, with the matrices of a species."""
         parts = messages.split(self._sizes[i])
-        return torch.cat([p @ t[:, kind] for p, t in zip(parts, self._skip[i], strict=True)])
+        return torch.cat([p @ t[:, species] for p, t in zip(parts, self._skip[i], strict=True)])
+
+    def atoms_of(self, sites: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the atoms on alloyed sites."""
+        cells, places = np.divmod(sites, self.alloyed)
+        return cells * self.places + places
 
     def near(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return atoms and all their neighbours, each once."""
-        units, places = np.divmod(atoms, self.places)
-        near = [table[units[places == p]].ravel() for p, table in enumerate(self.neighbours.atoms)]
+        cells, places = np.divmod(atoms, self.places)
+        near = [table[cells[places == p]].ravel() for p, table in enumerate(self.neighbours.atoms)]
         return np.unique(np.concatenate([atoms, *near]))
 
-    def _around(self, place: int, units: Tensor) -> Tensor:
-        """Return the neighbours (n, D) of atoms in one place of units, counted through a batch."""
-        cell = torch.div(units, self.units, rounding_mode="floor")
-        inside = self._atoms[place].index_select(0, units - cell * self.units)
-        return inside + (cell * (self.units * self.places))[:, None]
+    def _around(self, place: int, cells: Tensor) -> Tensor:
+        """Return the neighbours (n, D) of atoms in one place of cells, counted through a batch."""
+        row = torch.div(cells, self.cells, rounding_mode="floor")
+        inside = self._atoms[place].index_select(0, cells - row * self.cells)
+        return inside + (row * (self.cells * self.places))[:, None]
 
-    def first(self, kind: int, units: Tensor, codes: Tensor) -> Tensor:
-        """Return the features (n, C) after the first layer of atoms of one kind in given units."""
-        place = max(0, kind - self.elements + 1)
-        atoms, alloyed = self._kinds[kind], self.neighbours.alloyed[place]
-        sites = self._around(place, units)[:, :alloyed] // self.places
+    def first(self, kind: int, cells: Tensor, codes: Tensor) -> Tensor:
+        """Return the features (n, C) after the first layer of atoms of one kind in given cells."""
+        atoms = self.kinds[kind]
+        alloyed = self.neighbours.alloyed[atoms.place]
+        around = self._around(atoms.place, cells)[:, :alloyed]
+        own = torch.div(around, self.places, rounding_mode="floor")
+        sites = around - own * (self.places - self.alloyed)
         rows = codes[sites] + torch.arange(alloyed, device=codes.device) * self.elements
-        starts = torch.arange(len(units), device=codes.device) * alloyed  # none may be alloyed
+        starts = torch.arange(len(cells), device=codes.device) * alloyed  # none may be alloyed
         table, rows = atoms.table, rows.flatten()
         messages = torch.nn.functional.embedding_bag(rows, table, starts, mode="sum")
-        messages = (messages + atoms.constant).view(len(units), sum(self._sizes[0]), -1)
-        nodes = self._contract(0, kind, messages.transpose(0, 1))
+        messages = (messages + atoms.constant).view(len(cells), sum(self._sizes[0]), -1)
+        nodes = self._contract(0, atoms.species, messages.transpose(0, 1))
         return nodes if atoms.residual is None else nodes + atoms.residual
 
-    def later(self, i: int, kind: int, units: Tensor, sent: Tensor, nodes: Tensor) -> Tensor:
-        """Return the features (n, C) after layer i of atoms of one kind in given units.
+    def later(self, i: int, kind: int, cells: Tensor, sent: Tensor, nodes: Tensor) -> Tensor:
+        """Return the features (n, C) after layer i of atoms of one kind in given cells.
 
         Parameters
         ----------
-        i, kind, units
-            Layer, kind, and the units, (n,).
+        i, kind, cells
+            Layer, kind, and the cells, (n,).
         sent
             What all atoms send, channels first, (C, N).
         nodes
             Features before of the atoms themselves, (n, C).
         """
-        place = max(0, kind - self.elements + 1)
-        neighbours = self._around(place, units)
+        place, species = self.kinds[kind].place, self.kinds[kind].species
+        neighbours = self._around(place, cells)
         shape = (len(sent), *neighbours.shape)
         received = sent.index_select(1, neighbours.reshape(-1)).view(shape)  # (C, n, D)
         messages = torch.bmm(received, self._bonds[i][place].permute(2, 0, 1))  # (C, n, M)
         mixed = self._mixed(i, messages.permute(2, 1, 0).contiguous())
         if self._residual(i):
-            new = self._contract(i, kind, mixed)
+            new = self._contract(i, species, mixed)
             if self.module.products[i].use_sc:
-                new = new + nodes @ self._skip[i][0][:, kind]
+                new = new + nodes @ self._skip[i][0][:, species]
             return new
-        return self._contract(i, kind, self._skipped(i, mixed, kind))
+        return self._contract(i, species, self._skipped(i, mixed, species))
 
     def outgoing(self, i: int, nodes: Tensor) -> Tensor:
         """Return what atoms with features (n, C) send in layer i, channels first, (C, n)."""
@@ -239,9 +251,9 @@ class LatticeLayers:
             readout(n)[:, 0].double()
             for readout, n in zip(self.module.readouts, nodes, strict=True)
         )
-        return self._scale * read + self._own[kind]
+        return self._scale * read + self._own[self.kinds[kind].species]
 
-    def _contract(self, i: int, kind: int, messages: Tensor) -> Tensor:
+    def _contract(self, i: int, species: int, messages: Tensor) -> Tensor:
         values = self.layers.polynomials[i](messages.flatten(1))
         values = values.view(-1, *messages.shape[1:])
-        return torch.einsum("rnc,rc->nc", values, self._weights[i][:, kind]) @ self._out[i]
+        return torch.einsum("rnc,rc->nc", values, self._weights[i][:, species]) @ self._out[i]
