@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-<<<<<<< HEAD
-from collections.abc import Callable
 from functools import lru_cache
-=======
-from functools import lru_cache, partial
->>>>>>> hosts
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-<<<<<<< HEAD
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.alloy.sets import located_set, named_sets_path, parse
-=======
-from hea_flows.alloy.lattice import Ordering, UnknownConstantsError, mean_lattice_constant
 from hea_flows.alloy.sets import named_sets_path, parse
->>>>>>> hosts
+from hea_flows.config.beside import locate_files, with_constants, with_host
 from hea_flows.config.costs import affordable, check_cells, check_sets
 from hea_flows.config.sections import (
     BenchmarkSpec,
@@ -36,7 +27,6 @@ from hea_flows.config.sections import (
     model_from_text,
 )
 from hea_flows.inputs import Name, Seed, read_yaml, shown
-from hea_flows.reference import reference_engine
 from hea_flows.schemas import AlloySpec, ModelSpec, Record, Replay, TrainingSettings
 from hea_flows.settings import get_settings
 
@@ -296,21 +286,15 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
         msg = f"{path} must hold keys such as name, alloy, structures; found {shown(data)}"
         raise ValueError(msg)  # noqa: TRY004  a wrong value of the file, not of an argument
     if isinstance(alloy := data.get("alloy"), dict):
-        data["alloy"] = _with_constants(_with_host(alloy, path.parent), data, path.parent)
+        data["alloy"] = with_constants(with_host(alloy, path.parent), data, path.parent)
     campaign = Campaign.model_validate(data)
     if (key := _too_large(data)) is not None:  # among an engine's options
         msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
         raise ValueError(msg)
-<<<<<<< HEAD
-    _beside(path.parent, campaign)
-    check_sets(campaign.expressions(), campaign.alloy.to_alloy())
-    check_cells(campaign.monte_carlo, campaign.thermodynamics)
-=======
     host = campaign.alloy.to_alloy()
+    locate_files(campaign, path.parent)
     check_sets(campaign.expressions(), host)
     check_cells(host, campaign.monte_carlo, campaign.thermodynamics)
-    _beside(path.parent, campaign)
->>>>>>> hosts
     return campaign, text
 
 
@@ -340,117 +324,6 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     return campaign, text
 
 
-def _with_host(alloy: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the alloy with the path of its host made absolute if it lies in a folder."""
-    host = alloy.get("prototype")
-    if not isinstance(host, dict) or (file := _absolute(host.get("file"), folder)) is None:
-        return alloy
-    return {**alloy, "prototype": {**host, "file": file}}
-
-
-def _with_constants(alloy: dict[str, Any], data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the alloy with lattice constants of labelled end points where it has no others.
-
-    Whatever is wrong is left to the checks of the whole file.
-    """
-    try:
-        AlloySpec.model_validate(alloy)
-    except ValidationError as error:
-        cause = error.errors()[0].get("ctx", {}).get("error")
-        if not isinstance(cause, UnknownConstantsError):
-            return alloy
-    else:
-        return alloy
-    given = alloy.get("lattice_constants") or {}
-    unknown = cause.elements
-    try:
-        labels = LabelSpec.model_validate(data.get("labels") or {})
-        dataset = labels.options.get("dataset")
-        options = labels.options
-        if dataset is not None:
-            options = {**options, "dataset": _absolute(dataset, folder) or dataset}
-        engine = reference_engine(labels.engine).with_options(options)
-        scale = AlloySpec.model_validate(
-            {**alloy, "lattice_constants": {**given, **dict.fromkeys(unknown, 1.0)}}
-        ).to_alloy()
-        cells = engine.end_point_cells(scale)
-    except (ValueError, OSError):
-        return alloy
-    constants = {e: mean_lattice_constant(scale, {e: cells[e]}) for e in unknown if e in cells}
-    return {**alloy, "lattice_constants": {**given, **constants}}
-
-
-def _absolute(name: object, folder: Path) -> str | None:
-    """Return the absolute path of a file that lies in a folder."""
-    if isinstance(name, str) and (folder / name).is_file():
-        return str((folder / name).resolve())
-    return None
-
-
-def _beside(folder: Path, campaign: Campaign) -> None:
-    """Make relative paths absolute that lie in a folder."""
-<<<<<<< HEAD
-
-    def absolute(name: object) -> str | None:
-        if isinstance(name, str) and (folder / name).is_file():
-            return str((folder / name).resolve())
-        return None
-
-    _locate_sets(campaign, absolute)
-    dataset = campaign.dataset
-    dataset.extra_frames = absolute(dataset.extra_frames) or dataset.extra_frames
-=======
-    absolute = partial(_absolute, folder=folder)
->>>>>>> hosts
-    labels = [
-        campaign.labels,
-        *(s.labels for s in campaign.structures),
-        *(m.labels for m in campaign.models),
-        *(d.labels for d in campaign.test_sets.values()),
-        campaign.grow and campaign.grow.labels,
-        campaign.sqs and campaign.sqs[1],
-    ]
-    for spec in labels:
-        if spec and (card := absolute(spec.options.get("dataset"))):
-            spec.options["dataset"] = card
-    for model in (campaign.model, *(entry.model for entry in campaign.models)):
-        if model and (path := absolute(model.path)):
-            model.path = path
-    benchmark = campaign.benchmark
-    benchmark.forgetting = absolute(benchmark.forgetting) or benchmark.forgetting
-    method = campaign.training.method
-    if isinstance(method, Replay):
-        method.file = absolute(method.file) or method.file
-    for entry in campaign.models:
-        changed = entry.training.get("method")
-        if isinstance(changed, dict) and (file := absolute(changed.get("file"))):
-            changed["file"] = file
-
-
-<<<<<<< HEAD
-def _locate_sets(campaign: Campaign, absolute: Callable[[str], str | None]) -> None:
-    """Make paths of datasets in set expressions absolute."""
-
-    def located(expression: str) -> str:
-        return located_set(expression, lambda name: absolute(name) or name)
-
-    for one in campaign.structures:
-        one.set = located(one.set)
-    for test_set in campaign.test_sets.values():
-        test_set.set = located(test_set.set)
-    for entry in campaign.models:
-        entry.set = entry.set and located(entry.set)
-    if campaign.grow is not None:
-        campaign.grow.sets = [located(one) for one in campaign.grow.sets]
-
-
-def structures_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[tuple[str, int], ...]:
-    """Return id and number of sites of the structures of a set."""
-    return tuple((o.id, o.n_sites) for o in orderings_of(expression, alloy, seed))
-
-
-=======
->>>>>>> hosts
 def orderings_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[Ordering, ...]:
     """Return the structures of a set; built once in this process."""
     return _orderings_of(expression, alloy.model_dump_json(), seed)
