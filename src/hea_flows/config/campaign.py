@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hea_flows.alloy.lattice import Ordering
-from hea_flows.alloy.sets import named_sets_path, parse
-from hea_flows.config.beside import locate_files, with_constants, with_host
+from hea_flows.alloy.sets import located_set, named_sets_path, parse
+from hea_flows.config.beside import located, with_constants, with_host
 from hea_flows.config.costs import affordable, check_cells, check_sets
 from hea_flows.config.sections import (
     BenchmarkSpec,
@@ -292,7 +293,7 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
         msg = f"{path}: {key} is a number of more than 64 bits, which no database holds"
         raise ValueError(msg)
     host = campaign.alloy.to_alloy()
-    locate_files(campaign, path.parent)
+    _locate_files(campaign, path.parent)
     check_sets(campaign.expressions(), host)
     check_cells(host, campaign.monte_carlo, campaign.thermodynamics)
     return campaign, text
@@ -322,6 +323,48 @@ def load_campaign(path: Path) -> tuple[Campaign, str]:
     for expression in campaign.expressions():
         orderings_of(expression, campaign.alloy, campaign.seed)
     return campaign, text
+
+
+def _locate_files(campaign: Campaign, folder: Path) -> None:
+    """Make relative paths absolute that lie in a folder."""
+    beside = partial(located, folder=folder)
+    _locate_sets(campaign, beside)
+    campaign.dataset.extra_frames = beside(campaign.dataset.extra_frames)
+    labels = [
+        campaign.labels,
+        *(s.labels for s in campaign.structures),
+        *(m.labels for m in campaign.models),
+        *(d.labels for d in campaign.test_sets.values()),
+        campaign.grow and campaign.grow.labels,
+        campaign.sqs and campaign.sqs[1],
+    ]
+    for spec in labels:
+        if spec and "dataset" in spec.options:
+            spec.options["dataset"] = beside(spec.options["dataset"])
+    for model in (campaign.model, *(entry.model for entry in campaign.models)):
+        if model:
+            model.path = beside(model.path)
+    campaign.benchmark.forgetting = beside(campaign.benchmark.forgetting)
+    method = campaign.training.method
+    if isinstance(method, Replay):
+        method.file = beside(method.file)
+    for entry in campaign.models:
+        changed = entry.training.get("method")
+        if isinstance(changed, dict) and "file" in changed:
+            changed["file"] = beside(changed["file"])
+
+
+def _locate_sets(campaign: Campaign, beside: Callable[[str], str]) -> None:
+    """Make paths of datasets in set expressions absolute."""
+    within = partial(located_set, locate=beside)
+    for one in campaign.structures:
+        one.set = within(one.set)
+    for test_set in campaign.test_sets.values():
+        test_set.set = within(test_set.set)
+    for entry in campaign.models:
+        entry.set = entry.set and within(entry.set)
+    if campaign.grow is not None:
+        campaign.grow.sets = [within(one) for one in campaign.grow.sets]
 
 
 def orderings_of(expression: str, alloy: AlloySpec, seed: int) -> tuple[Ordering, ...]:

@@ -1,6 +1,7 @@
 """What running on a machine needs: whole files, locks, time limits, no secrets, extended XYZ, JSON.
 
-`extxyz` (ASE) and `continuation` (jobflow) are modules behind this front; the rest imports nothing.
+`crystal_files`, `dialects` and `extxyz` (ASE) and `continuation` (jobflow) are modules behind this
+front; the rest imports nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ __all__ = [
     "check_writable",
     "clear_partial",
     "continuation",
+    "crystal_files",
+    "dialects",
     "extxyz",
     "is_disk_full",
     "open_descriptor",
