@@ -338,8 +338,8 @@ def test_a_charge_density_wave_is_no_other_phase() -> None:
 
 
 def swapped(ordering: Ordering, i: int, j: int) -> Atoms:
-    atoms, per = ordering.to_atoms(), ordering.alloy.host.atoms_per_cell
-    atoms.positions[[i * per, j * per]] = atoms.positions[[j * per, i * per]]
+    atoms, alloyed = ordering.to_atoms(), ordering.alloyed_atoms
+    atoms.positions[alloyed[[i, j]]] = atoms.positions[alloyed[[j, i]]]
     return atoms
 
 
@@ -349,13 +349,14 @@ def test_swapped_metals(name: str) -> None:
     ordering = decorated(name, matrix)
     rng = np.random.default_rng(0)
     changed = 0
-    for i, j in rng.integers(0, 16, size=(20, 2)).tolist():
+    n = ordering.n_sites
+    for i, j in rng.integers(0, n, size=(20, 2)).tolist():
         atoms = strained(swapped(ordering, i, j), rng, 0.03)
         atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
         species = list(ordering.species)
         species[i], species[j] = species[j], species[i]
         unlike = Ordering(ordering.alloy, matrix, tuple(species)).id != ordering.id
-        expected = ["decoration changed: 2 of 16 sites hold another element"] if unlike else []
+        expected = [f"decoration changed: 2 of {n} sites hold another element"] if unlike else []
         assert phase_flags(ordering, moved(atoms, rng)) == expected
         changed += unlike
     assert changed > 5
@@ -508,6 +509,15 @@ def test_bcc_to_omega() -> None:
     assert group == "P6/mmm (191)"
     far = 3.57 * np.sqrt(3) / 12
     assert phase_flags(ordering, atoms) == [f"2 of 3 atoms off their sites by up to {far:.2f} Å"]
+
+
+def test_fixed_atoms_that_left_their_sites() -> None:
+    ordering = decorated("own oxide", cell(2, 2, 1))
+    atoms = ordering.to_atoms()
+    fixed = np.setdiff1d(np.arange(len(atoms)), ordering.alloyed_atoms)
+    atoms.positions[fixed[[0, 3, 4]]] += [0, 0.7, 0]
+    found = phase_flags(ordering, moved(atoms, np.random.default_rng(4)))
+    assert found == ["3 of 8 Li and Co atoms off their sites"]
 
 
 @pytest.mark.parametrize("name", ["fcc", "bcc", "rocksalt"])

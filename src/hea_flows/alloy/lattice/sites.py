@@ -73,21 +73,17 @@ class Sites:
         reach = SITE_REACH * a * alloy.host.site_distance
         number = SiteIndex.of(supercell, len(places))
         rows = np.arange(len(coordinates))
-        fits: list[tuple[float, Sites]] = []
+        apart = coordinates - coordinates[:, None]
+        lost = []  # by place of each atom in turn: how far the others are from sites
         for place in places:
-            # The translation: the atom that most others agree with, then the mean of those near it.
-            origins = coordinates - place
-            off = np.min(
-                [
-                    np.linalg.norm(
-                        from_nearest(coordinates - p - origins[:, None]) @ primitive, axis=2
-                    )
-                    for p in places
-                ],
-                axis=0,
-            )
-            lost = np.minimum(off, 2 * reach).sum(axis=1)
-            origin = origins[lost.argmin()]
+            steps = [from_nearest(apart + place - p) @ primitive for p in places]
+            off = np.linalg.norm(steps, axis=3).min(axis=0)
+            lost.append(np.minimum(off, 2 * reach).sum(axis=1))
+        # The translation: the atom that most others agree with, then the mean of those near it.
+        first = np.min(lost, axis=0).argmin()
+        fits = []
+        for b in np.argsort([own[first] for own in lost], kind="stable"):
+            origin = coordinates[first] - places[b]
             away = from_nearest(coordinates[:, None] - origin - places)
             own = np.linalg.norm(away @ primitive, axis=2).argmin(axis=1)
             rest = away[rows, own]
@@ -96,9 +92,8 @@ class Sites:
             rest = coordinates - origin - places[own]
             points = np.zeros((len(coordinates), 3), dtype=np.int64)
             points[:, :k] = np.rint(rest)
-            sites = cls(number(points, own), from_nearest(rest) @ primitive, origin, reach)
-            fits.append((float(lost.min()), sites))
-        return [sites for _, sites in sorted(fits, key=lambda fit: fit[0])]
+            fits.append(cls(number(points, own), from_nearest(rest) @ primitive, origin, reach))
+        return fits
 
     @property
     def off(self) -> Floats:
