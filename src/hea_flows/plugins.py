@@ -157,6 +157,7 @@ ENGINES = Registry(
     "hea_flows.engines",
     {
         "archive": Row("hea_flows.reference.archive:ArchiveMaker"),
+        "atomate2": Row("hea_flows.reference.atomate2:Atomate2Maker"),
         "gpaw": Row("hea_flows.reference.gpaw.maker:GPAWMaker", "gpaw"),
         "synthetic": Row("hea_flows.reference.synthetic:SyntheticMaker"),
         "vasp": Row("hea_flows.reference.vasp.maker:VaspMaker"),

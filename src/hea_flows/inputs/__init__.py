@@ -1,4 +1,4 @@
-"""What people give: YAML, numbers and names that mean what they say, limits, values in messages."""
+"""What people give: YAML, numbers and names that mean what they say, limits, named functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hea_flows.inputs.limits import (
     LimitError,
     refuse_above,
 )
+from hea_flows.inputs.named import load_named, named_files, promised_files
 from hea_flows.inputs.values import Computed, Name, Number, Seed, Whole, cut, shown
 from hea_flows.inputs.yaml_text import MOST_VALUES, load_yaml, read_yaml
 
@@ -24,7 +25,10 @@ __all__ = [
     "Seed",
     "Whole",
     "cut",
+    "load_named",
     "load_yaml",
+    "named_files",
+    "promised_files",
     "read_yaml",
     "refuse_above",
     "shown",

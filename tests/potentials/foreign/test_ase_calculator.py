@@ -12,7 +12,7 @@ from ase.calculators.lj import LennardJones
 
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.potentials import decoration_energies, evaluator, family, relax_many
-from hea_flows.potentials.model_files import ModelFileError, verify
+from hea_flows.potentials.model_files import verify
 from hea_flows.schemas import ModelSpec
 from hea_flows.testing.families import (
     check_derivatives,
@@ -88,7 +88,7 @@ def test_decorations_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("os:system", "os is a part of Python, and makes no calculator"),
+        ("os:system", "os is a part of Python; name one of another package"),
         ("builtins:eval", "builtins is a part of Python"),
         ("ase.io:os.system", "ase.io has no function or class 'os.system'"),
         ("ase.calculators.emt:nothing", "has no function or class 'nothing'"),
@@ -114,9 +114,9 @@ def test_files_need_a_promise(tmp_path: Path) -> None:
     path.write_text("2.5")
     model = ModelSpec(family="ase", callable=f"{__name__}:of_file", kwargs={"path": str(path)})
     sha256 = verify(path, None)
-    with pytest.raises(ModelFileError, match=f"may run code.*add sha256: {sha256}"):
+    with pytest.raises(ValueError, match=f"may run code.*add sha256: {sha256}"):
         family("ase").resolve(model)
-    with pytest.raises(ModelFileError, match="may run code"):
+    with pytest.raises(ValueError, match="may run code"):
         family("ase").calculator(model)
     promised = ModelSpec.model_validate(model.model_dump() | {"sha256": sha256})
     assert family("ase").calculator(promised).parameters["sigma"] == 2.5
@@ -124,7 +124,7 @@ def test_files_need_a_promise(tmp_path: Path) -> None:
     assert ModelSpec.model_validate(as_atomate2 | {"sha256": sha256}) == promised
     first = family("ase").resolve(promised).checksum
     path.write_text("2.6")
-    with pytest.raises(ModelFileError, match="was expected; not loaded"):
+    with pytest.raises(ValueError, match="was expected; not loaded"):
         family("ase").calculator(promised)
     other = ModelSpec.model_validate(model.model_dump() | {"sha256": verify(path, None)})
     assert family("ase").resolve(other).checksum != first

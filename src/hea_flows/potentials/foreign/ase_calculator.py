@@ -6,18 +6,16 @@ import contextlib
 import hashlib
 import io
 import json
-import sys
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from importlib.metadata import packages_distributions, version
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from ase.calculators.calculator import BaseCalculator, Calculator
 
+from hea_flows.inputs import load_named, promised_files
 from hea_flows.potentials import model_files
 from hea_flows.potentials.base import Family
-from hea_flows.schemas import Measured, ModelSpec, Promised
+from hea_flows.schemas import Measured, ModelSpec
 
 
 class ASEFamily(Family):
@@ -80,54 +78,10 @@ class ASEFamily(Family):
 
 
 def _target(spec: ModelSpec) -> Callable[..., object]:
-    """Import the callable; what Python itself brings is never one."""
-    module, _, attribute = str(spec.callable).partition(":")
-    if module.partition(".")[0] in sys.stdlib_module_names | {"builtins"}:
-        msg = f"callable {spec.callable!r}: {module} is a part of Python, and makes no calculator"
-        raise ValueError(msg)
-    try:
-        target: Any = import_module(module)
-    except ModuleNotFoundError as error:
-        msg = f"callable {spec.callable!r}: there is no module {error.name!r}; install its package"
-        raise ModuleNotFoundError(msg, name=error.name) from None
-    for part in attribute.split("."):
-        target = getattr(target, part, None)
-    own = str(getattr(target, "__module__", None) or module).partition(".")[0]
-    if not callable(target) or own in sys.stdlib_module_names:
-        msg = f"callable {spec.callable!r}: {module} has no function or class {attribute!r}"
-        raise ValueError(msg)
-    return cast("Callable[..., object]", target)
-
-
-def _files(value: object) -> Iterator[Path]:
-    """Yield the files that are named anywhere among arguments."""
-    if isinstance(value, dict):
-        for key in sorted(value, key=str):
-            yield from _files(value[key])
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _files(item)
-    elif isinstance(value, str) and len(value) < 4096 and Path(value).is_file():
-        yield Path(value)
+    return load_named(str(spec.callable), "callable")
 
 
 def _checked_files(spec: ModelSpec) -> list[str]:
     """Return the checksums of the files among the arguments, compared with what is promised."""
-    files = list(_files(spec.kwargs))
-    checksums = [str(model_files.verify(path, None)) for path in files]
-    if not files:
-        return []
-    joined = hashlib.sha256("".join(checksums).encode()).hexdigest()
-    actual = checksums[0] if len(files) == 1 else joined
-    names = ", ".join(map(str, files))
-    promised: Promised | None = spec.sha256
-    if promised is None:
-        msg = (
-            f"{spec.callable} is given {names}, which may run code: if you trust where it comes "
-            f"from, add sha256: {actual} to the model"
-        )
-        raise model_files.ModelFileError(msg)
-    if promised.lower() != actual:
-        msg = f"{names}: sha256 is {actual}, {promised} was expected; not loaded"
-        raise model_files.ModelFileError(msg)
-    return checksums
+    files = promised_files(spec.kwargs, spec.sha256, str(spec.callable), "the model")
+    return list(files.values())
