@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import inspect
 import json
 import re
@@ -239,10 +240,13 @@ def _made(value: object) -> object:
 
 
 def _science(value: object, files: Mapping[str, str]) -> object:
+    """Return what is science; of the tables of an input set, pages long, the checksum."""
     if isinstance(value, dict):
-        return {
-            k: _science(v, files) for k, v in value.items() if not _NOT_SCIENCE.fullmatch(str(k))
-        }
+        kept = {k: v for k, v in value.items() if not _NOT_SCIENCE.fullmatch(str(k))}
+        if (table := kept.pop("config_dict", None)) is not None:
+            text = json.dumps(table, sort_keys=True)
+            kept["config_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        return {k: _science(v, files) for k, v in kept.items()}
     if isinstance(value, list):
         return [_science(v, files) for v in value]
     return files.get(value, value) if isinstance(value, str) else value
