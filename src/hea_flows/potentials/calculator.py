@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from ase import Atoms
@@ -24,6 +24,7 @@ def load_calculator(
     family: str | None = None,
     offsets: Mapping[str, float] | None = None,
     device: str = "cpu",
+    dtype: Literal["float32", "float64"] | None = None,
 ) -> Calculator:
     """Open a model file as an ASE calculator of energy (eV), forces (eV/Å) and stress (eV/Å³).
 
@@ -44,6 +45,9 @@ def load_calculator(
         model's own zero.
     device
         Where the model runs.
+    dtype
+        Its precision; default that of the checkpoint, else float32. Small displacements and tight
+        relaxations need float64.
 
     Raises
     ------
@@ -58,12 +62,14 @@ def load_calculator(
     checkpoint = _checkpoint(path, promised, family)
     if checkpoint is None:
         spec = ModelSpec(family=str(family), path=str(path), sha256=promised)
-        noted = {}
+        noted: dict[str, float] = {}
     else:
         spec = ModelSpec(
             family=checkpoint.family, path=str(path), sha256=promised, dtype=checkpoint.dtype
         )
         noted = _noted(checkpoint, path)
+    if dtype is not None:
+        spec = spec.model_copy(update={"dtype": dtype})
     calculator = model_family(spec.family).calculator(spec, device)
     energies = noted if offsets is None else dict(offsets)
     return OffsetCalculator(calculator, energies) if energies else calculator

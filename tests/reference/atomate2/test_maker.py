@@ -162,7 +162,7 @@ def test_a_flow_whose_code_sorts_the_atoms() -> None:
 @pytest.mark.parametrize(
     ("maker", "calculation", "reason"),
     [
-        (NumberMaker(), "static", "the Maker ends in a int; accepted are task documents of emmet"),
+        (NumberMaker(), "static", "the Maker's output is of type int; accepted are task documents of emmet"),
         (OtherAtomsMaker(), "static", "document has the atoms .*Ag1.*, it was given AuCu"),
         (OtherAtomsMaker(strain=0.1), "static", "in other places than the start geometry"),
         (EmtRelaxMaker(), "static", "EmtRelaxMaker moved atoms by .* write calculation: relax"),

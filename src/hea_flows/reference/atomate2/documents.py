@@ -59,10 +59,10 @@ def dialect_of(document: object) -> Dialect:
         for package, dialect in DIALECTS.items():
             if module == package or module.startswith(f"{package}."):
                 return dialect
-        what = f"a {module}.{document['@class']}"
+        what = f"class {module}.{document['@class']}"
     else:
-        what = f"a {type(document).__name__}"
-    msg = f"the Maker ends in {what}; accepted are task documents of {', '.join(DIALECTS)}"
+        what = f"type {type(document).__name__}"
+    msg = f"the Maker's output is of {what}; accepted are task documents of {', '.join(DIALECTS)}"
     raise ValueError(msg)
 
 
