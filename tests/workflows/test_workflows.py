@@ -24,8 +24,12 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS
+from ase.units import GPa
 from pydantic import SecretStr
 
+from hea_flows import load_calculator
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.named import parse
 from hea_flows.potentials.base import family
@@ -222,7 +226,7 @@ def maes(document: Any) -> list[float]:
 def test_every_script_is_tested_and_described() -> None:
     source = Path(__file__).read_text() + (ROOT / "tests" / "test_extending.py").read_text()
     readme = (ROOT / "workflows" / "README.md").read_text()
-    assert len(WORKFLOWS) == 11
+    assert len(WORKFLOWS) == 12
     for name in WORKFLOWS:
         assert re.search(rf'"{name}[ "]', source)
         assert f"`{name}.py`" in readme
@@ -412,6 +416,39 @@ def test_thermodynamics(stored: Run, campaign: str) -> None:
     temperature, low, high = map(int, told.groups())
     assert low <= high
     assert low <= temperature
+
+
+def test_properties(stored: Run, store: Any, folder: Path) -> None:
+    """atomate2's tensor is the model's own stress, by the differences that atomate2 takes."""
+    pytest.importorskip("seekpath")
+    printed = stored("properties tiny Mo --min-length 6")
+    [tuned] = read(store, "training")
+    calculator = load_calculator(tuned.model_file.write_to(folder), dtype="float64")
+    atoms = Alloy(("Mo",)).primitive()
+    atoms.pbc = True
+    atoms.calc = calculator
+
+    def stress(strain: float) -> Any:
+        moved = atoms.copy()
+        moved.set_cell(atoms.cell.array @ np.diag([1 + strain, 1, 1]), scale_atoms=True)
+        moved.calc = calculator
+        BFGS(moved, logfile=None).run(fmax=1e-5, steps=200)
+        # Second Piola-Kirchhoff: the work conjugate of Green and Lagrange's strain.
+        (xx, yy), stretch = moved.get_stress()[:2], 1 + strain
+        return np.array([xx / stretch, yy * stretch])
+
+    BFGS(FrechetCellFilter(atoms, mask=[1, 1, 0, 0, 0, 1]), logfile=None).run(fmax=1e-5)
+    [a] = numbers(r"MoS2: a = ([\d.]+) Å", printed)
+    assert a == pytest.approx(atoms.cell.lengths()[0], abs=2e-4)
+    h = 0.005  # of Green and Lagrange: stretch² = 1 + 2 strain
+    one, two = ([np.sqrt(1 + 2 * n * h) - 1 for n in (-k, k)] for k in (1, 2))
+    first, second = (stress(pair[1]) - stress(pair[0]) for pair in (one, two))
+    c11, c12 = (8 * first - second) / (12 * h) / GPa * atoms.cell.lengths()[2] / 10
+    assert numbers(r"C11 = ([\d.]+) N/m", printed) == pytest.approx([c11], rel=0.01)
+    assert numbers(r"C12 = ([\d.]+) N/m", printed) == pytest.approx([c12], rel=0.01)
+    [young] = numbers(r"Young's modulus along x: ([\d.]+) N/m", printed)
+    assert young == pytest.approx(c11 - c12**2 / c11, rel=0.03)
+    assert len(numbers(r"lowest frequency (-?[\d.]+) THz", printed)) == 1
 
 
 def test_query_and_plot(stored: Run, store: Any, folder: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
@@ -54,6 +56,25 @@ def test_the_whole_rule_and_the_id_of_the_shipped_labels() -> None:
     }
     assert settings_id(rule) == "2a3295f156d1"
     assert GPAWSettings(cutoff=520).rule() != rule
+
+
+def test_other_functionals() -> None:
+    alloy = AlloySpec(elements=("Mo", "W"))
+    text = (Path(__file__).parents[3] / "docs" / "gpaw.md").read_text()
+    [block] = [b for b in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "xc:" in b]
+    options = yaml.safe_load(block)["labels"]["options"]
+    maker = GPAWMaker.with_options(options)
+    maker.check(alloy)
+    assert maker.rule()["xc"] == options["settings"]["xc"] != "PBE"
+    ids = {settings_id(GPAWSettings(xc=xc).rule()) for xc in ("PBE", "PBEsol", maker.rule()["xc"])}
+    assert len(ids) == 3
+    for xc, message in {
+        "R2SCAN": "GPAW has no functional 'R2SCAN'; accepted",
+        "vdW-DF": "'vdW-DF' has no stress in GPAW",
+        "PBE0": "'PBE0' has no stress in GPAW",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            GPAWMaker(settings=GPAWSettings(xc=xc)).check(alloy)
 
 
 class Spring(LennardJones):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from monty.serialization import loadfn
 from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar, Kpoints, inputs
@@ -240,6 +242,25 @@ def test_what_changes_the_physics_changes_the_id() -> None:
     ]
     ids = [id_of(**options) for options in different]
     assert len({*ids, DEFAULT_ID}) == len(different) + 1
+
+
+def test_other_functionals_of_the_docs() -> None:
+    """Each block of docs/vasp.md is a settings id of its own; its tags are written."""
+    text = (Path(__file__).parents[3] / "docs" / "vasp.md").read_text()
+    section = text.partition("## Other functionals")[2].partition("\n## ")[0]
+    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)]
+    options = [block["labels"]["options"] for block in blocks]
+    assert len(options) == 3
+    assert len({*(id_of(**o) for o in options), DEFAULT_ID}) == 4
+    of = ordering("2x1")
+    for one in options:
+        maker = VaspMaker.with_options(one)
+        maker.check(AlloySpec(elements=("Mo", "Ta", "Nb", "W", "V")))
+        rule = maker.rule()
+        assert one["incar"].items() <= rule["incar"].items()
+        assert rule["potcar_functional"] == one.get("potcar_functional", "PBE")
+        assert rule["potcars"] == one.get("potcars", {})
+        assert one["incar"].items() <= dict(written(maker, of)["INCAR"]).items()
 
 
 def test_path_tags_are_written_although_they_are_no_part_of_the_rule() -> None:

@@ -16,7 +16,7 @@ from hea_flows.reference.cost import LabelCost
 from hea_flows.reference.document import Calculation, Outcome
 from hea_flows.reference.gpaw.command import GPAWCrashError, GPAWRunError, one_line, run_command
 from hea_flows.reference.gpaw.cost import gpaw_cost, has_setup
-from hea_flows.reference.gpaw.settings import GPAWSettings
+from hea_flows.reference.gpaw.settings import GPAWSettings, check_functional
 from hea_flows.reference.gpaw.steps import Task, compute_frames, read_steps
 from hea_flows.reference.options import Count, Positive
 from hea_flows.runtime import OutOfTimeError
@@ -69,9 +69,16 @@ class GPAWMaker(ReferenceMaker):
         return self.settings.rule()
 
     def check(self, alloy: AlloySpec) -> None:
-        """Raise `ModuleNotFoundError` if GPAW or its setups are not installed."""
+        """Raise if GPAW or its setups are not installed, or have not the functional.
+
+        Raises
+        ------
+        ModuleNotFoundError, ValueError
+            As `GPAWSettings.rule` and `check_functional` do.
+        """
         super().check(alloy)
         self.rule()
+        check_functional(self.settings.xc)
 
     def missing(self, alloy: AlloySpec) -> list[str]:
         """Return the program of `gpaw_command`, or the setups, that are not there."""

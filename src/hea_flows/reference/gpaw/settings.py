@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +25,7 @@ class GPAWSettings:
     cutoff
         Plane-wave cutoff (eV).
     xc
-        Exchange-correlation functional.
+        Exchange-correlation functional, of those that GPAW has a stress of: see `check_functional`.
     mesh
         Γ-centred k-points of the *primitive* cell; supercells fold it.
     smearing
@@ -87,6 +88,32 @@ def _version(package: str) -> str:
     except PackageNotFoundError:
         msg = f"{package} is not installed; install hea-flows[gpaw] (see docs/gpaw.md)"
         raise ModuleNotFoundError(msg) from None
+
+
+def check_functional(name: str) -> None:
+    """Make sure that GPAW has a functional, and its stress.
+
+    Raises
+    ------
+    ValueError
+        If not: van der Waals functionals and hybrids have no stress in GPAW.
+    """
+    from gpaw.xc import XC
+    from gpaw.xc.gga import GGA
+    from gpaw.xc.lda import LDA
+    from gpaw.xc.mgga import MGGA
+
+    known = "for example PBE, PBEsol, SCAN, or names of libxc such as MGGA_X_R2SCAN+MGGA_C_R2SCAN"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            functional = XC(name)
+    except Exception as error:  # of any kind, by the name's form
+        msg = f"xc: GPAW has no functional {name!r}; accepted: those of libxc, {known}"
+        raise ValueError(msg) from error
+    if type(functional) not in (LDA, GGA, MGGA):
+        msg = f"xc: {name!r} has no stress in GPAW, which labels need; take one that has, {known}"
+        raise ValueError(msg)
 
 
 def calculator(ordering: Ordering, settings: GPAWSettings, log: Path) -> Calculator:
