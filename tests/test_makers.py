@@ -31,6 +31,7 @@ from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
 from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
 from hea_flows.reference.archive import ArchiveMaker
+from hea_flows.reference.atomate2 import Atomate2Maker
 from hea_flows.reference.gpaw import GPAWMaker
 from hea_flows.reference.synthetic import SyntheticMaker
 from hea_flows.reference.vasp import VaspMaker
@@ -38,6 +39,7 @@ from hea_flows.testing import check_maker
 
 MAKERS = [
     ArchiveMaker,
+    Atomate2Maker,
     BenchmarkMaker,
     CampaignFileMaker,
     CampaignMaker,

@@ -58,9 +58,7 @@ def main(
         relax = ForceFieldRelaxMaker(
             relax_kwargs={"fmax": fmax, "filter_kwargs": {"mask": mask}}, **model
         )
-        atoms_only = ForceFieldRelaxMaker(
-            relax_cell=False, relax_kwargs={"fmax": fmax}, **model
-        )
+        atoms_only = ForceFieldRelaxMaker(relax_cell=False, relax_kwargs={"fmax": fmax}, **model)
         relaxed: Any = relax.make(structure)
         elastic = ElasticMaker(
             bulk_relax_maker=None,
@@ -80,9 +78,7 @@ def main(
             ).make(relaxed.output.structure)
             flows.append(phonon)
         memory = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-        run_locally(
-            Flow(flows), store=memory, ensure_success=True, log=False, root_dir=folder
-        )
+        run_locally(Flow(flows), store=memory, ensure_success=True, log=False, root_dir=folder)
 
     found = Structure.from_dict(memory.get_output(relaxed.uuid)["structure"])
     print(f"{found.reduced_formula}: a = {found.lattice.a:.4f} Å, model {tuned.model.title}")

@@ -172,6 +172,11 @@ def test_what_a_document_says_of_itself() -> None:
 
 def test_a_document_of_another_package_is_refused() -> None:
     other = {"@module": "atomate2.qchem.schemas.task", "@class": "TaskDoc", "output": {}}
-    for document, what in ((other, "class atomate2.qchem.schemas.task.TaskDoc"), (3.0, "type float")):
-        with pytest.raises(ValueError, match=f"output is of {what}; accepted are .*{[*DIALECTS][-1]}"):
+    for document, what in (
+        (other, "class atomate2.qchem.schemas.task.TaskDoc"),
+        (3.0, "type float"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"output is of {what}; accepted are .*{[*DIALECTS][-1]}"
+        ):
             frames_of(document, path()[0])  # type: ignore[arg-type]

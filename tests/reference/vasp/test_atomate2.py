@@ -1,4 +1,4 @@
-"""A flow of atomate2 that runs VASP, as an engine: the stand-in's own numbers, atoms in our order."""
+"""A flow of atomate2 that runs VASP: the stand-in's own numbers, atoms in our order."""
 
 from __future__ import annotations
 

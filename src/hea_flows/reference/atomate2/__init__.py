@@ -1,4 +1,4 @@
-"""Any Maker of atomate2, or in its manner, as a reference engine: force fields, VASP, CP2K, …"""
+"""Any Maker of atomate2, or in its manner, as a reference engine: force fields, VASP, CP2K."""
 
 from __future__ import annotations
 

@@ -177,15 +177,15 @@ def _order(structure: Structure, start: Atoms) -> NDArray[np.int64]:
     symbols = _symbols(structure)
     if sorted(symbols) != sorted(start.get_chemical_symbols()):
         msg = (
-            f"the Maker's document has the atoms {structure.formula.replace(' ', '')}, it was given "
-            f"{start.get_chemical_formula()}"
+            f"the Maker's document has the atoms {structure.formula.replace(' ', '')}, it was "
+            f"given {start.get_chemical_formula()}"
         )
         raise ValueError(msg)
     # In the cell of the start: a first frame may have relaxed.
     places = structure.frac_coords @ start.cell.array
     _, distances = get_distances(start.positions, places, cell=start.cell, pbc=True)
     other = np.array(start.get_chemical_symbols())[:, None] != np.array(symbols)[None]
-    order = np.where(other, np.inf, distances).argmin(axis=1)
+    order: NDArray[np.int64] = np.where(other, np.inf, distances).argmin(axis=1)
     furthest = distances[np.arange(len(start)), order].max()
     if len(set(order.tolist())) < len(start) or furthest > _REACH:
         msg = "the Maker's document has its atoms in other places than the start geometry"

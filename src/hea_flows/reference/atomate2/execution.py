@@ -60,25 +60,25 @@ def run_flow(folder: Path, make: Callable[[], Job | Flow]) -> Any:  # noqa: ANN4
     """
     path = folder / _FLOW
     if not path.is_file():
-        atomic_write(path, _text(Flow([made], made.output) if isinstance(made := make(), Job) else made))
+        made = make()
+        atomic_write(path, _text(Flow([made], made.output) if isinstance(made, Job) else made))
     flow = json.loads(path.read_text(), cls=MontyDecoder)
     store = _OwnStore(MemoryStore())
     store.connect()
     end_orphans(folder)
+    reason = ""
     with _other_current_job():
         try:
             _run(flow, folder, store, [])
         except _StoppedError as stop:
-            reason = stop
-        else:
-            reason = None
+            reason = str(stop)
     output = flow.output if flow.output is not None else flow.jobs[-1].output
     try:
         resolved = find_and_resolve_references(output, store)
     except (ValueError, KeyError):
-        if reason is None:
-            raise
-        raise RuntimeError(str(reason)) from None
+        if reason:
+            raise RuntimeError(reason) from None
+        raise
     return jsanitize(resolved, strict=True, enum_values=True)
 
 
@@ -86,14 +86,18 @@ def _run(flow: Flow, folder: Path, store: JobStore, seconds: list[float]) -> Non
     """Run the jobs of a flow, and of the flows that they add, in jobflow's order."""
     for job, _ in flow.iterflow():
         path = folder / f"{job.uuid}-{job.index}.json"
-        if not path.is_file():
+        if path.is_file():
+            text = path.read_text()
+        else:
             if seconds and too_late(left := seconds_left(), max(seconds)):
                 msg = f"{left:.0f} s are left, not enough for {job.name}; another job goes on"
                 raise OutOfTimeError(msg)
             clock = time.perf_counter()
-            atomic_write(path, _text(_result(job, folder / path.stem, store)))
+            text = _text(_result(job, folder / path.stem, store))
             seconds.append(time.perf_counter() - clock)
-        result = json.loads(path.read_text())
+        result = json.loads(text)
+        if not result["stops"]:  # what did not end well is tried again by another label
+            atomic_write(path, text)
         store.update(result["document"])
         for added in MontyDecoder().process_decoded(result["added"]):
             _run(added, folder, store, seconds)
@@ -128,4 +132,3 @@ def _other_current_job() -> Iterator[None]:
 
 def _text(value: object) -> str:
     return json.dumps(value, cls=MontyEncoder)
-

@@ -165,8 +165,8 @@ class Atomate2Maker(ReferenceMaker):
         strained = np.abs(frames[-1].cell.array - atoms.cell.array).max()
         if self.calculation == "static" and max(moved, strained) > _MOVED:
             msg = (
-                f"calculation: static, but {type(self.maker).__name__} moved atoms by {moved:.3f} Å "
-                f"and the cell by {strained:.3f} Å; write calculation: relax"
+                f"calculation: static, but {type(self.maker).__name__} moved atoms by "
+                f"{moved:.3f} Å and the cell by {strained:.3f} Å; write calculation: relax"
             )
             raise ValueError(msg)
         good = converged(document) or self.calculation == "static"
@@ -221,7 +221,7 @@ def _construct(target: Any, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN40
     made = {name: _made(value) for name, value in arguments.items()}
     try:
         return target(**made)
-    except Exception as error:  # whatever another package raises
+    except Exception as error:  # noqa: BLE001  whatever another package raises
         msg = f"{target.__name__} does not take its arguments: {_line(error)}"
         raise ValueError(msg) from None
 
