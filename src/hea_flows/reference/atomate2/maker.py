@@ -255,7 +255,7 @@ def _science(value: object, files: Mapping[str, str]) -> object:
 def _missing_programs(maker: Maker) -> Iterator[str]:
     """Yield the codes of atomate2 in a Maker whose command is not found."""
     text = json.dumps(maker, cls=MontyEncoder)
-    for code in sorted(set(re.findall(r'"atomate2\.(\w+)\.', text))):
+    for code in sorted(set(re.findall(r'"atomate2\.(\w+)\.jobs\.', text))):
         name = f"{code.upper()}_CMD"
         given = re.search(rf'"{code}_cmd": "([^"]+)"', text)
         command = given.group(1) if given else getattr(ATOMATE2, name, None)
