@@ -55,6 +55,7 @@ def main(
         }
         # The height of a layer's cell is vacuum, and stays as it is.
         mask = [1, 1, 0, 0, 0, 1] if alloy.host.layer else [1] * 6
+        model["optimizer_kwargs"] = {"optimizer": "BFGS"}  # in place of FIRE: fewer steps
         relax = ForceFieldRelaxMaker(
             relax_kwargs={"fmax": fmax, "filter_kwargs": {"mask": mask}}, **model
         )
