@@ -208,7 +208,7 @@ def test_options_out_of_range(
         (("sets", "show", ""), "set expression '', position 1"),
         (("sets", "show", "2(2)", "--elements", ""), "unknown element ''"),
         (("sets", "show", "2(2)", "--elements", "Mo,Mo"), "elements must be distinct"),
-        (("sets", "show", "2(2)", "--anion", ""), "needs an anion"),
+        (("sets", "show", "2(2)", "--prototype", "fcc", "--anion", "S"), "takes no anion"),
         (("figures", "--campaign", "a", "-o", "f", "--format", "x"), "no format 'x'; accepted"),
         (("worker", "--query", "[" * 100_000), "the query is [[["),
         (("worker", "--query", '{"a": 1'), "accepted is a JSON object"),

@@ -11,6 +11,7 @@ from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 _SHOWN = 80
+_BRANCHES = ("str", "int", "float", "bool")
 
 
 def checked_options(
@@ -49,7 +50,9 @@ def _checked(engine: str, key: str, hint: Any, value: object) -> Any:  # noqa: A
         return value
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, (key, *first["loc"])))
+        # pydantic names the branch of a union as if it were a key.
+        loc = (x for x in first["loc"] if x not in _BRANCHES and not str(x).startswith("list["))
+        place = ".".join(map(str, (key, *loc)))
         text = repr(first["input"])[:_SHOWN]
         why = first["msg"].removeprefix("Value error, ")
         msg = f"option {place} of engine {engine!r} is {text}; {why[:1].lower()}{why[1:]}"

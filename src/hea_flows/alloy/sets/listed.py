@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, int_matrix
+from hea_flows.alloy.lattice import Alloy, IntMatrix, Ordering, int_matrix, own_prototype
 from hea_flows.inputs import shown
 
 #: The term of a dataset's file in a set expression.
@@ -62,10 +62,10 @@ def listed_orderings(dataset: str, alloy: Alloy, elements: Sequence[str]) -> lis
     path = find_card(dataset)
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        host = card["alloy"]["prototype"], card["alloy"]["anion"]
+        host = _host_name(card["alloy"]["prototype"]), card["alloy"]["anion"]
         entries = [_read(text) for text in card["structures"].values()]
         kept = [entry for entry in entries if set(entry[1]) <= set(elements)]
-        own = (alloy.prototype, alloy.anion)
+        own = (alloy.host.name, alloy.anion)
         if host == own:
             return [Ordering(alloy, *entry) for entry in kept]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -79,6 +79,14 @@ def listing(supercell: IntMatrix, species: Sequence[str]) -> str:
     """Return the line of a card that describes a structure: ``2 0 0, 0 1 0, 0 0 1: Mo W``."""
     rows = ", ".join(" ".join(map(str, row)) for row in supercell)
     return f"{rows}: {' '.join(species)}"
+
+
+def _host_name(prototype: str | Mapping[str, Any]) -> str:
+    """Return the name of a host, which one from a file has from its sites."""
+    if isinstance(prototype, str):
+        return prototype
+    keys = ("vectors", "alloyed_sites", "fixed_sites")
+    return own_prototype(*(prototype[key] for key in keys)).name
 
 
 def _read(line: str) -> tuple[IntMatrix, tuple[str, ...]]:
