@@ -139,7 +139,7 @@ def test_end_points_are_trivial_and_impossible_compositions_refused() -> None:
     assert (ordering.species, objective) == (("V",) * 4, 0.0)
     with pytest.raises(ValueError, match="no whole numbers"):
         special_quasirandom(LAYER, "4x4", METALS, rng)
-    with pytest.raises(ValueError, match="at least one cell, got size 0"):
+    with pytest.raises(ValueError, match="at least one site, got size 0"):
         special_quasirandom(LAYER, 0, PAIR, rng)
     with pytest.raises(ValueError, match="not of the alloy"):
         special_quasirandom(LAYER, "2x2", ("Mo", "Ti"), rng)
