@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from threadpoolctl import threadpool_limits
 
 from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.alloy.sets import supercell_matrix
@@ -65,19 +66,22 @@ def measure(spec: ModelSpec, alloy: Alloy, *, device: str = "cpu") -> Timing | N
         if model is None:
             return None
         evaluate = family(model.family).evaluator(model, device=device)
-        # The time of a core does not depend on what else the machine does.
+        # The time of a core does not depend on what else the machine does; threads that wait for
+        # each other would count as work.
         clock = time.process_time if device == "cpu" else time.perf_counter
-        evaluation = _seconds(lambda: evaluate(cells), clock) / sum(map(len, cells))
-        energies = decoration_energies(
-            model,
-            alloy,
-            large.supercell,
-            large.lattice_constant(),
-            mode="fixed lattice",
-            device=device,
-        )
-        codes = np.tile([alloy.elements.index(s) for s in large.species], (_DECORATIONS, 1))
-        lattice = _seconds(lambda: energies.energies(codes), clock) / (_DECORATIONS * large.n_atoms)
+        with threadpool_limits(1):
+            evaluation = _seconds(lambda: evaluate(cells), clock) / sum(map(len, cells))
+            energies = decoration_energies(
+                model,
+                alloy,
+                large.supercell,
+                large.lattice_constant(),
+                mode="fixed lattice",
+                device=device,
+            )
+            codes = np.tile([alloy.elements.index(s) for s in large.species], (_DECORATIONS, 1))
+            total = _seconds(lambda: energies.energies(codes), clock)
+        lattice = total / (_DECORATIONS * large.n_atoms)
     return Timing(evaluation, lattice)
 
 
