@@ -165,7 +165,7 @@ _CAMPAIGN: dict[str, Any] = {
 }
 _STUDY: dict[str, Any] = {
     "name": "study",
-    "alloy": {"elements": ["Nb", "Ta"], "prototype": "bcc", "anion": None},
+    "alloy": {"elements": ["Nb", "Ta"], "prototype": "bcc"},
     "labels": {"engine": "archive"},
     "model": "mace",
     "models": [

@@ -32,12 +32,12 @@ from hea_flows.testing import check_maker, check_reference_engine
 
 ROOT = Path(__file__).parents[1]
 EXTEND = ROOT / "workflows" / "extend.py"
-ALLOY = AlloySpec(elements=("Cu", "Au"), prototype="fcc", anion=None)
+ALLOY = AlloySpec(elements=("Cu", "Au"), prototype="fcc")
 #: Rows are [-½ ½ 0], [0 0 1] and [½ ½ 0] of the cubic cell: Cu and Au in layers along [001].
 L1_0 = Ordering(ALLOY.to_alloy(), ((1, -1, 0), (1, 1, -1), (0, 0, 1)), ("Cu", "Au"))
 CAMPAIGN = """\
 name: cu-au
-alloy: {elements: [Cu, Au], prototype: fcc, anion: null}
+alloy: {elements: [Cu, Au], prototype: fcc}
 structures: [{set: 1(1)+2(2)}]
 labels: {engine: emt, options: {fmax: 0.002}}
 """

@@ -30,7 +30,7 @@ def morse(monkeypatch: pytest.MonkeyPatch) -> Any:
     return names
 
 
-@pytest.mark.parametrize("alloy", [ALLOY, Alloy(("Cu", "Au"), prototype="fcc", anion=None)])
+@pytest.mark.parametrize("alloy", [ALLOY, Alloy(("Cu", "Au"), prototype="fcc")])
 def test_the_family_of_the_page_passes(morse: Any, alloy: Alloy, tmp_path: Path) -> None:
     model = check_family(family("morse"), tmp_path, alloy=alloy)
     energies = decoration_energies(model, alloy, [[2, 0, 0], [0, 1, 0], [0, 0, 1]], 3.2,

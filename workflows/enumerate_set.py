@@ -1,7 +1,7 @@
 """Build a set of structures in Python, count it and write it as extended XYZ.
 
 python workflows/enumerate_set.py model-4
-python workflows/enumerate_set.py "2(2,4)" --elements Cu,Au --prototype fcc --anion ""
+python workflows/enumerate_set.py "2(2,4)" --elements Cu,Au --prototype fcc
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(
     expression: Annotated[str, typer.Argument(help="Set: 2(2)+3(3), or a name such as model-4.")],
     elements: Annotated[str, typer.Option(help="Alloyed elements.")] = "Mo,Ta,Nb,W,V",
     prototype: Annotated[str, typer.Option(help="Host.")] = "2H-MX2",
-    anion: Annotated[str, typer.Option(help="Fixed sublattice; '' for none.")] = "S",
+    anion: Annotated[str | None, typer.Option(help="Fixed sublattice, where it is open.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of random terms.")] = 0,
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("structures.extxyz"),
 ) -> None:

@@ -59,7 +59,7 @@ def main(expression: str = "1(1)+2(2)") -> None:
     # In this process only; workers find an engine by its entry point.
     register_reference_engine("emt", EMTMaker)
     spec = LabelSpec(engine="emt", options={"fmax": 0.005})
-    alloy = AlloySpec(elements=("Cu", "Au"), prototype="fcc", anion=None)
+    alloy = AlloySpec(elements=("Cu", "Au"), prototype="fcc")
     labelling = LabellingMaker.from_spec(spec, seed=0).make(expression, alloy)
     volumes = VolumesMaker().make(labelling.output["labels"])
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})

@@ -190,7 +190,10 @@ def test_labels_that_an_archive_lacks_and_weights_are_warned_of(
 
 
 @pytest.mark.usefixtures("machine")
-@pytest.mark.parametrize("name", ["quickstart", "figure6", "held-out", "vasp", "pbe-dataset"])
+@pytest.mark.parametrize(
+    "name",
+    ["quickstart", "figure6", "held-out", "vasp", "pbe-dataset", "bcc-mo-nb-ta-w", "carbide"],
+)
 def test_shipped_campaigns_pass(name: str) -> None:
     file = Path(__file__).parents[2] / "configs" / f"{name}.yaml"
     assert found(check_campaign(file)) == []

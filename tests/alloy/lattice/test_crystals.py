@@ -73,7 +73,7 @@ def test_the_unit_is_an_alloyed_site_with_its_share_of_the_fixed_atoms() -> None
     assert CARBIDE.alloyed_atoms(4).tolist() == [0, 1, 3, 4]
     assert CARBIDE.end_point_set == HCP.end_point_set == "1(2)"
     assert HCP.unit_formula("Zr") == "Zr"
-    with pytest.raises(ValueError, match="5 units are no whole number of primitive cells"):
+    with pytest.raises(ValueError, match="size 5 is no whole number of primitive cells"):
         CARBIDE.n_cells(5)
 
 

@@ -89,7 +89,7 @@ def test_numbers_of_hcp() -> None:
     sizes = {n: len(enumerate_orderings(HCP, ("Ti", "Zr"), n)) for n in (2, 4, 6)}
     assert sizes == {2: 1, 4: 10, 6: 50}
     assert len(enumerate_orderings(HCP, ("Ti",), 2)) == 1
-    with pytest.raises(ValueError, match=r"3 units are no whole number .* hcp has 2 alloyed sites"):
+    with pytest.raises(ValueError, match=r"size 3 is no whole number .* hcp has 2 alloyed sites"):
         enumerate_orderings(HCP, ("Ti", "Zr"), 3)
 
 

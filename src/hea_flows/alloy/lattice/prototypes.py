@@ -245,8 +245,8 @@ class Alloy:
         if rest:
             per = self.host.sites_per_cell
             msg = (
-                f"{n_sites} units are no whole number of primitive cells: {self.host.name} has "
-                f"{per} alloyed sites per cell, so sizes are multiples of {per}"
+                f"size {n_sites} is no whole number of primitive cells: {self.host.name} has {per} "
+                f"alloyed sites per cell, so sizes are multiples of {per}"
             )
             raise ValueError(msg)
         return cells
@@ -283,10 +283,9 @@ class Alloy:
     def _unknown(self, missing: tuple[str, ...]) -> UnknownConstantsError:
         formulas = ", ".join(self.unit_formula(e) for e in missing)
         values = ", ".join(f"{e}: <Å>" for e in missing)
-        noun = "lattice constant is" if len(missing) == 1 else "lattice constants are"
         them = "it" if len(missing) == 1 else "them"
         msg = (
-            f"no {noun} known for {formulas} in {self.host.name}; "
+            f"no lattice constant known for {formulas} in {self.host.name}; "
             f"give {them} under alloy: lattice_constants: {{{values}}}"
         )
         return UnknownConstantsError(msg, missing)
