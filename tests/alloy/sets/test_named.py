@@ -293,7 +293,7 @@ def test_fractions_of_a_range() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "position 1: expected N(sizes), E(…), random(…), sqs(…), anneal(…), dataset(…), a name"),
+        ("", "position 1: expected N(sizes), E(…), random(…), sqs(…), anneal(…), dataset(…), a"),
         ("2(2,3", "position 6: expected ), found the end"),
         ("2(2)]", "position 5: expected +, - or the end, found ]"),
         ("2(2) & 3(3)", "position 6: '&' has no meaning here"),
