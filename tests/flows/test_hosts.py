@@ -35,7 +35,7 @@ def toy(campaign: dict[str, Any]) -> dict[str, Any]:
     changed["labels"]["options"]["calculation"] = "static"
     changed["training"]["epochs"] = 1
     changed["benchmark"] = {"relaxed": False}
-    few = {"temperatures": [900], "runs": 1, "steps": 4, "burn_in": 2, "random": 4}
+    few = {"temperatures": [900], "runs": 1, "steps": 8, "burn_in": 2, "random": 4}
     changed["monte_carlo"] = {"supercell": campaign["monte_carlo"]["supercell"], **few}
     changed["thermodynamics"] |= {"sqs_steps": 20, "n_random": 2, "mode": "fixed lattice"}
     return campaign | changed
