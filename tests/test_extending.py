@@ -125,7 +125,9 @@ def test_an_extension_is_under_40_lines_and_the_page_shows_it() -> None:
 def test_labelling_campaign_with_a_registered_engine(extend: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "cu-au.yaml").write_text(CAMPAIGN)
     campaign, text = load_campaign(tmp_path / "cu-au.yaml")
-    with pytest.raises(ValueError, match="unknown reference engine 'emt'; accepted: archive, gpaw"):
+    with pytest.raises(
+        ValueError, match="unknown reference engine 'emt'; accepted: archive, atomate2, gpaw"
+    ):
         CampaignMaker.from_campaign(campaign)
     register_reference_engine("emt", extend.EMTMaker)
     flow: Any = CampaignMaker.from_campaign(campaign).make(campaign, text)

@@ -41,7 +41,7 @@ def test_importing_the_registry_loads_no_engine() -> None:
 
 def test_built_in_rows() -> None:
     assert families() == BUILT_IN
-    assert reference_engines() == ["archive", "gpaw", "synthetic", "vasp"]
+    assert reference_engines() == ["archive", "atomate2", "gpaw", "synthetic", "vasp"]
 
 
 def test_an_unknown_name_lists_the_accepted_ones() -> None:
@@ -50,7 +50,7 @@ def test_an_unknown_name_lists_the_accepted_ones() -> None:
         match=r"unknown model family 'mase'; accepted: ase, chgnet, cluster-expansion, committee, ",
     ):
         family("mase")
-    accepted = "archive, gpaw, synthetic, vasp"
+    accepted = "archive, atomate2, gpaw, synthetic, vasp"
     with pytest.raises(
         ValueError, match=rf"unknown reference engine 'vsap'; accepted: {accepted}$"
     ):
@@ -120,7 +120,7 @@ def test_another_package_adds_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert families() == sorted([*BUILT_IN, "pair"])
-    assert reference_engines() == ["archive", "gpaw", "synthetic", "table", "vasp"]
+    assert reference_engines() == ["archive", "atomate2", "gpaw", "synthetic", "table", "vasp"]
     assert family("pair").name == "pair"
     assert reference_engine("table").__name__ == "Table"
 

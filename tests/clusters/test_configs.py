@@ -30,7 +30,7 @@ def test_every_file_is_tested() -> None:
     others = {"FW_config.yaml", "jobflow.yaml", "my_launchpad.yaml"}
     tested = {path.name for path in FWORKERS + QADAPTERS} | others
     assert {path.name for path in FOLDER.iterdir()} == tested
-    assert len(FWORKERS) == 13
+    assert len(FWORKERS) == 14
     assert len(QADAPTERS) == 3
 
 
