@@ -75,7 +75,7 @@ def alloy_elements(runs: Iterable[Run], prototype: str, anion: str | None) -> tu
     kept = [one for one in counts if one.total() == per * (one.total() - one[anion])]
     elements = {symbol for one in kept for symbol in one} - {anion}
     if not elements:
-        tail = f"{anion}{per - 1 if per > 2 else ''}" if anion else ""
+        tail = f"{anion}{f'{per - 1:g}' if per > 2 else ''}" if anion else ""
         msg = (
             f"no structure among {len(counts)} has the composition of {prototype} "
             f"(M{tail}); give --prototype and --anion"
