@@ -42,6 +42,7 @@ DIALECTS: dict[str, Dialect] = {
     "atomate2.forcefields": Dialect(stress=-0.1 * GPa),
     "atomate2.aims": Dialect(stress=0.1 * GPa),  # kB, ASE's sign
     "atomate2.abinit": Dialect(stress=GPa),  # abipy: GPa, ASE's sign
+    # As CP2K prints them: GPa, positive under pressure.
     "atomate2.cp2k": Dialect(stress=-GPa, forces=Hartree / Bohr),
 }
 
