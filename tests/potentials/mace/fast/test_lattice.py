@@ -193,7 +193,7 @@ def test_local_and_plain_calculators_make_the_same_chain() -> None:
         ensemble = CanonicalEnsemble(
             calculator.structure(species),
             calculator,
-            3000.0,
+            100.0,
             random_seed=7,
             ensemble_data_write_interval=1,
         )
