@@ -17,10 +17,9 @@ import time
 
 import numpy as np
 from ase.units import kB
-from numpy.typing import NDArray
 from own_machine import load, print_table
+from triangular_ising import ALLOY, CRITICAL, LINEAR, Ising, magnetization
 
-from hea_flows.alloy.lattice import Alloy, neighbour_pairs
 from hea_flows.alloy.phases import (
     CompositionFreeEnergy,
     binder_cumulant,
@@ -35,27 +34,10 @@ from hea_flows.alloy.sampling import (
     autocorrelation_time,
 )
 
-ALLOY = Alloy(("Nb", "V"))
-COUPLING, LINEAR, KAPPA = 0.012, 0.07, 3.0
-CRITICAL = 4 * COUPLING / (kB * np.log(3))
+KAPPA = 3.0
 #: T/T_c of the binodal, and around the crossing of cumulants.
 BELOW = (0.6, 0.7, 0.8, 0.9, 0.95)
 AROUND = (0.96, 0.98, 1.0, 1.02, 1.04)
-
-
-class Ising:
-    """Energies of decorations (eV per cell)."""
-
-    name = "Ising"
-
-    def __init__(self, size: int) -> None:
-        self.pairs = neighbour_pairs(ALLOY, np.diag([size, size, 1]))
-
-    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return E of decorations, shape (B,)."""
-        spins = 2 * codes - 1
-        bonds = (spins[:, self.pairs[:, 0]] * spins[:, self.pairs[:, 1]]).sum(axis=1)
-        return np.asarray(-COUPLING * bonds + LINEAR * codes.sum(axis=1))
 
 
 def sampled(
@@ -67,8 +49,8 @@ def sampled(
     phis = -2 * np.linspace(-0.05, 1.05, points) - beta * LINEAR / KAPPA
     ensemble = VariableComposition.variance_constrained(ALLOY, KAPPA, [{"V": p} for p in phis])
     settings = SamplingSettings(temperatures=[temperature], runs=2, steps=steps, burn_in=64)
-    cell = np.diag([size, size, 1])
-    sampler = Sampler(Ising(size), ALLOY, cell, ensemble, settings, seed, cutoffs=(1.1,))
+    model = Ising(size, size)
+    sampler = Sampler(model, ALLOY, model.cell, ensemble, settings, seed, cutoffs=(1.1,))
     while not sampler.finished:
         sampler.advance()
     chains, sites = sampler.chains(), np.arange(n + 1)
@@ -79,12 +61,6 @@ def sampled(
         [-KAPPA * n * (sites / n + phis[c.point] / 2) ** 2 for c in chains],
         [t if np.isfinite(t) else 1.0 for t in times],
     )
-
-
-def magnetization(temperature: float) -> float:
-    """Return the exact spontaneous magnetization."""
-    u = np.exp(-4 * COUPLING / (kB * temperature))
-    return float((1 - 16 * u**3 / ((1 + 3 * u) * (1 - u) ** 3)) ** (1 / 8))
 
 
 def main() -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.units import kB
-from ising import ALLOY, CRITICAL, LINEAR, Ising, magnetization
 from scipy.optimize import brentq
 from scipy.special import xlogy
+from triangular_ising import ALLOY, CRITICAL, LINEAR, Ising, magnetization
 
 from hea_flows.alloy.phases import (
     CompositionFreeEnergy,

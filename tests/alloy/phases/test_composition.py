@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 from ase.units import kB
-from ising import ALLOY, LINEAR, Ising
 from scipy.special import gammaln, logsumexp
+from triangular_ising import ALLOY, LINEAR, Ising
 
 from hea_flows.alloy.phases import CompositionFreeEnergy, composition_free_energy
 from hea_flows.alloy.sampling import Sampler, SamplingSettings, VariableComposition
