@@ -96,11 +96,10 @@ class Document(Record):
         """Compare loaded fields with their checksums; let stand-ins take the place of others."""
         if not isinstance(data, dict):
             return data
-        content = dict(data)
-        fields = cls.model_fields
-        left = {key for key, value in data.items() if is_blob(value) and key in fields}
-        for role in left:
-            content[role] = stand_in(fields[role].annotation, role, data)
+        left = {role for role in cls.blob_fields if is_blob(data.get(role))}
+        content = data | {
+            role: stand_in(cls.model_fields[role].annotation, role, data) for role in left
+        }
         try:
             blobs = _blobs.validate_python(data.get("blobs", []))
         except ValidationError:  # told with the other fields
@@ -114,7 +113,8 @@ class Document(Record):
                     f"{blob.sha256[:12]})"
                 )
                 raise UnreadableDocumentError(data, reason)
-        return content | {"blobs": [blob for blob in blobs if blob.role in left]}
+        content["blobs"] = [blob for blob in blobs if blob.role in left]
+        return content
 
     @model_serializer(mode="wrap")
     def _with_checksums(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -146,27 +146,28 @@ def documents(
     wanted = {"output.kind": kind} | {
         f"output.{key.replace('__', '.')}": value for key, value in filters.items()
     }
-    rows = _matches(store, wanted | ({} if campaign is None else {"output.campaign": campaign}))
+    errors: list[UnreadableDocumentError] = [] if unreadable is None else unreadable
+    checked = CheckedStore(store, errors)
+    few = newest is not None or superseded  # read whole once they are chosen
+    fields = _RUN | {"output.created_at" if few else "output": 1}
+    own = {} if campaign is None else {"output.campaign": campaign}
+    rows = checked.rows(wanted | own, fields, newest_first=few)
     if campaign is not None and kind == "label":
-        own = list(rows)
-        foreign = _labels_used(store, campaign) - {row["uuid"] for row in own}
-        used = _matches(store, wanted | {"uuid": {"$in": sorted(foreign)}}) if foreign else ()
-        rows = iter(sorted([*own, *used], key=_created_at, reverse=True))
+        kept = list(rows)
+        foreign = _labels_used(store, campaign) - {row["uuid"] for row in kept}
+        used = wanted | {"uuid": {"$in": sorted(foreign)}}
+        kept += checked.rows(used, fields) if foreign else ()
+        rows = iter(sorted(kept, key=_created_at, reverse=True))
+    found = [] if few else list(rows)
     size = _BATCH if newest is None else min(newest, _BATCH)
-    chosen = set(islice(_runs(store, rows, size, superseded=superseded), newest))
-    if not chosen:
-        return []
-    chosen_documents = _read(store, chosen, wanted, load=load, unreadable=unreadable)
+    runs = _runs(store, rows if few else iter(found), size, superseded=superseded)
+    chosen = set(islice(runs, newest))
+    if few and chosen:
+        found = list(checked.rows(wanted | _jobs(chosen), _RUN | {"output": 1}))
+    chosen_documents = list(checked.documents(found, chosen, load=load))
+    if unreadable is None:
+        _warn(errors)
     return sorted(chosen_documents, key=lambda d: (d.created_at, d.uuid))
-
-
-def _matches(store: JobStore, criteria: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what tells the outputs that match apart, newest first."""
-    fields = _RUN | {"output.created_at": 1}
-    rows: Iterator[dict[str, Any]] = store.query(
-        dict(criteria), properties=fields, sort={"output.created_at": -1}
-    )
-    return rows
 
 
 def _created_at(row: Mapping[str, Any]) -> str:
@@ -186,22 +187,13 @@ def _runs(
         yield from (run for run in batch if (run[1] < newest[run[0]]) is superseded)
 
 
-def _read(
-    store: JobStore,
-    runs: Collection[tuple[str, int]],
-    criteria: Mapping[str, Any],
-    *,
-    load: bool,
-    unreadable: list[UnreadableDocumentError] | None,
-) -> list[Document]:
-    """Return the documents of runs; those that cannot be read are told."""
-    errors: list[UnreadableDocumentError] = [] if unreadable is None else unreadable
-    wanted = {"uuid": {"$in": sorted(uuid for uuid, _ in runs)}} | dict(criteria)
-    chosen = list(CheckedStore(store, errors).documents(wanted, runs, load=load))
-    if unreadable is None:
-        for error in errors:
-            warnings.warn(str(error), UnreadableDocumentWarning, stacklevel=3)
-    return chosen
+def _jobs(runs: Iterable[tuple[str, int]]) -> dict[str, Any]:
+    return {"uuid": {"$in": sorted(uuid for uuid, _ in runs)}}
+
+
+def _warn(errors: Iterable[UnreadableDocumentError]) -> None:
+    for error in errors:
+        warnings.warn(str(error), UnreadableDocumentWarning, stacklevel=3)
 
 
 def _labels_used(store: JobStore, campaign: str) -> set[str]:
@@ -235,8 +227,14 @@ def get_documents(
 
     `load` and `unreadable` are those of `documents`.
     """
+    errors: list[UnreadableDocumentError] = [] if unreadable is None else unreadable
+    checked = CheckedStore(store, errors)
     runs = set(_newest(store, [(uuid, 0) for uuid in uuids]).items())
-    return {d.uuid: d for d in _read(store, runs, {}, load=load, unreadable=unreadable)}
+    found = checked.rows(_jobs(runs), _RUN | {"output": 1})
+    chosen = {d.uuid: d for d in checked.documents(found, runs, load=load)}
+    if unreadable is None:
+        _warn(errors)
+    return chosen
 
 
 def get_document(store: JobStore, uuid: str, *, load: bool = False) -> Document:

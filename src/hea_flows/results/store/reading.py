@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from gridfs.errors import GridFSError
@@ -105,15 +105,23 @@ class CheckedStore(JobStore):
                 row |= next(super().query(**asked, load=True))  # noqa: PLW2901
             yield row
 
+    def rows(
+        self, criteria: dict[str, Any], fields: dict[str, int], *, newest_first: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Yield outputs as they are stored, not checked."""
+        sort = {"output.created_at": -1} if newest_first else None
+        rows: Iterator[dict[str, Any]] = super().query(criteria, fields, sort, load=False)
+        return rows
+
     def documents(
-        self, criteria: dict[str, Any], runs: Collection[tuple[str, int]], *, load: bool
+        self, rows: Iterable[dict[str, Any]], runs: Collection[tuple[str, int]], *, load: bool
     ) -> Iterator[Document]:
-        """Yield the readable documents of runs (uuid and index) among what a query gives.
+        """Yield the readable documents of runs (uuid and index) among stored rows.
 
         Of a run that two processes wrote, one document is yielded.
         """
         left = set(runs)
-        for row in super().query(criteria, ["uuid", "index", "output"], load=False):
+        for row in rows:
             run = (row["uuid"], row["index"])
             if run not in left or not _is_document(row["output"]):
                 continue
