@@ -149,14 +149,14 @@ def documents(
     errors: list[UnreadableDocumentError] = [] if unreadable is None else unreadable
     checked = CheckedStore(store, errors)
     few = newest is not None or superseded  # read whole once they are chosen
-    fields = _RUN | {"output.created_at" if few else "output": 1}
+    columns = _RUN | {"output.created_at" if few else "output": 1}
     own = {} if campaign is None else {"output.campaign": campaign}
-    rows = checked.rows(wanted | own, fields, newest_first=few)
+    rows = checked.rows(wanted | own, columns, newest_first=few)
     if campaign is not None and kind == "label":
         kept = list(rows)
         foreign = _labels_used(store, campaign) - {row["uuid"] for row in kept}
         used = wanted | {"uuid": {"$in": sorted(foreign)}}
-        kept += checked.rows(used, fields) if foreign else ()
+        kept += checked.rows(used, columns) if foreign else ()
         rows = iter(sorted(kept, key=_created_at, reverse=True))
     found = [] if few else list(rows)
     size = _BATCH if newest is None else min(newest, _BATCH)

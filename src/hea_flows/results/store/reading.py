@@ -109,8 +109,10 @@ class CheckedStore(JobStore):
         self, criteria: dict[str, Any], fields: dict[str, int], *, newest_first: bool = False
     ) -> Iterator[dict[str, Any]]:
         """Yield outputs as they are stored, not checked."""
-        sort = {"output.created_at": -1} if newest_first else None
-        rows: Iterator[dict[str, Any]] = super().query(criteria, fields, sort, load=False)
+        asked: dict[str, Any] = {"criteria": criteria, "properties": fields}
+        if newest_first:
+            asked["sort"] = {"output.created_at": -1}
+        rows: Iterator[dict[str, Any]] = super().query(**asked, load=False)
         return rows
 
     def documents(
