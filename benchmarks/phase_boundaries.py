@@ -25,7 +25,7 @@ from hea_flows.alloy.phases import (
     binder_cumulant,
     coexistences,
     composition_free_energy,
-    crossing,
+    falls_through_zero,
 )
 from hea_flows.alloy.sampling import (
     Sampler,
@@ -94,8 +94,9 @@ def main() -> None:
     }
     rows = [(s, *(f"{cumulants[c][i]:.4f}" for c in cells)) for i, s in enumerate(AROUND)]
     print_table(("T/Tc", *(f"cumulant, {c} × {c}" for c in cells)), rows)
-    found = crossing([s * CRITICAL for s in AROUND], *(cumulants[c] for c in cells))
-    ratio = "none" if found is None else f"{found:.1f} K, {found / CRITICAL:.4f} of the exact T_c"
+    small, large = (np.array(cumulants[c]) for c in cells)
+    found = falls_through_zero([s * CRITICAL for s in AROUND], large - small, np.zeros(len(AROUND)))
+    ratio = f"{found[0]:.1f} K, {found[0] / CRITICAL:.4f} of the exact T_c" if found else "none"
     print(f"crossing: {ratio} ({CRITICAL:.1f} K); {time.perf_counter() - began:.0f} s")
 
 

@@ -13,6 +13,7 @@ from hea_flows.config.campaign import (
 )
 from hea_flows.config.costs import check_sets
 from hea_flows.config.errors import validation_line, validation_lines
+from hea_flows.config.phase_diagram import PhaseDiagramSpec
 from hea_flows.config.plan import (
     CampaignPlan,
     GrowthPlan,
@@ -48,6 +49,7 @@ __all__ = [
     "ModelEntry",
     "ModelPlan",
     "MonteCarloSpec",
+    "PhaseDiagramSpec",
     "SetPlan",
     "SetSpec",
     "StabilitySpec",

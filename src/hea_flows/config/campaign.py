@@ -15,6 +15,7 @@ from hea_flows.alloy.lattice import Ordering
 from hea_flows.alloy.sets import located_set, named_sets_path, parse
 from hea_flows.config.beside import located, with_constants, with_host
 from hea_flows.config.costs import affordable, check_cells, check_sets
+from hea_flows.config.phase_diagram import PhaseDiagramSpec
 from hea_flows.config.sections import (
     BenchmarkSpec,
     DatasetSpec,
@@ -64,6 +65,7 @@ class Campaign(Record):
     benchmark: BenchmarkSpec = Field(default_factory=BenchmarkSpec)
     monte_carlo: MonteCarloSpec | None = None
     thermodynamics: ThermodynamicsSpec | None = None
+    phase_diagram: PhaseDiagramSpec | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -80,16 +82,18 @@ class Campaign(Record):
         for expression in self.expressions():
             parse(expression)
         self._check_models()
-        if (self.monte_carlo or self.thermodynamics) and not self.usable:
+        sections = {
+            "monte_carlo": self.monte_carlo,
+            "thermodynamics": self.thermodynamics,
+            "phase_diagram": self.phase_diagram,
+        }
+        if any(sections.values()) and not self.usable:
             msg = (
-                "monte_carlo and thermodynamics need a model: give model, for example "
-                "chgnet:0.3.0, and structures to train on, or models"
+                f"{', '.join(sections)} need a model: give model, for example chgnet:0.3.0, and "
+                "structures to train on, or models"
             )
             raise ValueError(msg)
-        for section, spec in (
-            ("monte_carlo", self.monte_carlo),
-            ("thermodynamics", self.thermodynamics),
-        ):
+        for section, spec in sections.items():
             if spec is not None and spec.model not in (None, *self.usable):
                 msg = (
                     f"{section}: there is no model {spec.model!r}; models of this campaign: "
@@ -295,7 +299,7 @@ def read_campaign(path: Path) -> tuple[Campaign, str]:
     host = campaign.alloy.to_alloy()
     _locate_files(campaign, path.parent)
     check_sets(campaign.expressions(), host)
-    check_cells(host, campaign.monte_carlo, campaign.thermodynamics)
+    check_cells(host, campaign.monte_carlo, campaign.thermodynamics, campaign.phase_diagram)
     return campaign, text
 
 

@@ -8,6 +8,7 @@ from math import prod
 
 from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sets import SetCost, parse
+from hea_flows.config.phase_diagram import PhaseDiagramSpec
 from hea_flows.config.sections import MonteCarloSpec, ThermodynamicsSpec
 from hea_flows.inputs import refuse_above, shown
 from hea_flows.settings import get_settings
@@ -38,7 +39,10 @@ def check_sets(expressions: Iterable[str], alloy: Alloy) -> None:
 
 
 def check_cells(
-    alloy: Alloy, monte_carlo: MonteCarloSpec | None, thermodynamics: ThermodynamicsSpec | None
+    alloy: Alloy,
+    monte_carlo: MonteCarloSpec | None,
+    thermodynamics: ThermodynamicsSpec | None,
+    phase_diagram: PhaseDiagramSpec | None,
 ) -> None:
     """Make sure that supercells have no more sites than the setting ``max_sites``.
 
@@ -47,7 +51,9 @@ def check_cells(
     LimitError
         If one has.
     """
-    cells = {}
+    cells: dict[str, str] = {}
+    if phase_diagram is not None:
+        cells |= {f"phase_diagram.supercells, {c[:30]}": c for c in phase_diagram.supercells}
     if monte_carlo is not None:
         cells["monte_carlo.supercell"] = monte_carlo.supercell
     if thermodynamics is not None:

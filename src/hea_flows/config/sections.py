@@ -25,7 +25,9 @@ from hea_flows.alloy.sets import (
 from hea_flows.inputs import Name, Number, Seed, Whole, shown
 from hea_flows.schemas import ModelSpec, Record
 
-_MODEL = "Name of the model that is used: of several seeds the first. Default: the first model."
+MODEL_OF_SECTION = (
+    "Name of the model that is used: of several seeds the first. Default: the first model."
+)
 
 
 class StartSpec(Record):
@@ -234,7 +236,7 @@ class MonteCarloSpec(SamplingSettings, Record):
     paper's sampling: four runs of 5000 single swaps, averages from the last 3000.
     """
 
-    model: Name | None = Field(None, description=_MODEL)
+    model: Name | None = Field(None, description=MODEL_OF_SECTION)
     supercell: str = Field(
         "5x5", max_length=30, description="Supercell, for example 10x10 or 3x3x3."
     )
@@ -350,7 +352,7 @@ class VibrationsSpec(Record):
 class ThermodynamicsSpec(Record):
     """Decompositions from SQS, and the distribution of random structures."""
 
-    model: Name | None = Field(None, description=_MODEL)
+    model: Name | None = Field(None, description=MODEL_OF_SECTION)
     sqs: dict[Whole, str] = Field(
         default_factory=lambda: {2: "4x4", 3: "3x3", 4: "4x4", 5: "5x5"},
         description="Supercell of the SQS by number of elements.",

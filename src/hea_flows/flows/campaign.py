@@ -11,6 +11,7 @@ from hea_flows.config import Campaign, campaign_sha256
 from hea_flows.flows.composition import Composition
 from hea_flows.flows.entries import (
     COMMITTEE,
+    BinaryPhases,
     Collection,
     Foundation,
     GrowingSet,
@@ -58,6 +59,8 @@ class CampaignMaker(Maker):
         Monte Carlo with one of the models.
     thermodynamics
         Phase stability with one of the models.
+    phase_diagrams
+        Phase diagrams of binaries with one of the models.
     report
         Writes the page.
     """
@@ -74,6 +77,7 @@ class CampaignMaker(Maker):
     growth: GrowingSet | None = None
     monte_carlo: Sampling | None = None
     thermodynamics: PhaseStability | None = None
+    phase_diagrams: list[BinaryPhases] = field(default_factory=list)
     report: ReportMaker = field(default_factory=ReportMaker)
 
     @classmethod
@@ -110,6 +114,7 @@ class CampaignMaker(Maker):
             growth=entries.growth(),
             monte_carlo=entries.monte_carlo(),
             thermodynamics=entries.thermodynamics(),
+            phase_diagrams=entries.phase_diagrams(),
         )
 
     def make(self, campaign: Campaign, text: str) -> Flow:
@@ -176,6 +181,9 @@ class CampaignMaker(Maker):
             results["thermodynamics"] = job.output
             if sqs is not None:
                 results["test_sets"] = [*(x.output for x in test_sets.values()), sqs.output]
+        binaries = [entry.make(alloy, usable) for entry in self.phase_diagrams]
+        parts += binaries
+        results["phase_diagrams"] = [job.output for job in binaries]
         report = run_despite_missing_inputs(
             self.report.make(
                 file.output,

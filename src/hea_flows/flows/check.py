@@ -24,6 +24,7 @@ from hea_flows.config import (
 from hea_flows.flows.campaign import CampaignMaker
 from hea_flows.flows.requirements import (
     check_monte_carlo,
+    check_phase_diagram,
     check_thermodynamics,
     checked_labels,
     checked_learning,
@@ -186,6 +187,9 @@ class _Checker:
         if campaign.monte_carlo is not None:
             with self.collecting("monte_carlo"):
                 check_monte_carlo(campaign.monte_carlo, self.alloy)
+        if campaign.phase_diagram is not None:
+            with self.collecting("phase_diagram"):
+                check_phase_diagram(campaign.phase_diagram, campaign.alloy)
         if campaign.thermodynamics is not None:
             with self.collecting("thermodynamics"):
                 check_thermodynamics(campaign.thermodynamics, campaign)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hea_flows.config import Campaign, SetPlan, TestSetPlan, plan_campaign
 from hea_flows.flows.entries import (
+    BinaryPhases,
     Collection,
     Foundation,
     GrowingSet,
@@ -23,6 +24,7 @@ from hea_flows.flows.labelling import LabellingMaker
 from hea_flows.flows.learning import LearningMaker
 from hea_flows.flows.requirements import (
     check_monte_carlo,
+    check_phase_diagram,
     check_thermodynamics,
     checked_labels,
     checked_learning,
@@ -36,6 +38,7 @@ from hea_flows.jobs.learning import (
     TestSetMaker,
     TrainMaker,
 )
+from hea_flows.jobs.phases import PhaseDiagramMaker
 from hea_flows.jobs.sampling import MonteCarloMaker
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
 from hea_flows.potentials import family
@@ -185,6 +188,20 @@ class Composition:
             sqs = self._test_set(TestSetPlan("SQS", (self.plan.sqs,), relaxed=False))
         maker = ThermodynamicsMaker(thermodynamics=spec, seed=self.seed)
         return PhaseStability(self.plan.model(spec.model).title, maker, sqs)
+
+    def phase_diagrams(self) -> list[BinaryPhases]:
+        """Return the binary phase diagrams, after making sure of their pairs and cells."""
+        if (spec := self.campaign.phase_diagram) is None:
+            return []
+        check_phase_diagram(spec, self.campaign.alloy)
+        model = self.plan.model(spec.model).title
+        return [
+            BinaryPhases(
+                model,
+                PhaseDiagramMaker(phase_diagram=spec, pair=pair, seed=self.seed, reuse=self.reuse),
+            )
+            for pair in spec.pairs_of(self.campaign.alloy.to_alloy())
+        ]
 
 
 def _names(sets: Iterable[SetPlan]) -> list[str]:

@@ -21,6 +21,7 @@ from hea_flows.jobs.learning import (
     DatasetMaker,
     TestSetMaker,
 )
+from hea_flows.jobs.phases import PhaseDiagramMaker
 from hea_flows.jobs.routing import JobLike, route_result, run_despite_missing_inputs
 from hea_flows.jobs.sampling import MonteCarloMaker
 from hea_flows.jobs.thermodynamics import ThermodynamicsMaker
@@ -290,6 +291,29 @@ class Sampling(MSONable):
         """Return the job."""
         own = models[self.model]
         return route_result(self.maker.make(own.model, own.labels, alloy), own.category)
+
+
+@dataclass
+class BinaryPhases(MSONable):
+    """The phase diagram of a binary with one of the models.
+
+    Parameters
+    ----------
+    model
+        The model.
+    maker
+        Samples the binary with it.
+    """
+
+    model: str
+    maker: PhaseDiagramMaker
+
+    def make(self, alloy: AlloySpec, models: Mapping[str, UsableModel]) -> Job:
+        """Return the job."""
+        own = models[self.model]
+        job = self.maker.make(own.model, own.labels, alloy)
+        job.append_name(f" {'-'.join(self.maker.pair)}", dynamic=False)
+        return route_result(job, own.category)
 
 
 @dataclass

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from hea_flows.alloy.sampling import check_chains
 from hea_flows.alloy.thermodynamics import require_phonopy
-from hea_flows.config import Campaign, LabelSpec, MonteCarloSpec, ThermodynamicsSpec
+from hea_flows.config import (
+    Campaign,
+    LabelSpec,
+    MonteCarloSpec,
+    PhaseDiagramSpec,
+    ThermodynamicsSpec,
+)
 from hea_flows.jobs.labelling import LabelsMaker
 from hea_flows.potentials import family
 from hea_flows.potentials.training import methods
@@ -81,6 +88,20 @@ def check_monte_carlo(spec: MonteCarloSpec, alloy: AlloySpec) -> None:
         If it does not.
     """
     spec.check(alloy.to_alloy())
+
+
+def check_phase_diagram(spec: PhaseDiagramSpec, alloy: AlloySpec) -> None:
+    """Make sure that the pairs are of the alloy, and that an expansion fits each cell.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
+    host = alloy.to_alloy()
+    spec.cells(host)
+    first, second = spec.pairs_of(host)[0]
+    check_chains(host, {first: 1, second: 1})
 
 
 def check_thermodynamics(spec: ThermodynamicsSpec, campaign: Campaign) -> None:

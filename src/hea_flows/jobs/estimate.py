@@ -13,11 +13,13 @@ from math import comb
 import numpy as np
 
 from hea_flows.alloy.errors import default_fractions
+from hea_flows.alloy.phases import CompositionLadder
 from hea_flows.alloy.sampling import ExchangeLadder, Mode
 from hea_flows.alloy.sets import supercell_matrix
 from hea_flows.config import (
     Campaign,
     MonteCarloSpec,
+    PhaseDiagramSpec,
     SetPlan,
     TestSetPlan,
     ThermodynamicsSpec,
@@ -100,6 +102,9 @@ class _Estimator:
         if campaign.thermodynamics is not None:
             chosen = plan.model(campaign.thermodynamics.model)
             yield self.thermodynamics(campaign.thermodynamics, chosen.specs)
+        if campaign.phase_diagram is not None:
+            chosen = plan.model(campaign.phase_diagram.model)
+            yield self.phase_diagrams(campaign.phase_diagram, chosen.specs)
 
     def training(
         self, title: str, sets: Sequence[SetPlan], model: ModelSpec, given: TrainingSettings
@@ -177,6 +182,22 @@ class _Estimator:
                 evaluations += 6 * atoms * atoms * repeats  # without symmetry
             work += ", vibrations"
         return self._part("thermodynamics", work, models, evaluations, lattice)
+
+    def phase_diagrams(self, spec: PhaseDiagramSpec, models: Sequence[ModelSpec]) -> PartEstimate:
+        """Return what the chains of all binaries take."""
+        pairs, states, atoms = len(spec.pairs_of(self.host)), 0, 0
+        for cell in spec.cells(self.host):
+            n = self.host.n_sites(cell)
+            compositions = len(CompositionLadder(n, spec.kappa).compositions)
+            chains = compositions * len(spec.temperatures) * spec.runs
+            states += chains
+            atoms += (chains * (1 + spec.burn_in + spec.steps) + FITTED) * self._atoms(n)
+        work = (
+            f"{pairs} {'binaries' if pairs > 1 else 'binary'}, {states} chains of "
+            f"{spec.burn_in + spec.steps} steps each, {spec.mode}"
+        )
+        cost = self._cells(pairs * atoms, spec.mode, spec.max_steps)
+        return self._part("phase diagrams", work, models, *cost)
 
     def _cells(self, atoms: float, mode: Mode, max_steps: int) -> tuple[float, float]:
         """Return atoms to evaluate with forces, and on the ideal lattice."""

@@ -21,6 +21,7 @@ from hea_flows.schemas import (
     DatasetDoc,
     LabelDoc,
     MonteCarloDoc,
+    PhaseDiagramDoc,
     ReportDoc,
     StoredFile,
     StructuresDoc,
@@ -55,6 +56,7 @@ class ReportMaker(Maker):
         committees: list[CommitteeDoc | None] | None = None,
         montecarlo: MonteCarloDoc | None = None,
         thermodynamics: ThermodynamicsDoc | None = None,
+        phase_diagrams: list[PhaseDiagramDoc | None] | None = None,
         grown: dict[str, list[Any]] | None = None,
         models: dict[str, list[str]] | None = None,
     ) -> ReportDoc:
@@ -75,6 +77,7 @@ class ReportMaker(Maker):
             "committees": list(committees or []),
             "montecarlo": [montecarlo],
             "thermodynamics": [thermodynamics],
+            "phase_diagrams": list(phase_diagrams or []),
             "growth": [],
         }
         for role, more in (grown or {}).items():

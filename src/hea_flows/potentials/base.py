@@ -41,6 +41,8 @@ class Prediction:
 
 #: Predicts structures, in their order.
 Evaluate = Callable[[Sequence[Atoms]], list[Prediction]]
+#: Energies of decorations of a host, its supercell, shape (3, 3), and a lattice constant (Å).
+LatticeEnergies = Callable[[Alloy, ArrayLike, float], DecorationEnergies]
 
 
 @dataclass(frozen=True)
@@ -201,24 +203,20 @@ class Family(ABC):
         msg = f"model family {self.name!r} writes no native files; accepted format: checkpoint"
         raise ValueError(msg)
 
-    def lattice_energies(
-        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
-    ) -> DecorationEnergies:
-        """Return the energies of decorations of an ideal lattice, in the quickest way there is.
+    def lattice_energies(self, spec: ModelSpec, *, device: str = "cpu") -> LatticeEnergies:
+        """Return what gives energies of decorations of ideal lattices, in the quickest way.
 
         Parameters
         ----------
         spec
-            The model.
-        alloy, supercell
-            The host and its supercell, shape (3, 3).
-        a
-            Lattice constant (Å).
+            The model, which is loaded once.
         device
-            Where the model runs.
+            Where it runs.
         """
         calculator = self.calculator(spec, device)
-        return AseEnergies(alloy, supercell, a, calculator, mode="fixed lattice")
+        return lambda alloy, supercell, a: AseEnergies(
+            alloy, supercell, a, calculator, mode="fixed lattice"
+        )
 
     def train(
         self,

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials import foundations, model_files
-from hea_flows.potentials.base import Evaluate, Family, Prediction, family
+from hea_flows.potentials.base import Evaluate, Family, LatticeEnergies, Prediction, family
 from hea_flows.potentials.model_files import Checkpoint, ModelFile, ModelFileError
 from hea_flows.schemas import ModelSpec, Promised
 
@@ -90,17 +89,17 @@ class CommitteeFamily(Family):
         weights = [m.weight for m in members]
         return lambda atoms_list: _means([evaluate(atoms_list) for evaluate in each], weights)
 
-    def lattice_energies(
-        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
-    ) -> DecorationEnergies:
-        """Return the mean energies of decorations, by each member in its quickest way."""
+    def lattice_energies(self, spec: ModelSpec, *, device: str = "cpu") -> LatticeEnergies:
+        """Return what gives the mean energies of decorations, each member in its quickest way."""
         with tempfile.TemporaryDirectory() as folder:
             members = split(spec, Path(folder))
             each = [
-                family(m.model.family).lattice_energies(m.model, alloy, supercell, a, device=device)
-                for m in members
+                family(m.model.family).lattice_energies(m.model, device=device) for m in members
             ]
-        return _MeanEnergies(each, [m.weight for m in members])
+        weights = [m.weight for m in members]
+        return lambda alloy, supercell, a: _MeanEnergies(
+            [energies(alloy, supercell, a) for energies in each], weights
+        )
 
 
 class CommitteeCalculator(Calculator):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -19,7 +20,7 @@ def decoration_energies(
     spec: ModelSpec,
     alloy: Alloy,
     supercell: ArrayLike,
-    a: float,
+    a: float | Mapping[str, float],
     *,
     mode: Mode,
     fmax: float = 0.02,
@@ -35,7 +36,8 @@ def decoration_energies(
     alloy, supercell
         The host and its supercell, shape (3, 3).
     a
-        Lattice constant of the reference geometry (Å).
+        Lattice constant of the reference geometry (Å); or that of each element, so that every
+        composition has its own by Vegard's rule.
     mode
         ``"fixed lattice"``: at the reference geometry. ``"relaxed"``: relaxed from it. Of a model
         of decorations, see `Family.relaxes`, both are the same.
@@ -45,10 +47,45 @@ def decoration_energies(
         Where the model runs.
     """
     model = family(spec.family)
+    at: Callable[[float], DecorationEnergies]
     if mode == "relaxed" and model.relaxes:
         evaluate = model.evaluator(spec, device=device)
-        return RelaxedDecorations(evaluate, alloy, supercell, a, fmax=fmax, max_steps=max_steps)
-    return model.lattice_energies(spec, alloy, supercell, a, device=device)
+        at = partial(RelaxedDecorations, evaluate, alloy, supercell, fmax=fmax, max_steps=max_steps)
+    else:
+        at = partial(model.lattice_energies(spec, device=device), alloy, supercell)
+    return VegardDecorations(at, alloy, a) if isinstance(a, Mapping) else at(a)
+
+
+class VegardDecorations:
+    """Energies of decorations, those of each composition at a lattice constant of its own.
+
+    Parameters
+    ----------
+    at
+        Returns the energies at a lattice constant (Å).
+    alloy
+        The host.
+    constants
+        Lattice constant of each element (Å); that of a composition is their mean over its sites.
+    """
+
+    def __init__(
+        self,
+        at: Callable[[float], DecorationEnergies],
+        alloy: Alloy,
+        constants: Mapping[str, float],
+    ) -> None:
+        self._at = lru_cache(maxsize=256)(at)
+        self._constants = np.array([constants[e] for e in alloy.elements])
+        self.name = f"{at(float(self._constants[0])).name.partition(',')[0]}, a by Vegard's rule"
+
+    def energies(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the energies (eV per cell) of decorations (B, n_sites)."""
+        found = np.empty(len(codes))
+        own = self._constants[codes].mean(axis=1).round(9)  # sums of the same terms, reordered
+        for a in np.unique(own):
+            found[own == a] = self._at(float(a)).energies(codes[own == a])
+        return found
 
 
 class DecoratedLattice:

@@ -10,13 +10,16 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from numpy.typing import ArrayLike
 
 from hea_flows.alloy import seed_of
-from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials import foundations, model_files
-from hea_flows.potentials.base import Evaluate, Family, Prediction, TrainingResult
+from hea_flows.potentials.base import (
+    Evaluate,
+    Family,
+    LatticeEnergies,
+    Prediction,
+    TrainingResult,
+)
 from hea_flows.potentials.foundations import Foundation
 from hea_flows.potentials.model_files import ModelFile
 from hea_flows.potentials.potential import Potential, PotentialCalculator
@@ -199,11 +202,9 @@ class TorchFamily(Family, Generic[P]):
         sha256 = model_files.save(path, fresh.checkpoint())
         return ModelSpec(family=self.name, path=str(path), sha256=sha256, dtype=spec.dtype)
 
-    def lattice_energies(
-        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
-    ) -> DecorationEnergies:
-        """Return the energies of decorations of an ideal lattice; see `Family`."""
-        return self.predictor(spec, device).lattice_energies(alloy, supercell, a)
+    def lattice_energies(self, spec: ModelSpec, *, device: str = "cpu") -> LatticeEnergies:
+        """Return what gives energies of decorations of ideal lattices; see `Family`."""
+        return self.predictor(spec, device).lattice_energies
 
     def train(
         self,

@@ -30,6 +30,7 @@ from hea_flows.schemas.learning import (
     StabilityRow,
     TrainingDoc,
 )
+from hea_flows.schemas.phases import Interaction, PhaseCell, PhaseDiagramDoc
 from hea_flows.schemas.record import Record
 from hea_flows.schemas.sampling import ChainSeries, MonteCarloDoc
 from hea_flows.schemas.structures import (
@@ -83,6 +84,7 @@ __all__ = [
     "GrowthStep",
     "HostFile",
     "HostSpec",
+    "Interaction",
     "LabelDoc",
     "LabelledDoc",
     "LoRA",
@@ -96,6 +98,8 @@ __all__ = [
     "NextPoint",
     "Offsets",
     "ParityPoint",
+    "PhaseCell",
+    "PhaseDiagramDoc",
     "Promised",
     "Record",
     "ReferencePhases",

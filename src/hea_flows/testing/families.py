@@ -245,7 +245,7 @@ def check_lattice(family: Family, model: ModelSpec, alloy: Alloy = ALLOY) -> Non
     cell = [[2, 1, 0], [0, 2, 0], [0, 0, 1]]
     shape = (5, alloy.n_sites(cell))
     codes = np.random.default_rng(0).integers(len(alloy.elements), size=shape)
-    quick = family.lattice_energies(model, alloy, cell, a)
+    quick = family.lattice_energies(model)(alloy, cell, a)
     plain = AseEnergies(alloy, cell, a, family.calculator(model), mode="fixed lattice")
     words = "energies on a lattice differ from the calculator's"
     _close(quick.energies(codes), plain.energies(codes), words)

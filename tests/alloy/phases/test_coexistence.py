@@ -12,7 +12,6 @@ from hea_flows.alloy.phases import (
     binder_cumulant,
     coexistences,
     composition_free_energy,
-    crossing,
     spinodal,
 )
 from hea_flows.alloy.sampling import Sampler, SamplingSettings, VariableComposition
@@ -77,8 +76,6 @@ def test_cumulants_of_one_and_of_two_peaks() -> None:
         BETA, -np.logaddexp(-0.5 * ((n - 400) / 9) ** 2, -0.5 * ((n - 1600) / 9) ** 2)
     )
     assert binder_cumulant(two) == pytest.approx(2 / 3, abs=1e-3)
-    assert crossing([1, 2, 3], [0.6, 0.5, 0.4], [0.62, 0.51, 0.37]) == pytest.approx(2.25)
-    assert crossing([1, 2], [0.6, 0.5], [0.5, 0.4]) is None
 
 
 @pytest.mark.physics

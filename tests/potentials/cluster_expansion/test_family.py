@@ -163,7 +163,7 @@ def test_energies_of_a_lattice_are_those_of_evaluate_in_both_modes(model: ModelS
             assert quick.name == "cluster expansion"
     for other in (Alloy(("Mo", "W")), Alloy(("Mo", "Nb"), anion="Se")):
         with pytest.raises(ValueError, match="the cluster expansion is of 2H-MX2") as caught:
-            FAMILY.lattice_energies(model, other, CELL, 3.2)
+            FAMILY.lattice_energies(model)(other, CELL, 3.2)
         assert "\n" not in str(caught.value)
 
 

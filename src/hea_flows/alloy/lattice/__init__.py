@@ -27,6 +27,7 @@ from hea_flows.alloy.lattice.prototypes import (
     Prototype,
     SiteOperations,
     UnknownConstantsError,
+    end_point_constants,
     mean_lattice_constant,
 )
 from hea_flows.alloy.lattice.relaxation import cell_filter, relax
@@ -60,6 +61,7 @@ __all__ = [
     "check_elements",
     "compact_supercell",
     "correlation_matrix",
+    "end_point_constants",
     "folded_mesh",
     "frames_checksum",
     "from_nearest",

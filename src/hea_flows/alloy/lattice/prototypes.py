@@ -385,8 +385,8 @@ def _tabulated(element: str) -> dict[str, Any]:
     return {**state, "volume": volume}
 
 
-def mean_lattice_constant(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> float:
-    """Return the mean lattice constant of relaxed end points (Å).
+def end_point_constants(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> dict[str, float]:
+    """Return the lattice constant of each relaxed end point (Å).
 
     Derived from the area per unit of a layer and from the volume of a bulk host, relative to the
     tabulated lattice constants, so that it does not depend on the choice of cell vectors.
@@ -399,9 +399,14 @@ def mean_lattice_constant(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> float
         Element to the relaxed cell of its end point (Å), shape (3, 3), a primitive cell each.
     """
     size = 2 if alloy.host.layer else 3
-    values = []
+    constants = {}
     for element, cell in cells.items():
         ideal = alloy.primitive(element).cell.array[:size, :size]
         strain = np.linalg.det(np.asarray(cell)[:size, :size]) / np.linalg.det(ideal)
-        values.append(alloy.lattice_constant(element) * float(strain) ** (1 / size))
-    return float(np.mean(values))
+        constants[element] = alloy.lattice_constant(element) * float(strain) ** (1 / size)
+    return constants
+
+
+def mean_lattice_constant(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> float:
+    """Return the mean of `end_point_constants` (Å)."""
+    return float(np.mean(list(end_point_constants(alloy, cells).values())))

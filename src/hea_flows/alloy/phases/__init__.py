@@ -6,7 +6,7 @@ from hea_flows.alloy.phases.coexistence import (
     Coexistence,
     binder_cumulant,
     coexistences,
-    crossing,
+    falls_through_zero,
     spinodal,
 )
 from hea_flows.alloy.phases.composition import CompositionFreeEnergy, composition_free_energy
@@ -16,19 +16,35 @@ from hea_flows.alloy.phases.equilibrium import (
     lowest_mixture,
     simplex_grid,
 )
+from hea_flows.alloy.phases.ladder import CompositionLadder
 from hea_flows.alloy.phases.redlich_kister import RedlichKister
+from hea_flows.alloy.phases.section import (
+    CompositionChain,
+    CriticalPoint,
+    Gap,
+    SectionPoint,
+    critical_point,
+    section_point,
+)
 
 __all__ = [
     "Coexistence",
+    "CompositionChain",
     "CompositionFreeEnergy",
+    "CompositionLadder",
+    "CriticalPoint",
+    "Gap",
     "Mixture",
     "RedlichKister",
+    "SectionPoint",
     "binder_cumulant",
     "coexistences",
     "composition_free_energy",
-    "crossing",
+    "critical_point",
     "equilibrium",
+    "falls_through_zero",
     "lowest_mixture",
+    "section_point",
     "simplex_grid",
     "spinodal",
 ]

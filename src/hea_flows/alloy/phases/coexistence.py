@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from hea_flows.alloy.phases.composition import CompositionFreeEnergy
@@ -124,10 +124,11 @@ def binder_cumulant(free_energy: CompositionFreeEnergy) -> float:
     """
     sites = np.arange(free_energy.n_sites + 1)
 
-    def skewness(potential: float) -> float:
-        shares = free_energy.weights(potential)
-        off = sites - shares @ sites
-        return float(shares @ off**3)
+    def skewness(potentials: ArrayLike) -> Floats:
+        shares = free_energy.weights(potentials)
+        off = sites - (shares @ sites)[..., None]
+        moments: Floats = (shares * off**3).sum(axis=-1)
+        return moments
 
     f = free_energy.values
     ends = np.flatnonzero(np.isfinite(f))[[0, -1]]
@@ -135,38 +136,46 @@ def binder_cumulant(free_energy: CompositionFreeEnergy) -> float:
     slopes = slopes[np.isfinite(slopes)] / free_energy.beta
     # The third moment falls through zero as the mean crosses the middle of the distribution.
     grid = np.linspace(slopes.min(), slopes.max(), 400)
-    moments = np.array([skewness(p) for p in grid])
-    shares = np.array([free_energy.weights(p) for p in grid])
+    moments, shares = skewness(grid), free_energy.weights(grid)
     variances = shares @ sites**2 - (shares @ sites) ** 2
     falls = np.flatnonzero((moments[:-1] > 0) & (moments[1:] <= 0))
     if not len(falls):
         return float("nan")
     at = falls[np.argmax(variances[falls])]
-    potential = float(brentq(skewness, grid[at], grid[at + 1], xtol=1e-14))
-    weights = free_energy.weights(potential)
+    low, high = grid[at], grid[at + 1]
+    if skewness(low) > 0 > skewness(high):  # rounded apart, an end may be the zero itself
+        low = brentq(skewness, low, high, xtol=1e-14)
+    weights = free_energy.weights(low)
     off = sites - weights @ sites
     return float(1 - (weights @ off**4) / (3 * (weights @ off**2) ** 2))
 
 
-def crossing(
-    temperatures: Sequence[float], small: Sequence[float], large: Sequence[float]
-) -> float | None:
-    """Return the temperature (K) above which the larger of two cells has the smaller cumulant.
+def falls_through_zero(
+    temperatures: Sequence[float], values: Sequence[float], errors: Sequence[float]
+) -> tuple[float, float] | None:
+    """Return the temperature (K) where a quantity falls through zero, and its standard error.
+
+    A Binder cumulant less its value at the critical point, or that of a larger cell less that of a
+    smaller one, does so at the critical temperature.
 
     Parameters
     ----------
     temperatures
         Rising (K).
-    small, large
-        Binder cumulants of the smaller and the larger cell at these temperatures.
+    values, errors
+        The quantity and its standard errors there; NaN where it is not known.
 
     Returns
     -------
-    crossing
-        By linear interpolation; None if they do not cross.
+    temperature, error
+        By linear interpolation; None if it does not fall through zero.
     """
-    t, gap = np.asarray(temperatures, dtype=float), np.asarray(large) - np.asarray(small)
-    for i in range(len(t) - 1):
-        if gap[i] > 0 >= gap[i + 1]:
-            return float(t[i] + gap[i] / (gap[i] - gap[i + 1]) * (t[i + 1] - t[i]))
+    table = np.array([temperatures, values, errors], dtype=float)
+    table = table[:, np.isfinite(table[1])]
+    for (t, v, e), (t_next, v_next, e_next) in pairwise(table.T.tolist()):
+        if v > 0 >= v_next:
+            share = v / (v - v_next)
+            at = t + share * (t_next - t)
+            error = float(np.hypot((1 - share) * e, share * e_next))
+            return at, error * (t_next - t) / (v - v_next)
     return None

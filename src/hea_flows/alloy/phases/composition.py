@@ -14,8 +14,8 @@ from scipy.special import gammaln, logsumexp
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: Iterations of the histogram equations, and when they have converged (k_B T).
-_MOST_ITERATIONS, _TOLERANCE = 20_000, 1e-9
+#: Iterations of the histogram equations, and when they have converged (samples).
+_MOST_ITERATIONS, _TOLERANCE = 2000, 1e-7
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ class CompositionFreeEnergy:
         excess: Floats = (free - line) / (self.beta * n)
         return excess
 
-    def weights(self, potential: float) -> Floats:
-        """Return the share of each N at Δμ (eV) of the second element, shape (n + 1,)."""
-        exponent = self.beta * potential * np.arange(self.n_sites + 1) - self.values
-        shares: Floats = np.exp(exponent - logsumexp(exponent))
+    def weights(self, potential: ArrayLike) -> Floats:
+        """Return the share of each N at Δμ (eV) of the second element, shape (..., n + 1)."""
+        slopes = self.beta * np.asarray(potential, dtype=float)[..., None]
+        exponent = slopes * np.arange(self.n_sites + 1) - self.values
+        shares: Floats = np.exp(exponent - exponent.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
         return shares
 
 
@@ -106,21 +108,49 @@ def composition_free_energy(
         raise ValueError(msg)
     _check_overlap(histograms)
     seen = histograms.sum(axis=0) > 0
-    with np.errstate(divide="ignore"):
-        total = np.log((histograms[:, seen] / g[:, None]).sum(axis=0))
-        samples = np.log(histograms.sum(axis=1) / g)
-    f = np.zeros(len(w))
-    for _ in range(_MOST_ITERATIONS):
-        log_z = total - logsumexp(samples[:, None] + f[:, None] + w[:, seen], axis=0)
-        new = -logsumexp(log_z + w[:, seen], axis=1)
-        new -= new[0]
-        moved = float(np.abs(new - f).max())
-        f = new
-        if moved < _TOLERANCE:
-            break
+    total = (histograms[:, seen] / g[:, None]).sum(axis=0)
+    samples = histograms.sum(axis=1) / g
     values = np.full(size, np.inf)
-    values[seen] = -(total - logsumexp(samples[:, None] + f[:, None] + w[:, seen], axis=0))
+    values[seen] = _solved(total, samples, w[:, seen])
     return CompositionFreeEnergy(beta, values)
+
+
+def _solved(total: Floats, samples: Floats, w: Floats) -> Floats:
+    """Return −ln Z of visited compositions, shape (B,).
+
+    Of the direct iteration and a Newton step, the one that leaves the smaller residual is taken (M.
+    R. Shirts and J. D. Chodera, J. Chem. Phys. 129, 124105 (2008)).
+
+    Parameters
+    ----------
+    total
+        Independent samples of each composition, shape (B,).
+    samples
+        Independent samples of each chain, shape (K,).
+    w
+        Log weights, shape (K, B).
+    """
+    log_samples = np.log(samples)
+
+    def shares(f: Floats) -> tuple[Floats, Floats]:
+        """Return the chains' shares in each composition, (K, B), and what is left of samples."""
+        exponent = (log_samples + f)[:, None] + w
+        p = np.exp(exponent - logsumexp(exponent, axis=0))
+        return p, samples - p @ total
+
+    f = np.zeros(len(w))
+    p, left = shares(f)
+    for _ in range(_MOST_ITERATIONS):
+        if np.abs(left).max() < _TOLERANCE:
+            break
+        log_z = np.log(total) - logsumexp((log_samples + f)[:, None] + w, axis=0)
+        steps = [-logsumexp(log_z + w, axis=1)]
+        curvature = (np.diag(p @ total) - (p * total) @ p.T)[1:, 1:]  # f₀ is free
+        steps.append(f + np.concatenate([[0.0], np.linalg.lstsq(curvature, left[1:])[0]]))
+        tried = [(step - step[0], *shares(step)) for step in steps]
+        f, p, left = min(tried, key=lambda one: float(np.abs(one[2]).sum()))
+    free: Floats = logsumexp((log_samples + f)[:, None] + w, axis=0) - np.log(total)
+    return free
 
 
 def _check_overlap(histograms: Floats) -> None:

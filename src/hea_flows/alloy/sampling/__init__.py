@@ -21,6 +21,7 @@ from hea_flows.alloy.sampling.separation import Separation
 from hea_flows.alloy.sampling.settings import (
     MOST_TEMPERATURES,
     ExchangeLadder,
+    Kelvin,
     SamplingSettings,
 )
 from hea_flows.alloy.sampling.statistics import autocorrelation_time, effective_samples
@@ -46,6 +47,7 @@ __all__ = [
     "Ensemble",
     "ExchangeLadder",
     "HeldDecoration",
+    "Kelvin",
     "LocalDecorationEnergies",
     "Mode",
     "PilotLadder",

@@ -157,13 +157,17 @@ class VariableComposition:
 
     @classmethod
     def variance_constrained(
-        cls, alloy: Alloy, kappa: float, phi: Sequence[Mapping[str, float]]
+        cls,
+        alloy: Alloy,
+        kappa: float,
+        phi: Sequence[Mapping[str, float]],
+        potentials: Sequence[Mapping[str, float]] | None = None,
     ) -> Self:
         """Return the variance-constrained semi-grand canonical ensemble.
 
         Its weight exp(−κ N Σ_A (x_A + φ_A/2)²) holds a composition inside a miscibility gap,
         where the semi-grand ensemble jumps (B. Sadigh and P. Erhart, Phys. Rev. B 86, 134204
-        (2012)).
+        (2012)). With potentials, exp(β Σ_A Δμ_A N_A) is a factor of it.
 
         Parameters
         ----------
@@ -174,18 +178,27 @@ class VariableComposition:
         phi
             φ of elements at each point, all but one of the alloy's; an element that is left out
             at every point is not constrained.
+        potentials
+            Δμ of elements (eV) at each point; default 0.
 
         Raises
         ------
         ValueError
-            If κ is not positive, there is no point, or an element is not of the alloy.
+            If κ is not positive, there is no point, an element is not of the alloy, or potentials
+            and φ are of different numbers of points.
         """
         if not kappa > 0:
             msg = f"kappa is a positive number, got {kappa}"
             raise ValueError(msg)
         table = _by_element(alloy, phi, "phi")
         held = np.array([any(e in point for point in phi) for e in alloy.elements], dtype=float)
-        return cls(np.zeros_like(table), -kappa * table, kappa * np.ones_like(table) * held)
+        linear = np.zeros_like(table)
+        if potentials is not None:
+            linear = _by_element(alloy, potentials, "chemical potentials")
+        if linear.shape != table.shape:
+            msg = f"{len(linear)} points have chemical potentials and {len(table)} have phi"
+            raise ValueError(msg)
+        return cls(linear, -kappa * table, kappa * np.ones_like(table) * held)
 
     @property
     def n_points(self) -> int:

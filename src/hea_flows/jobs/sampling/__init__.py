@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from hea_flows.jobs.sampling.energy_cache import Energy, EnergyCache
+from hea_flows.jobs.sampling.energy_cache import CachedEnergies, Energy, EnergyCache
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker, run_chains
+from hea_flows.jobs.sampling.run import SamplingRun, run_folder
 
-__all__ = ["Energy", "EnergyCache", "MonteCarloMaker", "run_chains"]
+__all__ = [
+    "CachedEnergies",
+    "Energy",
+    "EnergyCache",
+    "MonteCarloMaker",
+    "SamplingRun",
+    "run_chains",
+    "run_folder",
+]

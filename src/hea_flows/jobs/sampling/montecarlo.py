@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jobflow import CURRENT_JOB, Maker, Response
+from jobflow import Maker, Response
 
 from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import mean_lattice_constant
@@ -30,7 +30,7 @@ from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model
 from hea_flows.jobs.reuse import identity, load_document, reuse_or
 from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
-from hea_flows.jobs.sampling.run import SamplingRun, stored_ladder
+from hea_flows.jobs.sampling.run import SamplingRun, run_folder, stored_ladder
 from hea_flows.potentials import decoration_energies
 from hea_flows.provenance import provenance
 from hea_flows.runtime import OutOfTimeError, alone
@@ -127,7 +127,7 @@ class MonteCarloMaker(Maker):
             seed=self.seed,
         )
         key = identity(chains=chains, average_from=spec.average_from)
-        folder = self._folder(chains)
+        folder = run_folder(chains, reuse=self.reuse)
         training = None if isinstance(source, ModelSpec) else source
         sources = {"training": training, "dataset": labels}
 
@@ -155,13 +155,6 @@ class MonteCarloMaker(Maker):
 
         with alone(folder):  # who waited finds the chains of the other job, stored or in the folder
             return reuse_or(sample, MonteCarloDoc, key, reuse=self.reuse, sources=sources)
-
-    def _folder(self, key: str) -> Path:
-        """Return the folder of the run's state; without reuse, one of this job alone."""
-        folder = get_settings().data_dir / "sampling"
-        if self.reuse or CURRENT_JOB.job is None:
-            return folder / key
-        return folder / f"{key}-{CURRENT_JOB.job.uuid}"
 
 
 def run_chains(

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jobflow import CURRENT_JOB
 from numpy.typing import NDArray
 
 from hea_flows.alloy.sampling import PilotLadder, Sampler, effective_samples
 from hea_flows.runtime import OutOfTimeError, atomic_write, clear_partial, seconds_left, too_late
+from hea_flows.settings import get_settings
 
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"
@@ -166,6 +168,14 @@ class SamplingRun:
             f"{done}, {trials} trials, {100 * acceptance:.0f} % of steps accepted, at least "
             f"{min(by_temperature.values()):.0f} effective samples per temperature{tail}"
         )
+
+
+def run_folder(key: str, *, reuse: bool) -> Path:
+    """Return the folder of the state of a run; without reuse, one of the current job alone."""
+    folder = get_settings().data_dir / "sampling"
+    if reuse or CURRENT_JOB.job is None:
+        return folder / key
+    return folder / f"{key}-{CURRENT_JOB.job.uuid}"
 
 
 def stored_ladder(folder: Path, identity: str) -> PilotLadder | None:

@@ -12,14 +12,18 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from numpy.typing import ArrayLike
 
 from hea_flows.alloy import seed_of
 from hea_flows.alloy.clusters import HostExpansion, decoration_of, fit_host_expansion
-from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sampling import DecorationEnergies
 from hea_flows.potentials import foundations, model_files
-from hea_flows.potentials.base import Evaluate, Family, NativeFile, Prediction, TrainingResult
+from hea_flows.potentials.base import (
+    Evaluate,
+    Family,
+    LatticeEnergies,
+    NativeFile,
+    Prediction,
+    TrainingResult,
+)
 from hea_flows.potentials.cluster_expansion.files import (
     FAMILY,
     checked_cutoffs,
@@ -108,9 +112,7 @@ class ClusterExpansionFamily(Family):
         expansion = self.load(spec)
         return lambda atoms_list: predict(expansion, atoms_list)
 
-    def lattice_energies(
-        self, spec: ModelSpec, alloy: Alloy, supercell: ArrayLike, a: float, *, device: str = "cpu"
-    ) -> DecorationEnergies:
+    def lattice_energies(self, spec: ModelSpec, *, device: str = "cpu") -> LatticeEnergies:
         """Return the energies of decorations, by tables of clusters; `a` makes no difference.
 
         Raises
@@ -118,8 +120,9 @@ class ClusterExpansionFamily(Family):
         ValueError
             If the alloy is not that of the expansion, or has more elements.
         """
-        del a, device
-        return ExpansionEnergies(self.load(spec), alloy, supercell)
+        del device
+        expansion = self.load(spec)
+        return lambda alloy, supercell, _: ExpansionEnergies(expansion, alloy, supercell)
 
     def native(self, spec: ModelSpec, offsets: Mapping[str, float]) -> NativeFile:
         """Return icet's `ClusterExpansion` of the energy per primitive cell (eV).

@@ -1,4 +1,4 @@
-"""Figures of documents in one style: models, Monte Carlo, thermodynamics, committees."""
+"""Figures of documents in one style: models, Monte Carlo, thermodynamics, phases, committees."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hea_flows.results.figures.models import (
 )
 from hea_flows.results.figures.montecarlo import order_parameters, separation_words, shell_name
 from hea_flows.results.figures.overlap import overlap_matrix
+from hea_flows.results.figures.phases import phase_diagrams
 from hea_flows.results.figures.style import (
     FOUNDATION,
     PALETTE,
@@ -52,6 +53,7 @@ __all__ = [
     "overlap_matrix",
     "pair_marker",
     "parity",
+    "phase_diagrams",
     "phase_name",
     "plain",
     "random_energies",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
@@ -16,6 +16,7 @@ from hea_flows.results.figures import (
     mixing_by_composition,
     order_parameters,
     parity,
+    phase_diagrams,
     random_energies,
     separation_words,
     shell_name,
@@ -31,12 +32,19 @@ from hea_flows.results.report.learning_tables import (
     training_table,
 )
 from hea_flows.results.report.montecarlo_tables import montecarlo_tables
+from hea_flows.results.report.phase_tables import phase_tables
 from hea_flows.results.report.study import is_study, study_figures
 from hea_flows.results.report.summary import headline_geometry, summary
 from hea_flows.results.report.table import Table, interval, number
 from hea_flows.results.report.thermodynamics_tables import thermodynamics_tables
 from hea_flows.results.store import CampaignDocuments
-from hea_flows.schemas import Geometry, GrowthDoc, MonteCarloDoc, ThermodynamicsDoc
+from hea_flows.schemas import (
+    Geometry,
+    GrowthDoc,
+    MonteCarloDoc,
+    PhaseDiagramDoc,
+    ThermodynamicsDoc,
+)
 
 
 @dataclass(frozen=True)
@@ -209,6 +217,22 @@ def _thermodynamics(doc: ThermodynamicsDoc, documents: CampaignDocuments) -> Sec
     return Section("thermodynamics", "Thermodynamics", pictures, tables)
 
 
+def _phases(docs: Sequence[PhaseDiagramDoc]) -> Section:
+    words = "; ".join(
+        f"{'-'.join(d.pair)}: one phase above {number(d.critical.temperature, 0)} K"
+        for d in docs
+        if d.critical
+    )
+    picture = Picture(
+        data_uri(phase_diagrams(docs)),
+        f"Temperature against composition of {len(docs)} binaries. {words}",
+        "Binaries: two phases coexist where it is shaded, with their compositions (dots; ticks: "
+        "where the free energy of the cell becomes concave) and the temperature above which there "
+        f"is one ({docs[-1].mode} energies).",
+    )
+    return Section("phases", "Phase diagrams", [picture], phase_tables(docs))
+
+
 def sections(documents: CampaignDocuments) -> list[Section]:
     """Return the page's sections; those without a document are left out."""
     parts = []
@@ -244,6 +268,8 @@ def sections(documents: CampaignDocuments) -> list[Section]:
         parts.append(Section("order", "Order and separation", pictures, tables))
     if thermo := documents.headline_thermodynamics:
         parts.append(_thermodynamics(thermo, documents))
+    if documents.phase_diagrams:
+        parts.append(_phases(documents.phase_diagrams))
     trouble = Section("problems", "Missing and failed", tables=[problem_table(documents)])
     if not trouble.tables[0].rows:
         trouble.tables, trouble.text = [], "Nothing is missing, failed or left out."

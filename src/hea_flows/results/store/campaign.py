@@ -18,6 +18,7 @@ from hea_flows.schemas import (
     LabelDoc,
     ModelSpec,
     MonteCarloDoc,
+    PhaseDiagramDoc,
     StructuresDoc,
     TestSetDoc,
     ThermodynamicsDoc,
@@ -46,6 +47,7 @@ class CampaignDocuments:
     growth: list[GrowthDoc] = field(default_factory=list)
     montecarlo: list[MonteCarloDoc] = field(default_factory=list)
     thermodynamics: list[ThermodynamicsDoc] = field(default_factory=list)
+    phase_diagrams: list[PhaseDiagramDoc] = field(default_factory=list)
     others: list[Document] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     unreadable: list[UnreadableDocumentError] = field(default_factory=list)
