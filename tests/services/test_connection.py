@@ -143,6 +143,24 @@ def test_redaction(uri: str) -> None:
     assert redacted.endswith(" now")
 
 
+def test_what_a_file_keeps_secret_is_told_nowhere(machine: Path) -> None:
+    path = _write(
+        machine / "jobflow.yaml",
+        {"JOB_STORE": {"docs_store": {"type": "geheim", "database": "d", "password": "geheim"}}},
+    )
+    with pytest.raises(ValueError, match=r"jobflow\.yaml gives no job store") as caught:
+        load_job_store(path)
+    assert "geheim" not in str(caught.value)
+
+
+def test_additional_stores_may_be_numbered(machine: Path) -> None:
+    blobs = {"type": "GridFSStore", "database": "d", "collection_name": "b"}
+    documents = {"type": "MongoStore", "database": "d", "collection_name": "o"}
+    store = {"docs_store": documents, "additional_stores": {"data": blobs, 7: blobs}}
+    path = _write(machine / "jobflow.yaml", {"JOB_STORE": store})
+    assert set(load_job_store(path).additional_stores) == {"data", 7}
+
+
 def test_a_wrong_password_is_refused_in_one_line(mongo: LocalMongod, machine: Path) -> None:
     uri = f"mongodb://hea_flows:geheim@127.0.0.1:{mongo.port}/?authSource=admin"
     wrong = Connection("environment", "x", SecretStr(uri))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 #: What follows such a word and a colon or an equals sign is a secret; so is the value of a
 #: variable of the environment whose name holds one.
@@ -17,13 +19,29 @@ _SECRET = re.compile(_WORDS, re.IGNORECASE)
 _SHORTEST = 6
 
 
-def redact(text: str) -> str:
+def redact(text: str, *, also: Mapping[str, Any] | None = None) -> str:
     """Remove secrets from a text.
 
     Removed are users and passwords of URIs, values that are assigned to names such as password or
     token, and the values of such variables of the environment.
+
+    Parameters
+    ----------
+    text
+        The text.
+    also
+        What a file holds that the text is about: its secrets are removed too, wherever they stand.
     """
-    for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST:
-            text = text.replace(value, "***")
+    for value in _values([dict(os.environ), dict(also or {})]):
+        text = text.replace(value, "***")
     return _ASSIGNED.sub(r"\1***", _USER.sub(r"\1***@", text))
+
+
+def _values(content: dict[Any, Any] | list[Any]) -> Iterator[str]:
+    """Yield the texts that stand under such names in nested mappings and lists."""
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    for name, value in items:
+        if isinstance(value, dict | list):
+            yield from _values(value)
+        elif isinstance(value, str) and len(value) >= _SHORTEST and _SECRET.search(str(name)):
+            yield value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,11 @@ def load_job_store(path: Path) -> JobStore:
 
         store: Any = JobflowSettings(CONFIG_FILE=str(path)).JOB_STORE
     except Exception as error:  # noqa: BLE001  # YAML, pydantic and unknown stores raise different errors
+        content: dict[str, Any] = {}
+        with suppress(ValueError, OSError):
+            content = _mapping(path)
         # Of a file, the message of the system without its name: anything may stand there.
-        said = (isinstance(error, OSError) and error.strerror) or redact(str(error))
+        said = (isinstance(error, OSError) and error.strerror) or redact(str(error), also=content)
         reason = said.strip().splitlines() or [type(error).__name__]
         msg = f"{path} gives no job store ({reason[0]}); correct it, {_INSTEAD}"
         raise ValueError(msg) from None
@@ -78,7 +82,7 @@ def load_job_store(path: Path) -> JobStore:
     if "data" not in store.additional_stores:
         msg = f"the job store of {path} has no additional store `data` for big fields; add a "
         raise ValueError(msg + f"GridFSStore under additional_stores: data, {_INSTEAD}")
-    for name, additional in sorted(store.additional_stores.items()):
+    for name, additional in sorted(store.additional_stores.items(), key=str):
         # Other packages may keep small things in stores of their own.
         if _is_unlimited(additional) or (name != "data" and _is_shared(additional)):
             continue
