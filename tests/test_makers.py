@@ -27,6 +27,7 @@ from hea_flows.jobs.learning.committee import CommitteeMaker
 from hea_flows.jobs.learning.dataset import DatasetMaker
 from hea_flows.jobs.learning.test_set import TestSetMaker
 from hea_flows.jobs.learning.train import TrainMaker
+from hea_flows.jobs.phases import PhaseDiagramMaker
 from hea_flows.jobs.report import ReportMaker
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker
 from hea_flows.jobs.thermodynamics.maker import ThermodynamicsMaker
@@ -55,6 +56,7 @@ MAKERS = [
     LabelsMaker,
     LearningMaker,
     MonteCarloMaker,
+    PhaseDiagramMaker,
     ReportMaker,
     StartMaker,
     StructuresMaker,

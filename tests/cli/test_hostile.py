@@ -140,6 +140,7 @@ FILES = {
 FOLDERS = {
     "figures": ("figures", "--campaign", "a", "-o"),
     "export chains": ("export", "chains", "--campaign", "a"),
+    "export tdb": ("export", "tdb", "--campaign", "a"),
 }
 
 

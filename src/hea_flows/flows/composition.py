@@ -198,7 +198,9 @@ class Composition:
         return [
             BinaryPhases(
                 model,
-                PhaseDiagramMaker(phase_diagram=spec, pair=pair, seed=self.seed, reuse=self.reuse),
+                PhaseDiagramMaker(
+                    phase_diagram=spec, pair=list(pair), seed=self.seed, reuse=self.reuse
+                ),
             )
             for pair in spec.pairs_of(self.campaign.alloy.to_alloy())
         ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.units import kB
-from scipy.special import gammaln
+from regular_solution import chains, free_energy
 
+from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.phases import (
     CompositionChain,
     CompositionLadder,
@@ -19,29 +20,11 @@ from hea_flows.alloy.sampling import VariableComposition
 N, OMEGA, T = 60, 0.11, 480.0
 BETA = 1 / (kB * T)
 SITES = np.arange(N + 1)
-#: A regular solution in a cell, −ln Z.
-FREE = (
-    -(gammaln(N + 1) - gammaln(SITES + 1) - gammaln(N - SITES + 1))
-    + BETA * OMEGA * SITES * (N - SITES) / N
-)
-
-
-def drawn(
-    ladder: CompositionLadder, samples: int, rng: np.random.Generator
-) -> list[CompositionChain]:
-    """Return chains of independent samples."""
-    chains = []
-    for point in range(len(ladder.compositions)):
-        weight = ladder.log_weight(point, BETA)
-        shares = np.exp(weight - FREE - (weight - FREE).max())
-        numbers = rng.choice(N + 1, size=samples, p=shares / shares.sum())
-        chains.append(CompositionChain(numbers, weight))
-    return chains
 
 
 def test_points_of_an_ideal_alloy_are_where_they_should_be() -> None:
     ladder = CompositionLadder(N, 4.0)
-    ideal = -(gammaln(N + 1) - gammaln(SITES + 1) - gammaln(N - SITES + 1))
+    ideal = free_energy(N, 0.0, T)
     assert (np.diff(ladder.compositions) > 0).all()
     assert ladder.compositions[[0, -1]] == pytest.approx([0.5 / N, 1 - 0.5 / N])
     for point, x in enumerate(ladder.compositions):
@@ -64,8 +47,6 @@ def test_potentials_are_the_slope_of_the_energy_of_mixing(h: tuple[float, float]
 
 
 def test_the_ensemble_has_the_weights_that_are_told() -> None:
-    from hea_flows.alloy.lattice import Alloy
-
     ladder = CompositionLadder(9, 3.0, (0.1, -0.2))
     ensemble = ladder.ensemble(Alloy(("Nb", "V")))
     assert isinstance(ensemble, VariableComposition)
@@ -80,8 +61,7 @@ def test_the_ensemble_has_the_weights_that_are_told() -> None:
 
 def test_a_known_free_energy_is_found_within_its_errors() -> None:
     rng = np.random.default_rng(3)
-    ladder = CompositionLadder(N, 4.0, (OMEGA, OMEGA))
-    point = section_point(T, drawn(ladder, 400, rng), rng)
+    point = section_point(T, chains(N, OMEGA, T, 400, rng), rng)
     exact = 1e3 * OMEGA * SITES * (N - SITES) / N**2
     off = np.abs(np.array(point.excess_mev) - exact)
     errors = np.array(point.excess_error_mev)
@@ -97,9 +77,9 @@ def test_a_known_free_energy_is_found_within_its_errors() -> None:
 
 def test_chains_that_share_no_composition_are_refused() -> None:
     weight = np.zeros(N + 1)
-    chains = [CompositionChain(np.full(20, n), weight) for n in (3, 40)]
+    apart = [CompositionChain(np.full(20, n), weight) for n in (3, 40)]
     with pytest.raises(ValueError, match="chains at sites 40–40 share no composition"):
-        section_point(T, chains, np.random.default_rng(0))
+        section_point(T, apart, np.random.default_rng(0))
 
 
 def test_where_a_quantity_falls_through_zero() -> None:
@@ -112,5 +92,5 @@ def test_where_a_quantity_falls_through_zero() -> None:
 
 def test_one_cell_of_a_bulk_host_gives_no_critical_temperature() -> None:
     rng = np.random.default_rng(0)
-    point = section_point(T, drawn(CompositionLadder(N, 4.0), 30, rng), rng)
+    point = section_point(T, chains(N, 0.0, T, 30, rng), rng)
     assert critical_point([[point]], layer=False) is None

@@ -73,7 +73,7 @@ class PhaseDiagramMaker(Maker):
     phase_diagram: PhaseDiagramSpec = field(
         default_factory=lambda: PhaseDiagramSpec(temperatures=[400.0])
     )
-    pair: tuple[str, str] = ("Mo", "W")
+    pair: list[str] = field(default_factory=lambda: ["Mo", "W"])
     seed: int = 0
     reuse: bool = True
 

@@ -1,4 +1,4 @@
-"""Files for other programs: datasets with their card, models, and chains for mchammer."""
+"""Files for other programs: datasets, models, chains for mchammer, thermodynamic databases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from hea_flows.results.export.archive import write_archive
 from hea_flows.results.export.chains import export_chains
 from hea_flows.results.export.dataset import export_dataset
 from hea_flows.results.export.model import choose_model, curve_csv, export_model
+from hea_flows.results.export.tdb import joined_solution, thermodynamic_database
 
 __all__ = [
     "choose_model",
@@ -13,5 +14,7 @@ __all__ = [
     "export_chains",
     "export_dataset",
     "export_model",
+    "joined_solution",
+    "thermodynamic_database",
     "write_archive",
 ]
