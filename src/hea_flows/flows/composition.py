@@ -195,15 +195,9 @@ class Composition:
             return []
         check_phase_diagram(spec, self.campaign.alloy)
         model = self.plan.model(spec.model).title
-        return [
-            BinaryPhases(
-                model,
-                PhaseDiagramMaker(
-                    phase_diagram=spec, pair=list(pair), seed=self.seed, reuse=self.reuse
-                ),
-            )
-            for pair in spec.pairs_of(self.campaign.alloy.to_alloy())
-        ]
+        pairs = spec.pairs_of(self.campaign.alloy.to_alloy())
+        maker = PhaseDiagramMaker(phase_diagram=spec, seed=self.seed, reuse=self.reuse)
+        return [BinaryPhases(model, replace(maker, pair=list(pair))) for pair in pairs]
 
 
 def _names(sets: Iterable[SetPlan]) -> list[str]:
