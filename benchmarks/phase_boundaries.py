@@ -3,10 +3,11 @@
     python benchmarks/phase_boundaries.py
     python benchmarks/phase_boundaries.py --small
 
-The Ising model on the triangular lattice with a linear term, E = −J Σ s_i s_j + c N_V, is sampled
-as an alloy: nested chains in the variance-constrained ensemble, histograms of composition.
+The Ising model on the triangular lattice with a linear term, E = −J Σ s_i s_j + c N_V, takes the
+place of the potential in what a campaign's phase diagram does: nested chains in the
+variance-constrained ensemble in two cells, histograms of composition, Binder cumulants.
 T_c = 4J/(k_B ln 3) and M = [1 − 16u³/((1 + 3u)(1 − u)³)]^(1/8), u = exp(−4J/k_B T) (R. B. Potts,
-Phys. Rev. 88, 352 (1952)). The Δμ of coexistence is c.
+Phys. Rev. 88, 352 (1952)). The Δμ of coexistence of energies of mixing is 0.
 """
 
 from __future__ import annotations
@@ -14,90 +15,67 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
-from ase.units import kB
 from own_machine import load, print_table
 from triangular_ising import ALLOY, CRITICAL, LINEAR, Ising, magnetization
 
-from hea_flows.alloy.phases import (
-    CompositionFreeEnergy,
-    binder_cumulant,
-    coexistences,
-    composition_free_energy,
-    falls_through_zero,
-)
-from hea_flows.alloy.sampling import (
-    Sampler,
-    SamplingSettings,
-    VariableComposition,
-    autocorrelation_time,
-)
+from hea_flows.alloy.phases import SectionPoint, critical_point
+from hea_flows.config import PhaseDiagramSpec
+from hea_flows.jobs.phases import sample_cell
 
-KAPPA = 3.0
 #: T/T_c of the binodal, and around the crossing of cumulants.
-BELOW = (0.6, 0.7, 0.8, 0.9, 0.95)
-AROUND = (0.96, 0.98, 1.0, 1.02, 1.04)
-
-
-def sampled(
-    size: int, temperature: float, points: int, steps: int, seed: int
-) -> CompositionFreeEnergy:
-    """Return the free energy of a cell against its composition."""
-    beta, n = 1 / (kB * temperature), size**2
-    # ⟨x⟩ = −φ/2 − βc/(2κ) without interactions: points over the whole range of composition.
-    phis = -2 * np.linspace(-0.05, 1.05, points) - beta * LINEAR / KAPPA
-    ensemble = VariableComposition.variance_constrained(ALLOY, KAPPA, [{"V": p} for p in phis])
-    settings = SamplingSettings(temperatures=[temperature], runs=2, steps=steps, burn_in=64)
-    model = Ising(size, size)
-    sampler = Sampler(model, ALLOY, model.cell, ensemble, settings, seed, cutoffs=(1.1,))
-    while not sampler.finished:
-        sampler.advance()
-    chains, sites = sampler.chains(), np.arange(n + 1)
-    times = [autocorrelation_time(c.numbers[:, 1].astype(float)) for c in chains]
-    return composition_free_energy(
-        beta,
-        [c.numbers[:, 1] for c in chains],
-        [-KAPPA * n * (sites / n + phis[c.point] / 2) ** 2 for c in chains],
-        [t if np.isfinite(t) else 1.0 for t in times],
-    )
+BELOW, AROUND = (0.6, 0.7, 0.8, 0.9, 0.95), (1.0, 1.05)
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--small", action="store_true", help="smaller cells, shorter chains")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    size, cells, steps = (10, (4, 8), 150) if given.small else (14, (6, 12), 400)
-    began, table = time.perf_counter(), []
-    for share in BELOW:
-        temperature = share * CRITICAL
-        free = sampled(size, temperature, 3 * size // 2, steps, given.seed)
-        exact, pairs = (1 - magnetization(temperature)) / 2, coexistences(free)
-        if len(pairs) != 1:
-            sys.exit(f"{len(pairs)} pairs of phases at {share} T_c, expected 1")
-        low, high, ratio = pairs[0].low, 1 - pairs[0].high, pairs[0].potential / LINEAR
-        off = max(abs(low - exact), abs(high - exact))
-        numbers = (low, high, exact, off, ratio)
-        table.append((share, temperature, *(f"{x:.4f}" for x in numbers)))
-    print(f"binodal in a cell of {size} × {size}; {load()}")
-    print_table(("T/Tc", "T (K)", "x low", "1 − x high", "exact", "|Δx|", "Δμ/c"), table)
-    cumulants = {
-        one: [
-            binder_cumulant(sampled(one, share * CRITICAL, 2 * one, steps, given.seed))
-            for share in AROUND
-        ]
-        for one in cells
-    }
-    rows = [(s, *(f"{cumulants[c][i]:.4f}" for c in cells)) for i, s in enumerate(AROUND)]
-    print_table(("T/Tc", *(f"cumulant, {c} × {c}" for c in cells)), rows)
-    small, large = (np.array(cumulants[c]) for c in cells)
-    found = falls_through_zero([s * CRITICAL for s in AROUND], large - small, np.zeros(len(AROUND)))
-    ratio = f"{found[0]:.1f} K, {found[0] / CRITICAL:.4f} of the exact T_c" if found else "none"
-    print(f"crossing: {ratio} ({CRITICAL:.1f} K); {time.perf_counter() - began:.0f} s")
+    sizes, steps = ((4, 8), 100) if given.small else ((6, 12), 300)
+    began = time.perf_counter()
+    spec = PhaseDiagramSpec(
+        supercells=[f"{n}x{n}" for n in sizes],
+        temperatures=[share * CRITICAL for share in BELOW + AROUND],
+        steps=steps,
+        burn_in=64,
+        mode="fixed lattice",
+    )
+    cells = []
+    with TemporaryDirectory() as folder:
+        for size, supercell in zip(sizes, spec.cells(ALLOY), strict=True):
+            place = Path(folder) / str(size)
+            model = Ising(size, size)
+            done = sample_cell(model, ALLOY, supercell, spec, given.seed, place, "ising")
+            assert done is not None
+            cells.append(done[0])
+    table = [_row(point) for point in cells[-1].points[: len(BELOW)]]
+    print(f"binodal in a cell of {sizes[-1]} × {sizes[-1]}; {load()}")
+    print_table(("T/Tc", "x low", "±", "1 − x high", "±", "exact", "|Δx|", "Δμ/c"), table)
+    points = [cell.points for cell in cells]
+    for which in (points, points[-1:]):
+        found = critical_point(which, layer=True)
+        if found is None:
+            sys.exit("the cumulants do not cross")
+        share, error = found.temperature / CRITICAL, found.error / CRITICAL
+        print(f"T_c {share:.4f} ± {error:.4f} of the exact one ({found.method})")
+    print(f"{time.perf_counter() - began:.0f} s")
+
+
+def _row(point: SectionPoint) -> tuple[str, ...]:
+    share = point.temperature / CRITICAL
+    if len(point.gaps) != 1:
+        sys.exit(f"{len(point.gaps)} pairs of phases at {share:.2f} T_c, expected 1")
+    [gap] = point.gaps
+    exact = (1 - magnetization(point.temperature)) / 2
+    off = max(abs(gap.low - exact), abs(1 - gap.high - exact))
+    numbers = (gap.low, gap.low_error, 1 - gap.high, gap.high_error, exact, off)
+    return f"{share:.2f}", *(f"{x:.4f}" for x in numbers), f"{gap.potential / LINEAR:.4f}"
 
 
 if __name__ == "__main__":

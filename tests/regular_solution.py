@@ -49,6 +49,7 @@ def phase_diagram(
         supercell=((6, 0, 0), (0, n // 6, 0), (0, 0, 1)),
         n_sites=n,
         dilute_mev=(1e3 * omega, 1e3 * omega),
+        kappa=4.0,
         points=points,
         chains=20,
         acceptance=0.4,
@@ -66,7 +67,6 @@ def phase_diagram(
         "lattice_constants": dict.fromkeys(pair, 3.2),
         "seed": 1,
         "settings": SamplingSettings(temperatures=temperatures),
-        "kappa": 4.0,
         "cells": [cell],
         "critical": critical_point([points], layer=True),
         "interactions": [

@@ -35,8 +35,12 @@ class PhaseDiagramSpec(Record):
     runs: Whole = Field(2, ge=1, le=100, description="Chains per composition and temperature.")
     steps: Whole = Field(100, ge=8, description="Of every chain, after the burn-in.")
     burn_in: Whole = Field(40, ge=0, description="Steps before, in which the sampler adapts.")
-    kappa: Number = Field(
-        4.0, gt=0, le=1000, description="κ of the constraint; more hold the composition tighter."
+    kappa: Number | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="κ of the constraint. Default: by the dilute limits, so that chains stay at "
+        "every composition at the lowest temperature.",
     )
     mode: Mode = "relaxed"
     fmax: Number = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")

@@ -40,6 +40,8 @@ TRAINING = 3.7
 MOVES = 20
 #: Temperatures of a ladder that a pilot run has yet to choose, and what it evaluates.
 RUNGS, PILOT = 12, 1000
+#: κ of a phase diagram that follows from dilute limits.
+KAPPA = 6.0
 #: Decorations that the first expansion of nested sampling is fitted to.
 FITTED = 60
 
@@ -188,7 +190,7 @@ class _Estimator:
         pairs, states, atoms = len(spec.pairs_of(self.host)), 0, 0
         for cell in spec.cells(self.host):
             n = self.host.n_sites(cell)
-            compositions = len(CompositionLadder(n, spec.kappa).compositions)
+            compositions = len(CompositionLadder(n, spec.kappa or KAPPA).compositions)
             chains = compositions * len(spec.temperatures) * spec.runs
             states += chains
             atoms += (chains * (1 + spec.burn_in + spec.steps) + FITTED) * self._atoms(n)

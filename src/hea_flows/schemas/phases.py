@@ -25,7 +25,11 @@ class PhaseCell(Record):
         description="Energy of mixing of one site of the second element in the first, and of the "
         "first in the second (meV per cell)."
     )
+    kappa: float = Field(description="κ of the variance-constrained ensemble.")
     points: list[SectionPoint] = Field(description="From the coldest to the hottest.")
+    failed: dict[str, str] = Field(
+        default_factory=dict, description="Temperature to why its chains could not be combined."
+    )
     chains: int = Field(description="Chains at each temperature.")
     acceptance: Computed = Field(description="Share of steps that the model accepted.")
     evaluations: int = Field(description="Decorations that the model was asked for.")
@@ -54,7 +58,6 @@ class PhaseDiagramDoc(Document):
     )
     seed: int
     settings: SamplingSettings
-    kappa: float = Field(description="κ of the variance-constrained ensemble.")
     cells: list[PhaseCell] = Field(description="From the smallest to the largest.")
     critical: CriticalPoint | None = Field(
         description="Where two phases become one; None if not between the temperatures."

@@ -11,6 +11,7 @@ from hea_flows.alloy.lattice import Alloy
 from hea_flows.alloy.phases import (
     CompositionChain,
     CompositionLadder,
+    SectionPoint,
     critical_point,
     falls_through_zero,
     section_point,
@@ -44,6 +45,14 @@ def test_potentials_are_the_slope_of_the_energy_of_mixing(h: tuple[float, float]
 
     slopes = (energy(x + step) - energy(x - step)) / (2 * step)
     assert ladder.potentials == pytest.approx(slopes, abs=1e-8)
+
+
+def test_a_stable_ladder_outweighs_the_curvature_of_the_dilute_limits() -> None:
+    """Of a regular solution at 0.4 T_c: f″ = 4 − 2Ω/k_BT at the middle."""
+    cold = 0.4 * OMEGA / (2 * kB)
+    ladder = CompositionLadder.stable(N, cold, (OMEGA, OMEGA))
+    assert 2 * ladder.kappa == pytest.approx(2 * OMEGA / (kB * cold) - 4 + 4, abs=0.01)
+    assert CompositionLadder.stable(N, 1e4, (OMEGA, OMEGA)).kappa == 4.0
 
 
 def test_the_ensemble_has_the_weights_that_are_told() -> None:
@@ -88,6 +97,18 @@ def test_where_a_quantity_falls_through_zero() -> None:
     assert error == pytest.approx(np.hypot(0.75 * 0.01, 0.25 * 0.03) / 0.04)
     assert falls_through_zero([1, 2], [-0.1, -0.2], [0, 0]) is None
     assert falls_through_zero([1, 2, 3], [0.1, np.nan, -0.1], [0, 0, 0]) == (2.0, 0.0)
+
+
+def test_cells_are_compared_where_both_are_known() -> None:
+    def point(t: float, cumulant: float) -> SectionPoint:
+        return known.model_copy(update={"temperature": t, "cumulant": cumulant})
+
+    rng = np.random.default_rng(0)
+    known = section_point(T, chains(N, 0.0, T, 30, rng), rng)
+    small = [point(300, 0.64), point(400, 0.6), point(500, 0.5)]
+    found = critical_point([small, [point(300, 0.66), point(500, 0.46)]], layer=False)
+    assert found is not None
+    assert found.temperature == pytest.approx(300 + 200 * 0.02 / 0.06)
 
 
 def test_one_cell_of_a_bulk_host_gives_no_critical_temperature() -> None:

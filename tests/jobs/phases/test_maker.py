@@ -10,7 +10,7 @@ import pytest
 from triangular_ising import ALLOY, CRITICAL, LINEAR, Ising, magnetization
 
 from hea_flows.config import PhaseDiagramSpec
-from hea_flows.jobs.phases.maker import fitted, sample_cell
+from hea_flows.jobs.phases import fitted, sample_cell
 from hea_flows.schemas import PhaseCell
 
 

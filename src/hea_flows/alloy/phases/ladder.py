@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from ase.units import kB
 from numpy.typing import NDArray
 
 from hea_flows.alloy.lattice import Alloy
@@ -12,6 +14,8 @@ from hea_flows.alloy.sampling import VariableComposition
 
 Floats = NDArray[np.float64]
 
+#: Smallest κ, and what it has more than the cell needs to be stable at every composition.
+LEAST, MARGIN = 4.0, 2.0
 #: Distance of neighbouring points in standard deviations of the composition.
 SPACING = 1.5
 
@@ -37,6 +41,21 @@ class CompositionLadder:
     n_sites: int
     kappa: float
     dilute: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def stable(cls, n_sites: int, temperature: float, dilute: tuple[float, float]) -> Self:
+        """Return a ladder with κ so large that no composition is unstable.
+
+        Parameters
+        ----------
+        n_sites, dilute
+            As of the class.
+        temperature
+            The lowest (K).
+        """
+        x, (h0, h1) = np.linspace(0.01, 0.99, 99), dilute
+        curvature = (h0 * (6 * x - 4) + h1 * (2 - 6 * x)) / (kB * temperature) + 1 / (x * (1 - x))
+        return cls(n_sites, max(LEAST, MARGIN - 0.5 * float(curvature.min())), dilute)
 
     @property
     def compositions(self) -> Floats:

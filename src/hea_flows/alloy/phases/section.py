@@ -176,7 +176,7 @@ def critical_point(cells: Sequence[Sequence[SectionPoint]], *, layer: bool) -> C
     Parameters
     ----------
     cells
-        Points of each cell at the same rising temperatures, smaller cells first.
+        Points of each cell, smaller cells first.
     layer
         Whether the host is a layer. There one cell is enough: the cumulant at the critical point is
         that of the Ising model.
@@ -187,9 +187,10 @@ def critical_point(cells: Sequence[Sequence[SectionPoint]], *, layer: bool) -> C
         None if the cumulants do not cross in the range of temperatures, or one cell of a bulk host
         is all there is.
     """
-    temperatures = [p.temperature for p in cells[-1]]
-    cumulants = np.array([[p.cumulant for p in cell] for cell in cells[-2:]])
-    errors = np.array([[p.cumulant_error for p in cell] for cell in cells[-2:]])
+    known = [{p.temperature: p for p in cell} for cell in cells[-2:]]
+    temperatures = sorted(set.intersection(*map(set, known)))
+    cumulants = np.array([[cell[t].cumulant for t in temperatures] for cell in known])
+    errors = np.array([[cell[t].cumulant_error for t in temperatures] for cell in known])
     if len(cells) > 1:
         gap, method = cumulants[1] - cumulants[0], "Binder cumulants of the two largest cells cross"
         error = np.hypot(*errors)

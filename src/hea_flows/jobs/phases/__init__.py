@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hea_flows.jobs.phases.maker import PhaseDiagramMaker
+from hea_flows.jobs.phases.maker import PhaseDiagramMaker, fitted, sample_cell
 
-__all__ = ["PhaseDiagramMaker"]
+__all__ = ["PhaseDiagramMaker", "fitted", "sample_cell"]

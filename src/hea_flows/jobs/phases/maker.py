@@ -159,7 +159,6 @@ class PhaseDiagramMaker(Maker):
                 lattice_constants=own,
                 seed=self.seed,
                 settings=spec.sampling,
-                kappa=spec.kappa,
                 cells=cells,
                 critical=critical_point([c.points for c in cells], layer=host.host.layer),
                 interactions=[
@@ -234,7 +233,7 @@ def sample_cell(
     ArithmeticError
         If the pure ends or a single site of the other element did not relax.
     ValueError
-        If chains are too short to share compositions.
+        If chains are too short to share compositions, at every temperature.
     """
     n = alloy.n_sites(supercell)
     cache = EnergyCache(folder / "energies.json")
@@ -247,14 +246,18 @@ def sample_cell(
     mixing = MixingEnergies(energies, found[:2])
     shift = (found[1] - found[0]) / n
     dilute = float(found[2] - found[0] - shift), float(found[3] - found[1] + shift)
-    composition = CompositionLadder(n, spec.kappa, dilute)
+    composition = (
+        CompositionLadder.stable(n, spec.temperatures[0], dilute)
+        if spec.kappa is None
+        else CompositionLadder(n, spec.kappa, dilute)
+    )
     ensemble = composition.ensemble(alloy)
     sampler = Sampler(mixing, alloy, supercell, ensemble, spec.sampling, seed)
     run = SamplingRun(sampler, folder, key, lambda: found, tell=say)
     run.resume()
     if not run.advance(spec.max_hours):
         return None
-    chains, points = sampler.chains(), []
+    chains, points, failed = sampler.chains(), [], {}
     for temperature in spec.temperatures:
         beta = 1.0 / (kB * temperature)
         own = [
@@ -263,12 +266,19 @@ def sample_cell(
             if c.temperature == temperature
         ]
         rng = stream(seed, "errors", n, f"{temperature:g} K")
-        points.append(section_point(temperature, own, rng))
+        try:
+            points.append(section_point(temperature, own, rng))
+        except ValueError as error:
+            failed[f"{temperature:g} K"] = str(error)
+    if not points:
+        raise ValueError(next(iter(failed.values())))
     cell = PhaseCell(
         supercell=supercell,
         n_sites=n,
         dilute_mev=(1e3 * dilute[0], 1e3 * dilute[1]),
+        kappa=composition.kappa,
         points=points,
+        failed=failed,
         chains=len(composition.compositions) * spec.runs,
         acceptance=fmean(c.acceptance for c in chains),
         evaluations=sampler.evaluations + len(cache),

@@ -45,8 +45,20 @@ def phase_tables(docs: Sequence[PhaseDiagramDoc]) -> list[Table]:
             ],
             rows,
         ),
+        *_failures(docs),
         *(_gaps(doc) for doc in docs if any(p.gaps for p in doc.points)),
     ]
+
+
+def _failures(docs: Sequence[PhaseDiagramDoc]) -> list[Table]:
+    rows = [
+        ["-".join(doc.pair), f"{cell.n_sites} sites, {temperature}", reason]
+        for doc in docs
+        for cell in doc.cells
+        for temperature, reason in cell.failed.items()
+    ]
+    caption = "Temperatures that are left out."
+    return [Table(caption, ["binary", "cell", "reason"], rows, wide={2})] if rows else []
 
 
 def _critical(doc: PhaseDiagramDoc) -> str:
