@@ -82,11 +82,11 @@ def test_paths_are_those_of_ase_one_by_one() -> None:
 
 def test_the_gradient_is_that_of_ases_filter() -> None:
     """At a sheared, rotated cell, where no term vanishes by symmetry."""
-    from hea_flows.potentials.relaxation import _Geometry
+    from hea_flows.potentials.relaxation.geometry import Geometry
 
     for atoms in mixed()[:2]:
         filtered = cell_filter(atoms.copy())
-        geometry = _Geometry(atoms)
+        geometry = Geometry(atoms)
         x = geometry.get_x()
         x += np.random.default_rng(0).normal(scale=0.3, size=x.size) * np.concatenate(
             [np.ones(3 * len(atoms)), np.repeat(filtered.mask.any(axis=1), 3)]
