@@ -188,7 +188,7 @@ def main() -> None:
     spec = ModelSpec(family="chgnet", name="0.3.0", dtype="float64")
     for mode in ("fixed lattice", "relaxed"):
         model = Remembered(
-            decoration_energies(spec, ALLOY, CELL, 3.18, mode=mode, fmax=0.05)  # type: ignore[arg-type]
+            decoration_energies(spec, ALLOY, CELL, 3.18, mode=mode)  # type: ignore[arg-type]
         )
         for method, steps in (("plain", options.steps), ("nested", options.steps // 4)):
             chains = sampled(model, (300.0, 600.0, 1500.0), method, steps, options.runs)

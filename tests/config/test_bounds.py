@@ -50,7 +50,10 @@ def refusal(machine: Path, tmp_path: Path) -> object:
             MONTE_CARLO + "steps: 1" + "0" * 400 + "}\n",
             "steps is a number of 401 digits; numbers h",
         ),
-        (MONTE_CARLO + "fmax: 1" + "0" * 400 + "}\n", "fmax is a number of 401 digits; numbers ha"),
+        (
+            MONTE_CARLO + "energy_error: 1" + "0" * 400 + "}\n",
+            "energy_error is a number of 401 digits; numbers ha",
+        ),
         (MONTE_CARLO + "steps: 1" + "0" * 5000 + "}\n", "cannot be read as int"),
         (
             MONTE_CARLO + "runs: 2000}\n",

@@ -43,8 +43,13 @@ class PhaseDiagramSpec(Record):
         "every composition at the lowest temperature.",
     )
     mode: Mode = "relaxed"
-    fmax: Number = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")
-    max_steps: Whole = Field(300, ge=1, description="Most moves of a relaxation.")
+    energy_error: Number = Field(
+        0.1,
+        gt=0,
+        description="Of the energy of a relaxed cell, root mean square, in k_B T of the lowest "
+        "temperature.",
+    )
+    max_steps: Whole = Field(50, ge=1, description="Most steps of a relaxation.")
     max_hours: Number | None = Field(
         None, gt=0, description="A job stops after so many hours; another one goes on with it."
     )

@@ -240,7 +240,7 @@ class MonteCarloSpec(SamplingSettings, Record):
     supercell: str = Field(
         "5x5", max_length=30, description="Supercell, for example 10x10 or 3x3x3."
     )
-    mode: Mode = "fixed lattice"
+    mode: Mode = "relaxed"
     max_hours: Number | None = Field(
         None, gt=0, description="A job stops after so many hours; another one goes on with it."
     )

@@ -38,6 +38,9 @@ FRAMES = 6
 TRAINING = 3.7
 #: Moves of a relaxation with a model, from the ideal lattice.
 MOVES = 20
+#: Steps of a relaxation with the response of the host, and displacements that this takes of every
+#: compound: two of every coordinate of a primitive cell and of every strain.
+STEPS, DISPLACED = 3, 2
 #: Temperatures of a ladder that a pilot run has yet to choose, and what it evaluates.
 RUNGS, PILOT = 12, 1000
 #: κ of a phase diagram that follows from dilute limits.
@@ -163,7 +166,7 @@ class _Estimator:
             "Monte Carlo",
             work,
             models,
-            *self._cells(decorations * atoms, spec.mode, spec.max_steps),
+            *self._decorations(decorations, atoms, spec.mode, len(counts)),
         )
 
     def thermodynamics(self, spec: ThermodynamicsSpec, models: Sequence[ModelSpec]) -> PartEstimate:
@@ -187,19 +190,30 @@ class _Estimator:
 
     def phase_diagrams(self, spec: PhaseDiagramSpec, models: Sequence[ModelSpec]) -> PartEstimate:
         """Return what the chains of all binaries take."""
-        pairs, states, atoms = len(spec.pairs_of(self.host)), 0, 0
+        pairs, states, cost = len(spec.pairs_of(self.host)), 0, [0.0, 0.0]
         for cell in spec.cells(self.host):
             n = self.host.n_sites(cell)
             compositions = len(CompositionLadder(n, spec.kappa or KAPPA).compositions)
             chains = compositions * len(spec.temperatures) * spec.runs
             states += chains
-            atoms += (chains * (1 + spec.burn_in + spec.steps) + FITTED) * self._atoms(n)
+            decorations = chains * (1 + spec.burn_in + spec.steps) + FITTED
+            part = self._decorations(decorations, self._atoms(n), spec.mode, 2)
+            cost = [pairs * p + c for p, c in zip(part, cost, strict=True)]
         work = (
             f"{pairs} {'binaries' if pairs > 1 else 'binary'}, {states} chains of "
             f"{spec.burn_in + spec.steps} steps each, {spec.mode}"
         )
-        cost = self._cells(pairs * atoms, spec.mode, spec.max_steps)
-        return self._part("phase diagrams", work, models, *cost)
+        evaluated, lattice = cost
+        return self._part("phase diagrams", work, models, evaluated, lattice)
+
+    def _decorations(
+        self, decorations: int, atoms: int, mode: Mode, elements: int
+    ) -> tuple[float, float]:
+        """Return atoms to evaluate with forces, and on the ideal lattice."""
+        if mode == "fixed lattice":
+            return 0.0, float(decorations * atoms)
+        coordinates = 3 * self.host.host.atoms_per_cell + 6
+        return float((decorations * (1 + STEPS) + DISPLACED * elements * coordinates) * atoms), 0.0
 
     def _cells(self, atoms: float, mode: Mode, max_steps: int) -> tuple[float, float]:
         """Return atoms to evaluate with forces, and on the ideal lattice."""

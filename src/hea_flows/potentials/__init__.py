@@ -18,7 +18,7 @@ from hea_flows.potentials.base import (
 )
 from hea_flows.potentials.calculator import load_calculator
 from hea_flows.potentials.dynamics import Dynamics, run_dynamics
-from hea_flows.potentials.lattice_energies import decoration_energies
+from hea_flows.potentials.lattice_energies import RelaxedDecorations, decoration_energies
 from hea_flows.potentials.relaxation import Relaxed, evaluate_each, relax_many, relaxer
 from hea_flows.potentials.timing import Timing, measure
 
@@ -29,6 +29,7 @@ __all__ = [
     "NativeFile",
     "Prediction",
     "Relaxed",
+    "RelaxedDecorations",
     "Timing",
     "TrainingResult",
     "committee",

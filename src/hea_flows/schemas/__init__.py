@@ -32,7 +32,7 @@ from hea_flows.schemas.learning import (
 )
 from hea_flows.schemas.phases import Interaction, PhaseCell, PhaseDiagramDoc
 from hea_flows.schemas.record import Record
-from hea_flows.schemas.sampling import ChainSeries, MonteCarloDoc
+from hea_flows.schemas.sampling import ChainSeries, MonteCarloDoc, RelaxationSummary
 from hea_flows.schemas.structures import (
     AlloySpec,
     HostFile,
@@ -103,6 +103,7 @@ __all__ = [
     "Promised",
     "Record",
     "ReferencePhases",
+    "RelaxationSummary",
     "Replay",
     "ReportDoc",
     "Role",

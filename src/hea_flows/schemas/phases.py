@@ -7,12 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from hea_flows.alloy.lattice import IntMatrix
-from hea_flows.alloy.phases import CriticalPoint, RedlichKister, SectionPoint
+from hea_flows.alloy.phases import CriticalPoint, Gap, RedlichKister, SectionPoint
 from hea_flows.alloy.sampling import Mode, SamplingSettings
 from hea_flows.inputs import Computed
 from hea_flows.schemas.documents import Document, describe_model
 from hea_flows.schemas.files import ModelSpec
 from hea_flows.schemas.record import Record
+from hea_flows.schemas.sampling import RelaxationSummary
 from hea_flows.schemas.structures import AlloySpec
 
 
@@ -34,6 +35,7 @@ class PhaseCell(Record):
     acceptance: Computed = Field(description="Share of steps that the model accepted.")
     evaluations: int = Field(description="Decorations that the model was asked for.")
     forbidden: int = Field(description="Decorations that did not relax.")
+    relaxation: RelaxationSummary | None = Field(None, description="None on a fixed lattice.")
 
 
 class Interaction(Record):
@@ -78,6 +80,14 @@ class PhaseDiagramDoc(Document):
     def points(self) -> list[SectionPoint]:
         """The binary at each temperature, in the largest cell."""
         return self.cells[-1].points
+
+    def gaps(self, point: SectionPoint) -> list[Gap]:
+        """Return the phases that coexist at a point of the largest cell.
+
+        Above the critical temperature, where a small cell has them still, there are none.
+        """
+        above = self.critical is not None and point.temperature > self.critical.temperature
+        return [] if above else point.gaps
 
     @property
     def solution(self) -> RedlichKister:

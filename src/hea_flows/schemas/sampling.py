@@ -21,11 +21,26 @@ from hea_flows.alloy.sampling import (
     Separation,
     TemperatureSummary,
 )
+from hea_flows.inputs import Computed
 from hea_flows.schemas.documents import Document, describe_model
 from hea_flows.schemas.files import ModelSpec, StoredFile
+from hea_flows.schemas.record import Record
 from hea_flows.schemas.structures import AlloySpec
 
 _FILE = "series.npz"
+
+
+class RelaxationSummary(Record):
+    """How good the energies of relaxed decorations were, and how far atoms are from the lattice."""
+
+    samples: int = Field(description="Decorations along the run that were also relaxed tightly.")
+    rms_error_mev: Computed = Field(
+        description="Root mean square difference of their energies (meV per cell)."
+    )
+    largest_error_mev: float = Field(description="What was aimed at (meV per cell).")
+    shifts: dict[str, Computed] = Field(
+        description="Mean distance of an element's sites from the strained lattice (Å)."
+    )
 
 
 class MonteCarloDoc(Document):
@@ -62,6 +77,7 @@ class MonteCarloDoc(Document):
     forbidden: int = Field(
         description="Decorations that did not relax; they have no energy and no chain holds them."
     )
+    relaxation: RelaxationSummary | None = Field(None, description="None on a fixed lattice.")
     seconds: float
 
     @property

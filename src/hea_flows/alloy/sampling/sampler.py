@@ -178,6 +178,12 @@ class Sampler:
         """Species codes that the chains hold now, (states, runs, n_sites)."""
         return self._codes.copy()
 
+    def chain(self, number: int) -> NDArray[np.int64]:
+        """Return the decoration that a chain holds now, (n_sites,); chains are counted from 0."""
+        runs = self.settings.runs
+        codes: NDArray[np.int64] = self._codes[(number // runs) % len(self._codes), number % runs]
+        return codes.copy()
+
     def advance(self) -> None:
         """Take one step with every chain; the first call also evaluates the start."""
         if not self._started:

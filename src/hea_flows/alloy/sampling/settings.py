@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+from ase.units import kB
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from hea_flows.inputs import Number, Whole, shown
@@ -66,8 +67,13 @@ class SamplingSettings(BaseModel, extra="forbid"):
     average_from: Whole | None = Field(
         None, ge=0, description="Steps that are not averaged. Default: detected in each chain."
     )
-    fmax: Number = Field(0.05, gt=0, description="Convergence of relaxed decorations (eV/Å).")
-    max_steps: Whole = Field(300, ge=1, description="Most moves of a relaxation.")
+    energy_error: Number = Field(
+        0.1,
+        gt=0,
+        description="Of the energy of a relaxed cell, root mean square, in k_B T of the lowest "
+        "temperature.",
+    )
+    max_steps: Whole = Field(50, ge=1, description="Most steps of a relaxation.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,6 +97,13 @@ class SamplingSettings(BaseModel, extra="forbid"):
             )
             raise ValueError(msg)
         return self
+
+    @property
+    def largest_error(self) -> float:
+        """`energy_error` in eV per cell."""
+        chosen = self.temperatures
+        lowest = chosen[0] if isinstance(chosen, list) else chosen.lowest
+        return self.energy_error * kB * lowest
 
     def at(self, temperatures: list[float]) -> Self:
         """Return the same settings at given temperatures (K)."""

@@ -25,8 +25,14 @@ from hea_flows.config import PhaseDiagramSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model
 from hea_flows.jobs.reuse import identity, load_document, reuse_or
-from hea_flows.jobs.sampling import CachedEnergies, EnergyCache, SamplingRun, run_folder
-from hea_flows.potentials import decoration_energies
+from hea_flows.jobs.sampling import (
+    CachedEnergies,
+    EnergyCache,
+    SamplingRun,
+    relaxation_summary,
+    run_folder,
+)
+from hea_flows.potentials import RelaxedDecorations, decoration_energies
 from hea_flows.provenance import provenance
 from hea_flows.runtime import OutOfTimeError, alone
 from hea_flows.runtime.continuation import continue_later
@@ -138,7 +144,7 @@ class PhaseDiagramMaker(Maker):
                     supercell,
                     own,
                     mode=spec.mode,
-                    fmax=spec.fmax,
+                    error=spec.sampling.largest_error,
                     max_steps=spec.max_steps,
                     device=get_settings().device,
                 )
@@ -241,7 +247,7 @@ def sample_cell(
     codes[1], codes[2, 0], codes[3, 1:] = 1, 1, 1  # pure, pure, one of the second, of the first
     found = CachedEnergies(energies, cache).energies(codes)
     if not np.isfinite(found).all():
-        msg = f"the ends of {'-'.join(alloy.elements)} did not relax; raise max_steps or fmax"
+        msg = f"the ends of {'-'.join(alloy.elements)} did not relax; raise max_steps"
         raise ArithmeticError(msg)
     mixing = MixingEnergies(energies, found[:2])
     shift = (found[1] - found[0]) / n
@@ -253,7 +259,8 @@ def sample_cell(
     )
     ensemble = composition.ensemble(alloy)
     sampler = Sampler(mixing, alloy, supercell, ensemble, spec.sampling, seed)
-    run = SamplingRun(sampler, folder, key, lambda: found, tell=say)
+    audit = energies.audit if isinstance(energies, RelaxedDecorations) else None
+    run = SamplingRun(sampler, folder, key, lambda: found, tell=say, audit=audit)
     run.resume()
     if not run.advance(spec.max_hours):
         return None
@@ -283,6 +290,7 @@ def sample_cell(
         acceptance=fmean(c.acceptance for c in chains),
         evaluations=sampler.evaluations + len(cache),
         forbidden=sampler.forbidden,
+        relaxation=relaxation_summary(energies, run.audits),
     )
     return cell, run.seconds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hea_flows.jobs.sampling.energy_cache import CachedEnergies, Energy, EnergyCache
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker, run_chains
-from hea_flows.jobs.sampling.run import SamplingRun, run_folder
+from hea_flows.jobs.sampling.run import SamplingRun, relaxation_summary, run_folder
 
 __all__ = [
     "CachedEnergies",
@@ -12,6 +12,7 @@ __all__ = [
     "EnergyCache",
     "MonteCarloMaker",
     "SamplingRun",
+    "relaxation_summary",
     "run_chains",
     "run_folder",
 ]

@@ -30,8 +30,13 @@ from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model
 from hea_flows.jobs.reuse import identity, load_document, reuse_or
 from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
-from hea_flows.jobs.sampling.run import SamplingRun, run_folder, stored_ladder
-from hea_flows.potentials import decoration_energies
+from hea_flows.jobs.sampling.run import (
+    SamplingRun,
+    relaxation_summary,
+    run_folder,
+    stored_ladder,
+)
+from hea_flows.potentials import RelaxedDecorations, decoration_energies
 from hea_flows.provenance import provenance
 from hea_flows.runtime import OutOfTimeError, alone
 from hea_flows.runtime.continuation import continue_later
@@ -138,7 +143,7 @@ class MonteCarloMaker(Maker):
                 supercell,
                 a,
                 mode=spec.mode,
-                fmax=spec.fmax,
+                error=spec.largest_error,
                 max_steps=spec.max_steps,
                 device=get_settings().device,
             )
@@ -210,6 +215,7 @@ def run_chains(
         lambda: cached.energies(references) / sampler.n_units,
         tell=say,
         ladder=ladder,
+        audit=energies.audit if isinstance(energies, RelaxedDecorations) else None,
         seconds=time.monotonic() - begun,
     )
     run.resume()
@@ -223,7 +229,7 @@ def run_chains(
     forbidden = sampler.forbidden + int(np.isinf(random).sum())
     random = random[np.isfinite(random)]
     if not np.isfinite(shift) or len(random) < 2:
-        msg = "end members or random decorations did not relax; raise max_steps or fmax"
+        msg = "end members or random decorations did not relax; raise max_steps"
         raise ArithmeticError(msg)
     chains = sampler.chains()
     averaged = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
@@ -244,6 +250,7 @@ def run_chains(
         "separation": separation_of(averages, host.elements, stream(seed, "separation")),
         "series": series.to_file(),
         "evaluations": sampler.evaluations + len(cache),
+        "relaxation": relaxation_summary(energies, run.audits),
         "forbidden": forbidden + (ladder.forbidden if ladder else 0),
         "seconds": run.seconds,
     }

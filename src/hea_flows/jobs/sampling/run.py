@@ -7,7 +7,7 @@ import json
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,14 +17,19 @@ import numpy as np
 from jobflow import CURRENT_JOB
 from numpy.typing import NDArray
 
-from hea_flows.alloy.sampling import PilotLadder, Sampler, effective_samples
+from hea_flows.alloy.sampling import DecorationEnergies, PilotLadder, Sampler, effective_samples
+from hea_flows.potentials import RelaxedDecorations
 from hea_flows.runtime import OutOfTimeError, atomic_write, clear_partial, seconds_left, too_late
+from hea_flows.schemas import RelaxationSummary
 from hea_flows.settings import get_settings
 
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"
 
-_ABOUT, _REFERENCES, _FORMAT = "about", "references", "hea-flows sampling 3"
+_ABOUT, _REFERENCES, _AUDITS = "about", "references", "audits"
+_FORMAT = "hea-flows sampling 4"
+#: Decorations along a run whose relaxation is compared with a tight one.
+AUDITS = 20
 #: Seconds between two writes of the state, and the smallest ratio of that to what a write takes.
 EVERY, RATIO = 30.0, 20.0
 #: Steps after the burn-in before effective samples are reported.
@@ -51,6 +56,9 @@ class SamplingRun:
         are part of the state.
     tell
         Called with one line about the progress after every write.
+    audit
+        Called `AUDITS` times along the run with the decoration of a chain, each time of another;
+        what it returns is part of the state. See `hea_flows.potentials.RelaxedDecorations.audit`.
     ladder
         The ladder of the sampler's temperatures, if a pilot run chose them; part of the state, see
         `stored_ladder`.
@@ -64,6 +72,9 @@ class SamplingRun:
     #: Seconds that all steps so far took, those before an interruption included.
     seconds: float = 0.0
     ladder: PilotLadder | None = None
+    audit: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None
+    #: What `audit` returned, one row each.
+    audits: list[NDArray[np.float64]] = field(default_factory=list)
     #: What `reference` returned.
     references: NDArray[np.float64] | None = None
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=20))
@@ -88,6 +99,7 @@ class SamplingRun:
         state = read_state(self.path)
         del state[_ABOUT]
         self.references = state.pop(_REFERENCES, None)
+        self.audits = list(state.pop(_AUDITS, []))
         self.sampler.restore(state)
         self.seconds = float(about["seconds"])
 
@@ -111,6 +123,10 @@ class SamplingRun:
             self._check_time()
             clock = time.monotonic()
             self.sampler.advance()
+            if self.audit is not None and self.sampler.step * AUDITS >= self.sampler.total * (
+                1 + len(self.audits)
+            ):
+                self.audits.append(self.audit(self.sampler.chain(len(self.audits))))
             now = time.monotonic()
             self._recent.append(now - clock)
             self.seconds += now - clock
@@ -146,6 +162,8 @@ class SamplingRun:
         more = {_ABOUT: np.array(json.dumps(about))}
         if self.references is not None:
             more[_REFERENCES] = self.references
+        if self.audits:
+            more[_AUDITS] = np.array(self.audits)
         write_state(self.path, self.sampler.state() | more)
         self.tell(self.progress())
 
@@ -155,6 +173,9 @@ class SamplingRun:
         done = f"step {sampler.step} of {sampler.total}"
         left = (sampler.total - sampler.step) * (statistics.median(self._recent or [0.0]))
         tail = f", {timedelta(seconds=round(left))} left" if left else ""
+        if self.audits:
+            error = 1e3 * rms_error(self.audits)
+            tail = f", relaxed energies ± {error:.2g} meV per cell{tail}"
         if sampler.step < sampler.settings.burn_in + _FEW:
             return f"{done}, burn-in{tail}"
         chains = sampler.chains()
@@ -168,6 +189,27 @@ class SamplingRun:
             f"{done}, {trials} trials, {100 * acceptance:.0f} % of steps accepted, at least "
             f"{min(by_temperature.values()):.0f} effective samples per temperature{tail}"
         )
+
+
+def rms_error(audits: Sequence[NDArray[np.float64]]) -> float:
+    """Return the root mean square of the errors of relaxed energies (eV per cell)."""
+    return float(np.sqrt(np.mean([row[0] ** 2 for row in audits])))
+
+
+def relaxation_summary(
+    energies: DecorationEnergies, audits: Sequence[NDArray[np.float64]]
+) -> RelaxationSummary | None:
+    """Return how good the relaxed energies of a run were; None on a fixed lattice."""
+    if not isinstance(energies, RelaxedDecorations) or not audits:
+        return None
+    shifts = np.array(audits)[:, 1:]
+    seen = {e: s[np.isfinite(s)] for e, s in zip(energies.elements, shifts.T, strict=True)}
+    return RelaxationSummary(
+        samples=len(audits),
+        rms_error_mev=1e3 * rms_error(audits),
+        largest_error_mev=1e3 * energies.error,
+        shifts={e: float(s.mean()) for e, s in seen.items() if len(s)},
+    )
 
 
 def run_folder(key: str, *, reuse: bool) -> Path:

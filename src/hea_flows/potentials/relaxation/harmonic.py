@@ -78,15 +78,16 @@ class HarmonicHost:
         size = 3 * n + len(strains)
         hessian = np.zeros((size, size))
         moved = [supercell.translated(point) for point in supercell.points]
+        chosen = [*range(3 * basis), *range(3 * n, size)]
         for atoms in pure:
-            for k in (*range(3 * basis), *range(3 * n, size)):
-                column = _column(evaluate, atoms, strains, k)
+            columns = _second_derivatives(evaluate, atoms, strains, chosen)
+            for k, column in zip(chosen, columns, strict=True):
                 if k >= 3 * n:
                     hessian[:, k] += column
                     hessian[k, : 3 * n] += column[: 3 * n]
                     continue
                 first = column[: 3 * n].reshape(cells, -1)
-                for cell, to in zip(range(cells), moved, strict=True):
+                for cell, to in enumerate(moved):
                     shifted = np.empty_like(first)
                     shifted[to] = first
                     hessian[: 3 * n, 3 * basis * cell + k] += shifted.ravel()
@@ -112,24 +113,28 @@ def _strains(geometry: Geometry) -> Floats:
     return np.array(found)
 
 
-def _column(evaluate: Evaluate, atoms: Atoms, strains: Floats, k: int) -> Floats:
-    """Return second derivatives along coordinate k, by central differences."""
+def _second_derivatives(
+    evaluate: Evaluate, atoms: Atoms, strains: Floats, coordinates: Sequence[int]
+) -> Floats:
+    """Return second derivatives along some coordinates, shape (K, 3N + m), by differences."""
     n = len(atoms)
-    step = SHIFT if k < 3 * n else STRAIN * np.sqrt(n)
-    relaxations = [_Relaxation(atoms.copy(), strains) for _ in range(2)]
-    for sign, one in zip((1, -1), relaxations, strict=True):
-        move = np.zeros(3 * n + len(strains))
-        move[k] = sign * step
-        one.move(move)
+    size = 3 * n + len(strains)
+    steps = [SHIFT if k < 3 * n else STRAIN * np.sqrt(n) for k in coordinates]
+    moved = []
+    for k, step in zip(coordinates, steps, strict=True):
+        for sign in (1, -1):
+            one = _Relaxation(atoms.copy(), strains)
+            one.move(sign * step * np.eye(1, size, k)[0])
+            moved.append(one)
     for one, outcome in zip(
-        relaxations, evaluate_each(evaluate, [one.atoms for one in relaxations]), strict=True
+        moved, evaluate_each(evaluate, [one.atoms for one in moved]), strict=True
     ):
         if isinstance(outcome, str):
             raise ArithmeticError(outcome)  # noqa: TRY004  a text is a reason
         one.geometry.take(outcome)
-    above, below = (one.gradient() for one in relaxations)
-    derivative: Floats = (above - below) / (2 * step)
-    return derivative
+    gradients = np.array([one.gradient() for one in moved]).reshape(-1, 2, size)
+    second: Floats = (gradients[:, 0] - gradients[:, 1]) / (2 * np.array(steps)[:, None])
+    return second
 
 
 @dataclass
@@ -159,6 +164,13 @@ class _Relaxation:
         strain = np.sqrt(n) * np.tensordot(step[3 * n :], self.strains, axes=1)
         change = np.concatenate([step[: 3 * n].reshape(-1, 3), strain])
         self.geometry.set_x(self.geometry.x + change)
+
+    def shifts(self) -> Floats:
+        """Return how far every atom is from its place, shape (N,)."""
+        n = len(self.atoms)
+        moved = (self.geometry.x - self.geometry.start)[:n]
+        distances: Floats = np.linalg.norm(moved - moved.mean(axis=0), axis=1)
+        return distances
 
     def direction(self, gradient: Floats, inverse: Floats) -> Floats:
         """Return minus the inverse curvature times the gradient, by the two-loop recursion."""
@@ -214,10 +226,10 @@ def relax_decorations(
     tolerance: float,
     max_steps: int,
     on_step: Callable[[int], None] | None = None,
-) -> Floats:
-    """Return the energies (eV per cell) of relaxed decorations, shape (B,).
+) -> tuple[Floats, Floats]:
+    """Relax decorations.
 
-    Each is a function of its start alone, whatever else is relaxed beside it.
+    The result of each is a function of its start alone, whatever else is relaxed beside it.
 
     Parameters
     ----------
@@ -234,6 +246,12 @@ def relax_decorations(
         Most steps of each; one that needs more has the energy infinity.
     on_step
         Called with the number of structures of every batch that was evaluated.
+
+    Returns
+    -------
+    energies, shifts
+        eV per cell, shape (B,), and how far every atom is from its place on the strained lattice
+        when the relaxation ends (Å), shape (B, N).
     """
     runs = [_Relaxation(atoms.copy(), host.strains) for atoms in starts]
     while moving := [run for run in runs if run.result is None]:
@@ -246,4 +264,5 @@ def relax_decorations(
                 continue
             run.geometry.take(outcome)
             run.advance(host.inverse, tolerance, max_steps)
-    return np.array([run.result for run in runs], dtype=np.float64)
+    energies = np.array([run.result for run in runs], dtype=np.float64)
+    return energies, np.array([run.shifts() for run in runs])

@@ -51,15 +51,15 @@ def _draw(axes: Axes, doc: PhaseDiagramDoc) -> None:
     margin = 0.06 * (high - low) or 0.1 * high
     branches: dict[int, list[tuple[float, ...]]] = {}
     for point in doc.points:
-        for k, gap in enumerate(point.gaps):
+        for k, gap in enumerate(doc.gaps(point)):
             both = (gap.low, gap.low_error, gap.high, gap.high_error)
             branches.setdefault(k, []).append((point.temperature, *both))
-        for a, b in point.spinodals:
+        for a, b in point.spinodals if doc.gaps(point) else ():
             axes.plot([a, b], [point.temperature] * 2, "|", color=_CONCAVE, ms=7)
     for ends_of_gap in branches.values():
         t, a, a_error, b, b_error = np.array(ends_of_gap).T
         edges = np.array([t, a, b])
-        if doc.critical and len(branches) == 1 and doc.critical.temperature > t.max():
+        if doc.critical and len(branches) == 1:
             top = 0.5 * (a[-1] + b[-1])
             edges = np.column_stack([edges, [doc.critical.temperature, top, top]])
         axes.fill_betweenx(edges[0], edges[1], edges[2], color=_TWO, lw=0, zorder=0)
