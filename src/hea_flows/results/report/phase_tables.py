@@ -19,8 +19,8 @@ def phase_tables(docs: Sequence[PhaseDiagramDoc]) -> list[Table]:
             [
                 "-".join(doc.pair),
                 _critical(doc),
-                _limits(doc.points[0]),
-                _limits(doc.points[-1]),
+                _limits(doc, doc.points[0]),
+                _limits(doc, doc.points[-1]),
                 number(min(temperatures), 0),
                 number(max(temperatures), 0),
                 number(doc.fit_rmse_mev),
@@ -46,7 +46,7 @@ def phase_tables(docs: Sequence[PhaseDiagramDoc]) -> list[Table]:
             rows,
         ),
         *_failures(docs),
-        *(_gaps(doc) for doc in docs if any(p.gaps for p in doc.points)),
+        *(_gaps(doc) for doc in docs if any(doc.gaps(p) for p in doc.points)),
     ]
 
 
@@ -67,9 +67,10 @@ def _critical(doc: PhaseDiagramDoc) -> str:
     return f"above {number(doc.points[-1].temperature, 0)}" if doc.points[-1].gaps else NONE
 
 
-def _limits(point: SectionPoint) -> str:
+def _limits(doc: PhaseDiagramDoc, point: SectionPoint) -> str:
     return (
-        ", ".join(f"{number(g.low, 3)} to {number(g.high, 3)}" for g in point.gaps) or "one phase"
+        ", ".join(f"{number(g.low, 3)} to {number(g.high, 3)}" for g in doc.gaps(point))
+        or "one phase"
     )
 
 
@@ -88,7 +89,7 @@ def _gaps(doc: PhaseDiagramDoc) -> Table:
                 number(100 * point.gap_share, 0),
             ]
             for point in doc.points
-            for gap in point.gaps
+            for gap in doc.gaps(point)
         ],
         folded=True,
     )
