@@ -330,7 +330,7 @@ def test_the_model_of_monte_carlo_and_thermodynamics_is_named() -> None:
         ),
         (
             {"models": [], "thermodynamics": {}},
-            "monte_carlo and thermodynamics need a model: give model, for example",
+            "monte_carlo, thermodynamics, phase_diagram need a model: give model, for example",
         ),
     ],
 )

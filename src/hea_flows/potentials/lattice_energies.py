@@ -18,7 +18,7 @@ from hea_flows.schemas import ModelSpec
 
 #: What a relaxation may still gain, over the error that is aimed at: the prediction of what is left
 #: is that much better than nothing (docs/validation.md).
-LEFT = 5.0
+LEFT = 3.0
 #: Error of a tight relaxation over the usual one.
 TIGHT = 0.01
 #: Convergence of the safer optimizer (eV/Å).
