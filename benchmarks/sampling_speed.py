@@ -43,6 +43,9 @@ ALLOY = Alloy(("Mo", "Ta", "Nb", "W", "V"))
 A = 3.241  # mean of the end points' lattice constants (Å)
 V = ALLOY.elements.index("V")
 
+#: Error of relaxed energies that is aimed at (eV per cell): 0.1 k_B T at 400 K.
+ERROR = 0.1 * kB * 400
+
 
 def plain_calculator(spec: ModelSpec) -> Calculator:
     """Return the calculator of the model's own package."""
@@ -106,7 +109,7 @@ def run(
 ) -> tuple[Sampler, float, float]:
     """Return a finished sampler, the seconds of its burn-in, and seconds per step and chain."""
     cell = np.diag([size, size, 1])
-    model = decoration_energies(spec, ALLOY, cell, A, mode=options.mode, fmax=options.fmax)
+    model = decoration_energies(spec, ALLOY, cell, A, mode=options.mode, error=ERROR)
     counts = dict.fromkeys(ALLOY.elements, size**2 // 5)
     sampler = Sampler(
         model, ALLOY, cell, Canonical(ALLOY, counts), settings, seed=options.seed, training=100
@@ -127,7 +130,7 @@ def main() -> None:
     parser.add_argument("path")
     parser.add_argument("sha256")
     parser.add_argument("--mode", default="fixed lattice", choices=["fixed lattice", "relaxed"])
-    parser.add_argument("--fmax", type=float, default=0.05, help="eV/Å, in relaxed mode")
+    parser.add_argument("--fmax", type=float, default=0.01, help="eV/Å, of relaxed mchammer")
     parser.add_argument("--steps", type=int, default=400, help="counted decisions per chain")
     parser.add_argument("--burn-in", type=int, default=200)
     parser.add_argument("--runs", type=int, default=2)

@@ -197,11 +197,12 @@ class RelaxedDecorations:
         lattice = self._lattice(float(self._constants.mean()))
         kinds = np.arange(len(self._constants))
         pure = np.repeat(kinds[:, None], len(self._alloyed), axis=1)
-        return HarmonicHost.of(self._evaluate, self._starts(pure, lattice), self._cells)
+        return HarmonicHost.of(self._evaluate, self.starts(pure, lattice), self._cells)
 
-    def _starts(
+    def starts(
         self, codes: NDArray[np.int64], lattice: DecoratedLattice | None = None
     ) -> list[Atoms]:
+        """Return decorations (B, n_sites) on a lattice; default that of their composition."""
         starts = []
         for row, a in zip(codes, self._constants[codes].mean(axis=1).round(9), strict=True):
             own = lattice or self._lattice(float(a))
@@ -217,7 +218,7 @@ class RelaxedDecorations:
         rows = np.asarray(codes, dtype=np.int64).reshape(-1, len(self._alloyed))
         if not len(rows):
             return np.empty(0), np.empty(rows.shape)
-        starts = self._starts(rows)
+        starts = self.starts(rows)
         energies, shifts = relax_decorations(
             self._evaluate,
             starts,

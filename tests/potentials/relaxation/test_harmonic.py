@@ -39,7 +39,7 @@ def drawn(n: int, seed: int = 0) -> np.ndarray:
 
 
 def tight(decorations: RelaxedDecorations, codes: np.ndarray) -> np.ndarray:
-    ends = relax_many(evaluate, decorations._starts(codes), fmax=1e-4, max_steps=500)
+    ends = relax_many(evaluate, decorations.starts(codes), fmax=1e-4, max_steps=500)
     assert all(end.converged for end in ends)
     return np.array([end.atoms.get_potential_energy() for end in ends])
 
@@ -48,12 +48,12 @@ def test_energies_are_those_of_another_optimizer(decorations: RelaxedDecorations
     codes = drawn(8)
     error = decorations.energies(codes) - tight(decorations, codes)
     assert np.sqrt(np.mean(error**2)) < 1e-3
-    gain = tight(decorations, codes) - [p.energy for p in evaluate(decorations._starts(codes))]
+    gain = tight(decorations, codes) - [p.energy for p in evaluate(decorations.starts(codes))]
     assert (gain < -0.1).all()  # a hundred times the error
 
 
 def test_few_evaluations_are_enough(decorations: RelaxedDecorations) -> None:
-    starts, counted = decorations._starts(drawn(8)), []
+    starts, counted = decorations.starts(drawn(8)), []
     given = {"tolerance": 5e-3, "max_steps": 30, "on_step": counted.append}
     relax_decorations(evaluate, starts, decorations._host, **given)
     general = []
@@ -71,7 +71,7 @@ def test_an_energy_is_a_function_of_its_decoration_alone(decorations: RelaxedDec
 def test_second_derivatives_are_those_of_any_atom(decorations: RelaxedDecorations) -> None:
     """A translation of the host turns one column into another: compare with differences."""
     n = ALLOY.n_sites(CELL)
-    [pure] = decorations._starts(np.full((1, n), 1))
+    [pure] = decorations.starts(np.full((1, n), 1))
     host = HarmonicHost.of(evaluate, [pure], SiteIndex.of(CELL, 1))
     assert host.strains.shape == (6, 3, 3)
     size = 3 * n + 6
@@ -140,7 +140,7 @@ def test_relaxations_begin_at_the_lattice_constant_of_the_composition() -> None:
     constants = {"Cu": 3.6, "Pd": 3.9, "Au": 4.1}
     own = RelaxedDecorations(evaluate, ALLOY, CELL, constants, error=1e-3, max_steps=30)
     half = np.repeat([[0, 1]], 6, axis=0).reshape(1, -1)
-    [start] = own._starts(half)
+    [start] = own.starts(half)
     assert start.cell.volume / 12 == pytest.approx(3.75**3 / 4)
     assert own.name == "relaxed, a by Vegard's rule"
     start = RelaxedDecorations(evaluate, ALLOY, CELL, A, error=1e-3, max_steps=30)
