@@ -15,7 +15,7 @@ __all__ = ["app", "main"]
 #: Modules with verbs; each has `register(app)` and imports what it needs inside its commands.
 MODULES = (
     *("campaign", "check", "results", "export", "importing"),
-    *("figures", "hull", "alloy", "workers", "database"),
+    *("figures", "hull", "phases", "alloy", "workers", "database"),
 )
 
 app = typer.Typer(

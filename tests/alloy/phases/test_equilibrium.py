@@ -5,7 +5,13 @@ import pytest
 from ase.units import kB
 from scipy.optimize import brentq
 
-from hea_flows.alloy.phases import RedlichKister, equilibrium, lowest_mixture, simplex_grid
+from hea_flows.alloy.phases import (
+    RedlichKister,
+    equilibrium,
+    lowest_mixture,
+    simplex_grid,
+    single_phase_above,
+)
 from hea_flows.alloy.thermodynamics import decompositions, transition_temperatures
 
 OMEGA = 0.2
@@ -92,3 +98,13 @@ def test_grid_of_the_simplex() -> None:
     assert len(np.unique(grid, axis=0)) == 84
     assert grid.min() == 0
     assert grid.max() == 1
+
+
+def test_a_regular_solution_is_one_phase_above_its_binodal() -> None:
+    """At x = 1/2 from T_c on; at 0.2 from where 0.2 is the binodal."""
+    mixing = regular(OMEGA).mixing
+    for x, exact in ((0.5, CRITICAL), (0.2, 0.6 * OMEGA / (kB * np.log(4)))):
+        found = single_phase_above(mixing, [1 - x, x], 300, 2000, divisions=400, accuracy=0.1)
+        assert found == pytest.approx(exact, rel=0.002)
+    assert single_phase_above(mixing, [0.5, 0.5], 1200, 2000) == 1200
+    assert single_phase_above(mixing, [0.5, 0.5], 300, 500) is None

@@ -15,6 +15,7 @@ from hea_flows.alloy.phases.equilibrium import (
     equilibrium,
     lowest_mixture,
     simplex_grid,
+    single_phase_above,
 )
 from hea_flows.alloy.phases.ladder import CompositionLadder
 from hea_flows.alloy.phases.redlich_kister import RedlichKister
@@ -46,5 +47,6 @@ __all__ = [
     "lowest_mixture",
     "section_point",
     "simplex_grid",
+    "single_phase_above",
     "spinodal",
 ]

@@ -127,6 +127,50 @@ def equilibrium(
     raise RuntimeError(msg)
 
 
+def single_phase_above(
+    energy: Callable[[Floats, float], Floats],
+    overall: ArrayLike,
+    low: float,
+    high: float,
+    *,
+    divisions: int = 40,
+    accuracy: float = 1.0,
+) -> float | None:
+    """Return the temperature above which a solution is one phase at a composition.
+
+    Parameters
+    ----------
+    energy
+        Free energy of mixing (eV per site) of compositions (S, n) at a temperature (K).
+    overall
+        The composition, shape (n,).
+    low, high
+        Temperatures that are looked at (K); phases are expected to dissolve as they rise.
+    divisions
+        Of the grid, see `equilibrium`.
+    accuracy
+        K
+
+    Returns
+    -------
+    temperature
+        `low` if it is one phase there; None if it is several at `high`.
+    """
+
+    def is_one(temperature: float) -> bool:
+        mixture = equilibrium(lambda x: energy(x, temperature), overall, divisions=divisions)
+        return len(mixture.fractions) == 1
+
+    if not is_one(high):
+        return None
+    if is_one(low):
+        return low
+    while high - low > accuracy:
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if is_one(middle) else (middle, high)
+    return high
+
+
 def _lowest(energy: Callable[[Floats], Floats], potentials: Floats, start: Floats) -> Floats:
     """Return the composition near `start` that is lowest over a plane."""
 

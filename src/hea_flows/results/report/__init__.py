@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hea_flows.results.report.equilibrium_table import equilibrium_table, parse_composition
 from hea_flows.results.report.growth import growth_curve, growth_table, growth_verdict
 from hea_flows.results.report.hull import LabelledHull, binary_hulls, hull_table, labelled_hull
 from hea_flows.results.report.learning_tables import (
@@ -24,6 +25,7 @@ __all__ = [
     "binary_hulls",
     "build_page",
     "committee_table",
+    "equilibrium_table",
     "forgetting_table",
     "growth_curve",
     "growth_table",
@@ -31,6 +33,7 @@ __all__ = [
     "hull_table",
     "labelled_hull",
     "montecarlo_tables",
+    "parse_composition",
     "stability_table",
     "summary",
     "summary_table",
