@@ -68,7 +68,7 @@ def test_licences_are_named_or_asked_for(tmp_path: Path) -> None:
 LATE = {
     "sqs": (
         {"thermodynamics": {"sqs": {2: "3x3"}, "random_supercell": "4x4"}},
-        "thermodynamics: the SQS of 2 elements, sqs: {2: 3x3}: 9 sites give no whole numbers",
+        "thermodynamics: the SQS of 2 elements, sqs: {2: 3x3}: 9 sites do not hold equal parts",
     ),
     "host": (
         {"thermodynamics": {"sqs": {2: "2x2x2"}, "random_supercell": "4x4"}},
@@ -80,7 +80,7 @@ LATE = {
     ),
     "composition": (
         {"monte_carlo": CHAINS | {"supercell": "3x3"}},
-        "monte_carlo: 9 sites give no whole numbers",
+        "monte_carlo: 9 sites do not hold equal parts",
     ),
     "vacuum": (
         {
@@ -202,7 +202,7 @@ def test_shipped_campaigns_pass(name: str) -> None:
 def test_the_makers_refuse_the_same(tmp_path: Path) -> None:
     check(tmp_path, monte_carlo=CHAINS | {"supercell": "3x3"})
     campaign, _ = load_campaign(tmp_path / "campaign.yaml")
-    with pytest.raises(ValueError, match="9 sites give no whole numbers"):
+    with pytest.raises(ValueError, match="9 sites do not hold equal parts"):
         CampaignMaker.from_campaign(campaign)
 
 

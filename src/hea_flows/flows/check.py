@@ -19,6 +19,7 @@ from hea_flows.config import (
     orderings_of,
     plan_campaign,
     read_campaign,
+    rounded_compositions,
     validation_lines,
 )
 from hea_flows.flows.campaign import CampaignMaker
@@ -194,6 +195,13 @@ class _Checker:
         with self.collecting(""):
             CampaignMaker.from_campaign(campaign)
             self.plan(plan_campaign(campaign))
+        for part, text in rounded_compositions(
+            self.alloy.to_alloy(),
+            campaign.expressions(),
+            campaign.monte_carlo,
+            campaign.thermodynamics,
+        ):
+            self.add("note", part, f"composition {text}")
 
     def labels(self, maker: LabelsMaker) -> None:
         """Look for what an engine needs on this machine."""

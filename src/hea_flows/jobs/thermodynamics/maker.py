@@ -9,7 +9,13 @@ from jobflow import Maker, Response
 
 from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import Alloy, Ordering, mean_lattice_constant
-from hea_flows.alloy.sets import parse, random_orderings, sqs_objective
+from hea_flows.alloy.sets import (
+    exactly,
+    parse,
+    random_orderings,
+    sqs_objective,
+    supercell_matrix,
+)
 from hea_flows.alloy.thermodynamics import (
     Disorder,
     decomposition_temperature,
@@ -121,13 +127,14 @@ class ThermodynamicsMaker(Maker):
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
         ends = {e: Ordering.end_point(host, e) for e in host.elements}
+        cell = supercell_matrix(host, spec.random_supercell)
         drawn = random_orderings(
             host,
-            spec.random_supercell,
+            cell,
             spec.n_random,
             host.elements,
             stream(self.seed, "random structures"),
-            composition="equimolar",
+            ranges=exactly(host.counts(host.n_sites(cell))),
         )
         model = local_model(inputs.model)
         training = None if isinstance(inputs.model, ModelSpec) else inputs.model
