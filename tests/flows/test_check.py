@@ -82,6 +82,17 @@ LATE = {
         {"monte_carlo": CHAINS | {"supercell": "3x3"}},
         "monte_carlo: 9 sites do not hold equal parts",
     ),
+    "shares": (
+        {"monte_carlo": CHAINS | {"composition": {"Mo": 0.5, "V": 0.5}}},
+        "monte_carlo: composition {Mo: 0.5, V: 0.5} must name exactly the elements Mo, Ta; Ta is",
+    ),
+    "vibrations": (
+        {
+            "alloy": {"elements": ["Mo", "Ta"], "composition": {"Mo": 0.7, "Ta": 0.3}},
+            "thermodynamics": {"sqs": {2: "5x2"}, "random_supercell": "5x2", "vibrations": {}},
+        },
+        "thermodynamics: vibrations are those of equal parts; leave them out",
+    ),
     "vacuum": (
         {
             "alloy": {"elements": ["Mo", "Ta"], "vacuum": 5.0},
@@ -129,6 +140,25 @@ def test_what_was_found_hours_later(tmp_path: Path, changes: dict[str, Any], lin
     with pytest.raises(CampaignRefusedError, match=r"^\S*campaign\.yaml: ") as caught:
         result.require(here=False)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("machine")
+def test_compositions_that_cells_do_not_hold_are_told(tmp_path: Path) -> None:
+    result = check(
+        tmp_path,
+        alloy={"elements": ["Mo", "Ta"], "composition": {"Mo": 0.7, "Ta": 0.3}},
+        structures=[
+            {"set": "1(1)+2(2)"},
+            {"set": "random(3x3, n=2, x={Mo: 0.4, Ta: 0.6})", "use": "held-out"},
+        ],
+        monte_carlo=CHAINS | {"supercell": "4x4", "composition": {"Mo": 0.25, "Ta": 0.75}},
+        thermodynamics={"sqs": {2: "5x2"}, "random_supercell": "3x3", "n_random": 2},
+    )
+    assert [one for one in found(result, "note") if "composition" in one] == [
+        "sets: composition asked for Mo 0.4, Ta 0.6; 9 sites hold Mo 4, Ta 5",
+        "thermodynamics: composition 3x3: asked for Mo 0.7, Ta 0.3; 9 sites hold Mo 6, Ta 3",
+    ]
+    assert not result.refused(here=False)
 
 
 @pytest.mark.usefixtures("machine")

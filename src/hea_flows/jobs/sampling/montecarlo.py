@@ -155,7 +155,15 @@ class MonteCarloMaker(Maker):
             )
 
         with alone(folder):  # who waited finds the chains of the other job, stored or in the folder
-            return reuse_or(sample, MonteCarloDoc, key, reuse=self.reuse, sources=sources)
+            return reuse_or(
+                sample,
+                MonteCarloDoc,
+                key,
+                reuse=self.reuse,
+                sources=sources,
+                alloy=alloy,
+                composition=spec.of(host).shares(),
+            )
 
     def _folder(self, key: str) -> Path:
         """Return the folder of the run's state; without reuse, one of this job alone."""
