@@ -13,8 +13,16 @@ from hea_flows.schemas import MonteCarloDoc
 
 
 def montecarlo_tables(documents: Sequence[MonteCarloDoc]) -> list[Table]:
-    """Return a table per document and shell: order and energies, a column per temperature."""
-    return [_montecarlo_table(doc, shell) for doc in documents for shell in doc.settings.shells]
+    """Return two tables per document and shell, a column per temperature.
+
+    The first has CV and energies, the second, on demand, Warren-Cowley parameters.
+    """
+    return [
+        table
+        for doc in documents
+        for shell in doc.settings.shells
+        for table in (_montecarlo_table(doc, shell), _warren_cowley_table(doc, shell))
+    ]
 
 
 def _montecarlo_table(doc: MonteCarloDoc, shell: int) -> Table:
@@ -55,6 +63,27 @@ def _montecarlo_table(doc: MonteCarloDoc, shell: int) -> Table:
         f"Å; mixing energies refer to end members, {doc.mode}. {separation_words(doc)}",
         ["pair", *(f"{r.temperature:g} K" for r in rows)],
         body,
+    )
+
+
+def _warren_cowley_table(doc: MonteCarloDoc, shell: int) -> Table:
+    rows, key = doc.averages[::-1], str(shell)
+    return Table(
+        f"Warren-Cowley parameters of {shell_name(shell)}, less those of random decorations, ± "
+        f"standard error; negative: neighbours more often than by chance. Energies: {doc.mode}, "
+        f"{doc.model.title}.",
+        ["pair", *(f"{r.temperature:g} K" for r in rows)],
+        [
+            [
+                pair,
+                *(
+                    with_error(r.warren_cowley[key][pair], r.warren_cowley_errors[key][pair], 3)
+                    for r in rows
+                ),
+            ]
+            for pair in rows[0].warren_cowley[key]
+        ],
+        folded=True,
     )
 
 

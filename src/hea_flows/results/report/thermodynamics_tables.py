@@ -22,11 +22,11 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
         stable.append(
             [
                 _mixture(phases, tail),
-                " + ".join(number(x, 2) for x in phase_set.shares) if phase_set else "",
                 number(start, 0),
                 number(end, 0) if isfinite(end) else "no limit",
                 number(1e3 * phase_set.enthalpy if phase_set else None),
                 number(1e6 * phase_set.entropy if phase_set else None, 1),
+                " + ".join(number(x, 2) for x in phase_set.shares) if phase_set else "",
             ]
         )
     mode = f"Energies: {doc.mode}, {doc.model.title}; reference: end members, {doc.mode}."
@@ -44,11 +44,11 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
             f"{asked_and_held(doc.composition, doc.random_counts)}. {mode}",
             [
                 "phases",
-                "shares of the sites",
                 "from (K)",
                 "to (K)",
                 "H (meV/unit)",
                 "S (μeV/K per unit)",
+                "shares of sites",
             ],
             stable,
         ),
@@ -116,16 +116,13 @@ def _sqs_table(doc: ThermodynamicsDoc, mode: str, tail: str) -> Table:
     rows = []
     for phase, h in doc.sqs_mixing_mev.items():
         sites = " ".join(f"{e}{n}" for e, n in doc.sqs_counts[phase].items())
-        row = {
-            "phase": phase_name(phase, tail),
-            "sites": sites,
-            "mixing energy (meV/unit)": number(h),
-        }
+        row = {"phase": phase_name(phase, tail), "mixing energy (meV/unit)": number(h)}
         if engine:
             label = labelled.get(phase)
             row[f"{engine} (meV/unit)"] = number(label)
             row["model minus it (meV/unit)"] = number(None if label is None else h - label)
-        rows.append(row | {"objective": number(doc.sqs_objective.get(phase), 4)})
+        objective = number(doc.sqs_objective.get(phase), 4)
+        rows.append(row | {"objective": objective, "sites": sites})
     return replace(Table.from_rows(caption, rows, {"phase", "sites"}), folded=True)
 
 
