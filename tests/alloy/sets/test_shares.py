@@ -123,5 +123,8 @@ def test_what_is_out_of_reach_is_refused_before_it_is_built() -> None:
     """A grid with many compositions, a large number of cells: counted, not built."""
     cost = parse("random(30x30, n=1000, components=5, grid=10)").cost(LAYER)
     assert cost.structures == 126_000
+    assert parse("random(40x40, n=5, x={Mo: 0..0.5})").cost(LAYER).structures == 5
+    huge = parse("random(9999x9999, n=3, x={Mo: 0.1..0.5})").cost(LAYER)
+    assert (huge.structures, huge.seconds > 1e6) == (3, True)
     shares = Shares((("Mo", Fraction(0), Fraction(1, 2)),))
     assert shares.site_ranges(("Mo", "V"), 10) == {"Mo": (1, 5), "V": (1, 10)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import comb
+from math import comb, exp, inf, log
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from hea_flows.alloy.sets.terms import Context, element_sets, errors_of, fail, j
 
 #: A grid has at most so many compositions of one combination of elements.
 MOST_COMPOSITIONS = 1000
+#: Logarithm of the largest number of decorations that is told from others.
+_LARGE = 700.0
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,9 @@ def _distinct(
         return distinct_decorations(context.alloy, matrix, len(elements))
     if all(low == high for low, high in ranges.values()):
         return distinct_decorations(context.alloy, matrix, [n for n, _ in ranges.values()])
+    every = distinct_decorations(context.alloy, matrix, len(elements))
+    if every == inf:  # so many sites that compositions are not counted either
+        return every
     n_sites = context.alloy.n_sites(matrix)
     share = n_compositions(ranges, n_sites) / comb(n_sites - 1, len(elements) - 1)
-    return share * distinct_decorations(context.alloy, matrix, len(elements))
+    return exp(min(log(max(every, 1)) + log(share), _LARGE))  # it may be too large for a float

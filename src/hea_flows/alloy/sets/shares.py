@@ -98,7 +98,8 @@ class Shares:
             if low == high:
                 sites = (max(round(low * n_sites), 1),) * 2
             ranges[element] = sites
-        if not n_compositions(ranges, n_sites):
+        least, most = (sum(ends[i] for ends in ranges.values()) for i in (0, 1))
+        if not least <= n_sites <= most or any(low > high for low, high in ranges.values()):
             msg = f"no composition of {n_sites} sites has these shares; take a larger supercell"
             raise ValueError(msg)
         return ranges
