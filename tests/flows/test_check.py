@@ -86,13 +86,6 @@ LATE = {
         {"monte_carlo": CHAINS | {"composition": {"Mo": 0.5, "V": 0.5}}},
         "monte_carlo: composition {Mo: 0.5, V: 0.5} must name exactly the elements Mo, Ta; Ta is",
     ),
-    "vibrations": (
-        {
-            "alloy": {"elements": ["Mo", "Ta"], "composition": {"Mo": 0.7, "Ta": 0.3}},
-            "thermodynamics": {"sqs": {2: "5x2"}, "random_supercell": "5x2", "vibrations": {}},
-        },
-        "thermodynamics: vibrations are those of equal parts; leave them out",
-    ),
     "vacuum": (
         {
             "alloy": {"elements": ["Mo", "Ta"], "vacuum": 5.0},

@@ -399,12 +399,8 @@ class ThermodynamicsSpec(Record):
         Raises
         ------
         ValueError
-            If a quasirandom structure does not fit its supercell, there are too few random ones, or
-            vibrations are asked for at another composition than equal parts.
+            If a quasirandom structure does not fit its supercell, or there are too few random ones.
         """
-        if self.vibrations is not None and alloy.composition:
-            msg = "vibrations are those of equal parts; leave them out, or the alloy's composition"
-            raise ValueError(msg)
         for n in range(2, len(alloy.elements) + 1):
             if n in self.sqs:
                 try:

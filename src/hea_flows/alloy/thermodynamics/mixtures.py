@@ -148,6 +148,25 @@ class PhasePool:
         """How far the hull at T = 0 lies below the end members (eV/unit)."""
         return -float(self.lowest(0.0) @ self.enthalpies)
 
+    def stable_at(
+        self, temperatures: Floats, added: Mapping[tuple[str, ...], Floats]
+    ) -> list[Decomposition]:
+        """Return the mixtures that are stable at some of the temperatures, each once.
+
+        Parameters
+        ----------
+        temperatures
+            K, shape (T,).
+        added
+            What comes to the free energy of a phase (eV/unit of it), by its elements, shape (T,).
+        """
+        zero = np.zeros(len(temperatures))
+        h = self.enthalpies[:, None] + np.array([added.get(p, zero) for p in self.phases])
+        mixtures = [
+            self.decomposition(self.lowest(t, h[:, k])) for k, t in enumerate(temperatures.tolist())
+        ]
+        return list({one.phases: one for one in mixtures}.values())
+
     def stable(self) -> list[Decomposition]:
         """Return the mixtures that are stable at some temperature, coldest first.
 

@@ -178,9 +178,10 @@ class ThermodynamicsMaker(Maker):
             raise RuntimeError(msg)
         counts = {phase: ordering.counts for phase, ordering in phases.items()}
         pool = competing_decompositions(host, counts, enthalpies)
-        depth = hull_depth(pool)
-        if host.composition:  # that of the random cells, which may hold another one than the SQS
+        depth, mixtures = hull_depth(pool), None
+        if host.composition:  # random cells may hold another one than the SQS
             depth = PhasePool.of(host.elements, counts, enthalpies, random_counts).depth
+            mixtures = PhasePool.of(host.elements, counts, enthalpies, counts[host.elements])
         disorder = Disorder.of(random, depth)
         return ThermodynamicsDoc(
             **provenance(
@@ -209,7 +210,7 @@ class ThermodynamicsMaker(Maker):
             h_hull_mev=1e3 * disorder.depth,
             deed_per_unit=disorder.deed(),
             deed_per_atom=disorder.deed(atoms_per_unit=host.atoms_per_unit),
-            uncertainty=self._uncertainty(host, counts, enthalpies, inputs.benchmark)
+            uncertainty=self._uncertainty(host, enthalpies, mixtures, inputs.benchmark)
             if complete
             else None,
             reference=None
@@ -220,7 +221,7 @@ class ThermodynamicsMaker(Maker):
             else phase_vibrations(
                 {p: o for p, o in phases.items() if p in enthalpies}
                 | {(e,): o for e, o in ends.items()},
-                pool,
+                mixtures or pool,
                 family(model.family).calculator(model, device=get_settings().device),
                 spec.vibrations,
             ),
@@ -230,8 +231,8 @@ class ThermodynamicsMaker(Maker):
     def _uncertainty(
         self,
         host: Alloy,
-        counts: Mapping[Phase, Mapping[str, int]],
         enthalpies: Mapping[Phase, float],
+        mixtures: PhasePool | None,
         benchmark: BenchmarkDoc | None,
     ) -> ModelUncertainty | None:
         """Return the decomposition temperature within the error of the model, if it has one."""
@@ -242,9 +243,8 @@ class ThermodynamicsMaker(Maker):
             return None
         sigma, source = error
         rng = stream(self.seed, "interval")
-        if host.composition:
-            pool = PhasePool.of(host.elements, counts, enthalpies, counts[host.elements])
-            interval = pool.interval(1e-3 * sigma, rng, N_MIXTURES)
+        if mixtures is not None:
+            interval = mixtures.interval(1e-3 * sigma, rng, N_MIXTURES)
         else:
             interval = decomposition_temperature_interval(
                 host.elements, enthalpies, 1e-3 * sigma, rng, N_DRAWS
