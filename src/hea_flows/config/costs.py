@@ -87,4 +87,4 @@ def rounded_compositions(
 def _first(cost: SetCost) -> list[str]:
     """Return the first composition that a set rounds, with the number of others."""
     first, others = cost.rounded[:1], len(cost.rounded) - 1
-    return [f"{text} (and {others} others)" if others else text for text in first]
+    return [f"{text} (and {others} more)" if others else text for text in first]
