@@ -342,16 +342,17 @@ def test_chains_of_unequal_parts(asked: list[int]) -> None:
     for record in found.averages:
         mixed = found.random_mev - 1e3 * record.temperature * np.array([ideal, infinite])
         assert [record.ideal_free_energy_mev, record.ideal_infinite_mev] == pytest.approx(mixed)
-    # Vegard's lattice constant of the composition that was asked for.
+    # Vegard's lattice constant of the composition that the cell holds.
     host = SPEC.to_alloy()
-    a = sum(x * host.lattice_constant(e) for e, x in shares.items())
+    a = sum(n / 9 * host.lattice_constant(e) for e, n in found.counts.items())
     assert found.lattice_constant == pytest.approx(a)
     # The section's composition comes before that of the alloy; chains of equal counts are one.
     asked.clear()
-    own = SMALL.model_copy(update={"composition": {"Mo": 0.5, "Ta": 0.3, "V": 0.2}})
+    own = SMALL.model_copy(update={"composition": {"Mo": 0.49, "Ta": 0.31, "V": 0.2}})
     again = run(store, MonteCarloMaker(monte_carlo=own))
     assert asked == []
     assert (again.series, again.alloy.composition) == (found.series, {})
+    assert again.composition == pytest.approx({"Mo": 0.49, "Ta": 0.31, "V": 0.2})
     equal = SMALL.model_copy(update={"composition": dict.fromkeys(shares, 1 / 3)})
     assert run(store, MonteCarloMaker(monte_carlo=equal), alloy=rich).counts == dict.fromkeys(
         shares, 3

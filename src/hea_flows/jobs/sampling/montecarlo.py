@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,8 @@ class MonteCarloMaker(Maker):
         """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
         supercell, counts = spec.cell(host)
-        a = mean_lattice_constant(spec.of(host), labels.end_point_cells)
+        shares = {e: n / sum(counts.values()) for e, n in counts.items()}
+        a = mean_lattice_constant(replace(host, composition=shares), labels.end_point_cells)
         model = local_model(source)
         chains = identity(
             model=model.content(),

@@ -26,8 +26,8 @@ def data_container(doc: MonteCarloDoc, chain: ChainSummary, series: ChainSeries)
 
     A record per step, at its number of trials since the burn-in: ``potential`` (eV per cell, the
     model's own energy), ``acceptance_ratio`` (of all steps) and the order parameters, ``CV A-B``
-    for nearest neighbours and ``CV A-B shell 2``, …. The first and last record have the
-    decoration, which ``get("trajectory")`` returns.
+    for nearest neighbours and ``CV A-B shell 2``, …, less those of random decorations. The first
+    and last record have the decoration, which ``get("trajectory")`` returns.
 
     Parameters
     ----------
