@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from seeded_ensemble import SeededCanonicalEnsemble
 
-from hea_flows.alloy.lattice import Alloy, bond_counts, correlation_matrix, neighbour_pairs
+from hea_flows.alloy.lattice import (
+    Alloy,
+    bond_counts,
+    correlation_matrix,
+    neighbour_pairs,
+    own_image_share,
+)
 from hea_flows.alloy.sampling import (
     Canonical,
     DecorationEnergies,
@@ -41,6 +47,7 @@ ALLOY = Alloy(("Mo", "W", "V"))
 CELL = np.diag([2, 3, 1])
 PAIRS = neighbour_pairs(ALLOY, CELL)
 UPPER = np.triu_indices(3)
+OWN_IMAGES = own_image_share(PAIRS)
 #: Energies per unit (S,) and CVs (S, 6) of one chain.
 Series = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -74,7 +81,7 @@ def states() -> NDArray[np.int64]:
 def values(codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the CVs (B, 6) of decorations."""
     counts = [bond_counts(row, PAIRS, 3) for row in codes]
-    return correlation_matrix(counts)[:, UPPER[0], UPPER[1]]
+    return correlation_matrix(counts, [2, 2, 2], OWN_IMAGES)[:, UPPER[0], UPPER[1]]
 
 
 def sampled(
@@ -97,7 +104,7 @@ def sampled(
         sampler.advance()
     found: dict[float, list[Series]] = {t: [] for t in temperatures}
     for c in sampler.chains():
-        cv = correlation_matrix(c.counts[1])[:, UPPER[0], UPPER[1]]
+        cv = correlation_matrix(c.counts[1], c.numbers, c.own_images[1])[:, UPPER[0], UPPER[1]]
         found[c.temperature].append((c.energies, cv))
     return found
 

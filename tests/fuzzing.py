@@ -249,6 +249,18 @@ def _options(draw: st.DrawFn, *names: str) -> str:
     values = {
         "components": _range(3),
         "x": st.sampled_from(["1/2", "1/4..3/4", "1/3", "1/6..5/6", "3/2", "1/999999..1/2"]),
+        "grid": _number(6),
+        "x={Mo": st.sampled_from(
+            [
+                ": 0.5, W: 1/2}",
+                ": 0..0.5}",
+                ":0.3}",
+                ": 0.5, V: 0.5}",
+                ": 0.4, W: 0.7}",
+                "}",
+                ": 1}",
+            ]
+        ),
         **dict.fromkeys(("n", "draw"), _number()),
         "steps": st.sampled_from(["10", "20", "999999999"]),
         "per": st.just("combination"),
@@ -260,7 +272,8 @@ def _options(draw: st.DrawFn, *names: str) -> str:
         chosen = [name for name in chosen if name not in {"components", "equimolar"}]
     parts = []
     for name in chosen:
-        parts.append(f"{name}={draw(values[name])}" if name in values else name)
+        sign = "" if "{" in name else "="
+        parts.append(f"{name}{sign}{draw(values[name])}" if name in values else name)
         parts += ["components=2"] if name == "x" else []
     return "".join(f", {part}" for part in parts)
 
@@ -273,13 +286,15 @@ def _cells() -> st.SearchStrategy[str]:
 def _atoms() -> st.SearchStrategy[str]:
     """Draw one set."""
     sizes = st.lists(_range(), min_size=1, max_size=2).map(",".join)
-    drawn = ("n", "components", "x", "equimolar", "per", "primitive", "draw")
+    drawn = ("n", "components", "x", "x={Mo", "grid", "equimolar", "per", "primitive", "draw")
     return st.one_of(
         st.builds(lambda n, more: f"{n}({n}{more})", _number(), st.sampled_from(["", "..4", ",5"])),
         st.builds(lambda n, s: f"{n}({s})", _number(), sizes),
         st.builds(lambda s, o: f"E({s}{o})", sizes, _options("components")),
         st.builds(lambda c, o: f"random({c}{o})", _cells(), _options(*drawn)),
-        st.builds(lambda c, o: f"sqs({c}{o})", _cells(), _options("components", "x", "draw")),
+        st.builds(
+            lambda c, o: f"sqs({c}{o})", _cells(), _options("components", "x", "x={Mo", "grid")
+        ),
         st.builds(lambda n: f"sqs({n}, steps=10)", _number()),
         st.sampled_from(["model-4", "Database-2", "model", "E", "1(1)", "2(2)", "2(20)", "E(2,4)"]),
     )

@@ -268,6 +268,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
                 free_energy_mev=20 - 0.139 * t,
                 free_energy_error_mev=0.3,
                 ideal_free_energy_mev=25 - 0.139 * t,
+                ideal_infinite_mev=25 - 0.1387 * t,
             )
         )
     return MonteCarloDoc(
@@ -276,6 +277,8 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
         mode="fixed lattice",
         alloy=AlloySpec(elements=ELEMENTS),
         supercell=CELL,
+        composition=dict.fromkeys(ELEMENTS, 0.2),
+        counts=dict.fromkeys(ELEMENTS, 20),
         lattice_constant=3.241,
         seed=0,
         settings=SamplingSettings(temperatures=list(TEMPERATURES), runs=2, steps=STEPS),
@@ -285,7 +288,7 @@ def montecarlo(**common: Any) -> MonteCarloDoc:
         chains=chains,
         averages=averages,
         separation=Separation(
-            level=0.02,
+            levels={f"{e}-{e}": 0.02 for e in ELEMENTS},
             passed={"V-V": 640.0},
             pair="V-V",
             probabilities={f"{e}-{e}": float(e == "V") for e in ELEMENTS},
@@ -320,6 +323,9 @@ def thermodynamics(**common: Any) -> ThermodynamicsDoc:
         model=TUNED,
         mode="relaxed",
         elements=list(ELEMENTS),
+        composition=dict.fromkeys(ELEMENTS, 0.2),
+        sqs_counts={"-".join(k): dict.fromkeys(k, 4) for k in table},
+        random_counts=dict.fromkeys(ELEMENTS, 5),
         sqs_mixing_mev={"-".join(k): 1000 * v for k, v in table.items()},
         sqs_objective={"-".join(k): -1.5 for k in table},
         decompositions=pool,

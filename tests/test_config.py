@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from hea_flows.alloy.sampling import ExchangeLadder
-from hea_flows.config import MonteCarloSpec, load_campaign, text_sha256
+from hea_flows.config import MonteCarloSpec, load_campaign, text_sha256, validation_line
 from hea_flows.schemas import (
     AlloySpec,
     AllWeights,
@@ -48,6 +49,39 @@ def test_defaults_are_the_protocol_of_the_paper(tmp_path: Path) -> None:
     weights = campaign.training.weights
     assert (weights.energy, weights.forces, weights.stress) == (100, 10, 1)
     assert campaign.training.amsgrad
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"Mo": 0.7, "W": 0.2}, r"alloy: .*add up to 1, got \{Mo: 0.7, W: 0.2\} \(0.9\)"),
+        ({"Mo": 1.0}, "alloy: .*W is missing"),
+        ({"Mo": 0.5, "W": 0.3, "V": 0.2}, "alloy: .*V is none of them"),
+        ({"Mo": "half", "W": 0.5}, "alloy.composition.Mo is 'half'; input should be a valid num"),
+    ],
+)
+def test_a_composition_that_is_none_of_the_alloy(
+    tmp_path: Path, shares: dict[str, float], message: str
+) -> None:
+    alloy = {"elements": ["Mo", "W"], "composition": shares}
+    with pytest.raises(ValidationError) as error:
+        load_campaign(write(tmp_path / "a.yaml", alloy=alloy))
+    assert re.search(message, validation_line(error.value))
+
+
+def test_the_composition_of_a_campaign_goes_where_nothing_else_is_said(tmp_path: Path) -> None:
+    alloy = {"elements": ["Mo", "W"], "composition": {"W": 0.25, "Mo": 0.75}}
+    campaign, _ = load_campaign(write(tmp_path / "a.yaml", alloy=alloy))
+    host = campaign.alloy.to_alloy()
+    assert host.composition == {"Mo": 0.75, "W": 0.25}
+    assert AlloySpec.of(host).composition == {"Mo": 0.75, "W": 0.25}
+    assert campaign.alloy.any_composition.to_alloy().shares() == {"Mo": 0.5, "W": 0.5}
+    chains = MonteCarloSpec(temperatures=[300.0], supercell="4x4")
+    assert chains.cell(host)[1] == {"Mo": 12, "W": 4}
+    chains = MonteCarloSpec(
+        temperatures=[300.0], supercell="4x4", composition={"Mo": 0.5, "W": 0.5}
+    )
+    assert chains.cell(host)[1] == {"Mo": 8, "W": 8}
 
 
 def test_one_word_makes_another_model(tmp_path: Path) -> None:

@@ -141,3 +141,6 @@ def test_deed_and_sets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sets", "show", "model-4"]) == 0
     assert capsys.readouterr().out.startswith("model-4: 126 structures, 490 alloyed sites")
     assert "did you mean model-4" in fails(capsys, "sets", "show", "modle-4")
+    assert main(["sets", "show", "random(3x3, x={Mo: 0.4, V: 0.6})"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "  composition asked for Mo 0.4, V 0.6; 9 sites hold Mo 4, V 5"

@@ -135,12 +135,12 @@ FILES = {
     "hull": ("hull", "-o"),
     "export dataset": ("export", "dataset", "--campaign", "a"),
     "export model": ("export", "model", "--campaign", "a"),
+    "export tdb": ("export", "tdb", "--campaign", "a"),
     "run": ("run", "quickstart", "--report"),
 }
 FOLDERS = {
     "figures": ("figures", "--campaign", "a", "-o"),
     "export chains": ("export", "chains", "--campaign", "a"),
-    "export tdb": ("export", "tdb", "--campaign", "a"),
 }
 
 

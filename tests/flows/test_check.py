@@ -68,7 +68,7 @@ def test_licences_are_named_or_asked_for(tmp_path: Path) -> None:
 LATE = {
     "sqs": (
         {"thermodynamics": {"sqs": {2: "3x3"}, "random_supercell": "4x4"}},
-        "thermodynamics: the SQS of 2 elements, sqs: {2: 3x3}: 9 sites give no whole numbers",
+        "thermodynamics: the SQS of 2 elements, sqs: {2: 3x3}: 9 sites do not hold equal parts",
     ),
     "host": (
         {"thermodynamics": {"sqs": {2: "2x2x2"}, "random_supercell": "4x4"}},
@@ -80,7 +80,11 @@ LATE = {
     ),
     "composition": (
         {"monte_carlo": CHAINS | {"supercell": "3x3"}},
-        "monte_carlo: 9 sites give no whole numbers",
+        "monte_carlo: 9 sites do not hold equal parts",
+    ),
+    "shares": (
+        {"monte_carlo": CHAINS | {"composition": {"Mo": 0.5, "V": 0.5}}},
+        "monte_carlo: composition {Mo: 0.5, V: 0.5} must name exactly the elements Mo, Ta; Ta is",
     ),
     "vacuum": (
         {
@@ -129,6 +133,25 @@ def test_what_was_found_hours_later(tmp_path: Path, changes: dict[str, Any], lin
     with pytest.raises(CampaignRefusedError, match=r"^\S*campaign\.yaml: ") as caught:
         result.require(here=False)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("machine")
+def test_compositions_that_cells_do_not_hold_are_told(tmp_path: Path) -> None:
+    result = check(
+        tmp_path,
+        alloy={"elements": ["Mo", "Ta"], "composition": {"Mo": 0.7, "Ta": 0.3}},
+        structures=[
+            {"set": "1(1)+2(2)"},
+            {"set": "random(3x3, n=2, x={Mo: 0.4, Ta: 0.6})", "use": "held-out"},
+        ],
+        monte_carlo=CHAINS | {"supercell": "4x4", "composition": {"Mo": 0.25, "Ta": 0.75}},
+        thermodynamics={"sqs": {2: "5x2"}, "random_supercell": "3x3", "n_random": 2},
+    )
+    assert [one for one in found(result, "note") if "composition" in one] == [
+        "sets: composition asked for Mo 0.4, Ta 0.6; 9 sites hold Mo 4, Ta 5",
+        "thermodynamics: composition 3x3: asked for Mo 0.7, Ta 0.3; 9 sites hold Mo 6, Ta 3",
+    ]
+    assert not result.refused(here=False)
 
 
 @pytest.mark.usefixtures("machine")
@@ -202,7 +225,7 @@ def test_shipped_campaigns_pass(name: str) -> None:
 def test_the_makers_refuse_the_same(tmp_path: Path) -> None:
     check(tmp_path, monte_carlo=CHAINS | {"supercell": "3x3"})
     campaign, _ = load_campaign(tmp_path / "campaign.yaml")
-    with pytest.raises(ValueError, match="9 sites give no whole numbers"):
+    with pytest.raises(ValueError, match="9 sites do not hold equal parts"):
         CampaignMaker.from_campaign(campaign)
 
 

@@ -96,6 +96,8 @@ def show(
         tell(f"  {n} components, {size} units per cell: {count}", output)
     for combination, count in summary.by_combination.items():
         tell(f"  {'-'.join(combination)}: {count}", output)
+    for text in parsed.cost(alloy).rounded:
+        tell(f"  composition {text}", output)
     if output is not None:
         tell(f"written: {output}", output)
 

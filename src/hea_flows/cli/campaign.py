@@ -145,7 +145,8 @@ def _summary(connection: Connection, name: str, path: Path) -> None:
     if inputs.benchmarks:
         screen.print(benchmark_table(inputs))
     for table in (*map(growth_table, inputs.growth), *montecarlo_tables(inputs.montecarlo)):
-        screen.print(table)
+        if not table.folded:
+            screen.print(table)
     for doc in inputs.growth:
         screen.print(growth_verdict(doc), highlight=False, markup=False)
     for line in (

@@ -11,7 +11,7 @@ from hea_flows.config.campaign import (
     read_campaign,
     text_sha256,
 )
-from hea_flows.config.costs import check_sets
+from hea_flows.config.costs import check_sets, rounded_compositions
 from hea_flows.config.errors import validation_line, validation_lines
 from hea_flows.config.phase_diagram import PhaseDiagramSpec
 from hea_flows.config.plan import (
@@ -66,6 +66,7 @@ __all__ = [
     "orderings_of",
     "plan_campaign",
     "read_campaign",
+    "rounded_compositions",
     "text_sha256",
     "validation_line",
     "validation_lines",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -19,7 +20,6 @@ from hea_flows.alloy.sampling import (
 from hea_flows.alloy.sets import (
     check_random,
     check_sqs,
-    composition_counts,
     supercell_matrix,
 )
 from hea_flows.inputs import Name, Number, Seed, Whole, shown
@@ -241,6 +241,10 @@ class MonteCarloSpec(SamplingSettings, Record):
         "5x5", max_length=30, description="Supercell, for example 10x10 or 3x3x3."
     )
     mode: Mode = "relaxed"
+    composition: dict[Name, Number] = Field(
+        default_factory=dict,
+        description="Share of each element, adding up to 1. Default: that of the alloy.",
+    )
     max_hours: Number | None = Field(
         None, gt=0, description="A job stops after so many hours; another one goes on with it."
     )
@@ -269,16 +273,21 @@ class MonteCarloSpec(SamplingSettings, Record):
         """The settings that decide what the chains are, cell and mode apart."""
         return SamplingSettings(**self.model_dump(include=set(SamplingSettings.model_fields)))
 
+    def of(self, alloy: Alloy) -> Alloy:
+        """Return the alloy at the composition that is sampled."""
+        return replace(alloy, composition=self.composition or alloy.composition)
+
     def cell(self, alloy: Alloy) -> tuple[IntMatrix, dict[str, int]]:
-        """Return the supercell of an alloy and its sites per element, as many of each.
+        """Return the supercell of an alloy and its sites per element, the nearest it holds.
 
         Raises
         ------
         ValueError
-            If the supercell does not fit the host, or its sites the elements.
+            If the supercell does not fit the host, or does not hold the elements or equal parts of
+            them; if the composition is none of the alloy.
         """
         matrix = supercell_matrix(alloy, self.supercell)
-        return matrix, composition_counts(alloy.elements, alloy.n_sites(matrix))
+        return matrix, self.of(alloy).counts(alloy.n_sites(matrix))
 
     def check(self, alloy: Alloy) -> None:
         """Raise what `cell` would, or `ValueError` if there is nothing to sample in it."""

@@ -19,6 +19,7 @@ from hea_flows.config import (
     orderings_of,
     plan_campaign,
     read_campaign,
+    rounded_compositions,
     validation_lines,
 )
 from hea_flows.flows.campaign import CampaignMaker
@@ -184,20 +185,32 @@ class _Checker:
                 else:
                     checked_learning(model, settings)
                 self.weights(model)
-        if campaign.monte_carlo is not None:
-            with self.collecting("monte_carlo"):
-                check_monte_carlo(campaign.monte_carlo, self.alloy)
-        if campaign.phase_diagram is not None:
-            with self.collecting("phase_diagram"):
-                check_phase_diagram(campaign.phase_diagram, campaign.alloy)
-        if campaign.thermodynamics is not None:
-            with self.collecting("thermodynamics"):
-                check_thermodynamics(campaign.thermodynamics, campaign)
+        self.sections()
         if any(one.kind == "error" for one in self.findings):
             return
         with self.collecting(""):
             CampaignMaker.from_campaign(campaign)
             self.plan(plan_campaign(campaign))
+        for part, text in rounded_compositions(
+            self.alloy.to_alloy(),
+            campaign.expressions(),
+            campaign.monte_carlo,
+            campaign.thermodynamics,
+        ):
+            self.add("note", part, f"composition {text}")
+
+    def sections(self) -> None:
+        """Look at what is done with the models."""
+        campaign = self.campaign
+        if campaign.monte_carlo is not None:
+            with self.collecting("monte_carlo"):
+                check_monte_carlo(campaign.monte_carlo, self.alloy)
+        if campaign.thermodynamics is not None:
+            with self.collecting("thermodynamics"):
+                check_thermodynamics(campaign.thermodynamics, campaign)
+        if campaign.phase_diagram is not None:
+            with self.collecting("phase_diagram"):
+                check_phase_diagram(campaign.phase_diagram, self.alloy)
 
     def labels(self, maker: LabelsMaker) -> None:
         """Look for what an engine needs on this machine."""

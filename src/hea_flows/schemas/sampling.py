@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from hea_flows.alloy import asked_and_held
 from hea_flows.alloy.lattice import IntMatrix
 from hea_flows.alloy.sampling import (
     ChainSummary,
@@ -54,6 +55,8 @@ class MonteCarloDoc(Document):
     mode: Mode
     alloy: AlloySpec
     supercell: IntMatrix
+    composition: dict[str, float] = Field(description="Share of each element that was asked for.")
+    counts: dict[str, int] = Field(description="Sites of each element, what the cell holds of it.")
     lattice_constant: float = Field(description="Of the reference geometry (Å).")
     seed: int
     settings: SamplingSettings
@@ -83,7 +86,7 @@ class MonteCarloDoc(Document):
     @property
     def n_sites(self) -> int:
         """Number of alloyed sites."""
-        return len(self.chains[0].final_species)
+        return sum(self.counts.values())
 
     @property
     def heading(self) -> str:
@@ -104,6 +107,7 @@ class MonteCarloDoc(Document):
             "method": self.settings.method,
             "seed": self.seed,
             "sites": self.n_sites,
+            "composition": asked_and_held(self.composition, self.counts),
             "temperatures": len(self.averages),
             **ladder,
             "runs": self.settings.runs,

@@ -101,6 +101,10 @@ class AlloySpec(Record):
     c_over_a: Number | None = Field(
         None, ge=0.1, le=10, description="c/a of hcp; default the mean of the elements' own."
     )
+    composition: dict[Name, Number] = Field(
+        default_factory=dict,
+        description="Share of each element, adding up to 1, of what follows; default equal parts.",
+    )
 
     @field_validator("prototype", mode="before")
     @classmethod
@@ -133,7 +137,13 @@ class AlloySpec(Record):
             lattice_constants={e: alloy.lattice_constant(e) for e in alloy.elements},
             vacuum=alloy.vacuum,
             c_over_a=float(alloy.vectors[2, 2]) if alloy.host.uniaxial else None,
+            composition=dict(alloy.composition),
         )
+
+    @property
+    def any_composition(self) -> Self:
+        """The same without its composition, on which labels do not depend."""
+        return self.model_copy(update={"composition": {}})
 
     def to_alloy(self) -> Alloy:
         """Return the domain object."""
@@ -145,6 +155,7 @@ class AlloySpec(Record):
             dict(self.lattice_constants),
             self.vacuum,
             self.c_over_a,
+            dict(self.composition),
         )
 
 

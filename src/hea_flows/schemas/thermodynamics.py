@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from hea_flows.alloy import asked_and_held
 from hea_flows.alloy.thermodynamics import Decomposition, TransitionInterval
 from hea_flows.schemas.documents import Document, describe_model
 from hea_flows.schemas.files import ModelSpec
@@ -67,9 +68,17 @@ class ThermodynamicsDoc(Document):
     model: ModelSpec
     mode: Literal["fixed lattice", "relaxed"]
     elements: list[str]
+    composition: dict[str, float] = Field(description="Share of each element that was asked for.")
+    sqs_counts: dict[str, dict[str, int]] = Field(
+        description="Phase to the sites of each element that its SQS holds."
+    )
+    random_counts: dict[str, int] = Field(description="Sites of each element of random cells.")
     sqs_mixing_mev: dict[str, float] = Field(description="Phase to SQS mixing energy (meV/unit).")
     sqs_objective: dict[str, float]
-    decompositions: list[Decomposition]
+    decompositions: list[Decomposition] = Field(
+        description="At equal parts all set partitions, else mixtures that are stable at some "
+        "temperature."
+    )
     transitions: list[tuple[float, str]] = Field(
         description="Temperature (K) above which a decomposition is stable, lowest first."
     )
@@ -106,6 +115,7 @@ class ThermodynamicsDoc(Document):
         return {
             **describe_model("model", self.model),
             "mode": self.mode,
+            "composition of random cells": asked_and_held(self.composition, self.random_counts),
             "random seed": self.random_seed,
             "random structures": len(self.random_mixing_mev),
             "error of mixing energies": self.uncertainty and self.uncertainty.sigma_from,

@@ -5,6 +5,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
+from sympy.utilities.iterables import multiset_permutations
 
 from hea_flows.alloy.lattice.bonds import (
     bond_counts,
@@ -13,7 +14,12 @@ from hea_flows.alloy.lattice.bonds import (
     pair_labels,
     species_codes,
 )
-from hea_flows.alloy.lattice.order_parameters import correlation_matrix, warren_cowley_matrix
+from hea_flows.alloy.lattice.order_parameters import (
+    correlation_matrix,
+    own_image_share,
+    random_bond_shares,
+    warren_cowley_matrix,
+)
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.lattice.site_index import lattice_points
@@ -47,14 +53,29 @@ def counts_of(species, pairs: np.ndarray, elements) -> np.ndarray:
     return bond_counts(species_codes(species, elements), pairs, len(elements))
 
 
+def numbers_of(species, elements) -> list[int]:
+    return [list(species).count(e) for e in elements]
+
+
 def correlation_values(species, pairs: np.ndarray, elements) -> dict[str, float]:
-    return by_label(correlation_matrix(counts_of(species, pairs, elements)), elements)
+    """Return the CV of a decoration."""
+    counts = counts_of(species, pairs, elements)
+    numbers, own = numbers_of(species, elements), own_image_share(pairs)
+    return by_label(correlation_matrix(counts, numbers, own), elements)
+
+
+def infinite_values(species, pairs: np.ndarray, elements) -> dict[str, float]:
+    """Return the CV of a decoration that is repeated without end, against the infinite alloy."""
+    counts = counts_of(species, pairs, elements)
+    numbers = 10**9 * np.array(numbers_of(species, elements))
+    return by_label(correlation_matrix(counts, numbers), elements)
 
 
 def warren_cowley(species, pairs: np.ndarray) -> dict[str, float]:
+    """Return Warren-Cowley parameters of a decoration that is repeated without end."""
     elements = sorted(set(species))
-    shares = [list(species).count(e) / len(species) for e in elements]
-    return by_label(warren_cowley_matrix(counts_of(species, pairs, elements), shares), elements)
+    numbers = 10**9 * np.array(numbers_of(species, elements))
+    return by_label(warren_cowley_matrix(counts_of(species, pairs, elements), numbers), elements)
 
 
 def cell(nx: int, ny: int, nz: int = 1) -> np.ndarray:
@@ -116,13 +137,17 @@ def test_smallest_cells_count_bonds_with_multiplicity() -> None:
         "Mo-V": 4,
         "V-V": 1,
     }
-    values = correlation_values(("Mo", "V"), pairs, ("Mo", "V"))
+    values = infinite_values(("Mo", "V"), pairs, ("Mo", "V"))
     assert values == pytest.approx({"Mo-Mo": 1 / 6 - 1 / 4, "Mo-V": -2 / 6, "V-V": 1 / 6 - 1 / 4})
+    # There is but one decoration, so that the cell itself has no order.
+    assert own_image_share(pairs) == 1 / 3
+    values = correlation_values(("Mo", "V"), pairs, ("Mo", "V"))
+    assert values == pytest.approx({"Mo-Mo": 0, "Mo-V": 0, "V-V": 0}, abs=1e-15)
 
 
 def test_ordered_root_three_cell_has_no_like_neighbours() -> None:
     pairs = neighbour_pairs(LAYER, [[2, 1, 0], [-1, 1, 0], [0, 0, 1]])
-    values = correlation_values(("Mo", "Ta", "V"), pairs, ("Mo", "Ta", "V"))
+    values = infinite_values(("Mo", "Ta", "V"), pairs, ("Mo", "Ta", "V"))
     assert [values[k] for k in ("Mo-Mo", "Ta-Ta", "V-V")] == pytest.approx([-1 / 9] * 3)
     assert [values[k] for k in ("Mo-Ta", "Mo-V", "Ta-V")] == pytest.approx([-1 / 3] * 3)
 
@@ -133,7 +158,7 @@ def test_segregated_stripes() -> None:
     points = lattice_points(cell(length, 2 * width))
     species = ["Mo" if p[1] < width else "W" for p in points]
     pairs = neighbour_pairs(LAYER, cell(length, 2 * width))
-    values = correlation_values(species, pairs, ("Mo", "W"))
+    values = infinite_values(species, pairs, ("Mo", "W"))
     total, unlike = 3 * len(points), 2 * 2 * length
     like = (total - unlike) / 2
     assert values["Mo-W"] == pytest.approx((total - 2 * unlike) / total)
@@ -142,7 +167,7 @@ def test_segregated_stripes() -> None:
 
 def test_one_element_only_and_its_absent_partner() -> None:
     values = correlation_values(["V"] * 9, neighbour_pairs(LAYER, cell(3, 3)), ("V", "W"))
-    assert values == pytest.approx({"V-V": 0.75, "V-W": 1.0, "W-W": -0.25})
+    assert values == {"V-V": 0, "V-W": 0, "W-W": 0}
 
 
 def test_counts_agree_with_a_plain_loop_and_labels_follow_the_elements() -> None:
@@ -158,29 +183,74 @@ def test_counts_agree_with_a_plain_loop_and_labels_follow_the_elements() -> None
     assert sum(counts.values()) == len(pairs) == 90
 
 
-@pytest.mark.physics
-def test_random_equimolar_decorations_average_to_zero() -> None:
-    rng = np.random.default_rng(5)
-    species = np.repeat(METALS, 20)
+def placements(numbers: tuple[int, ...]) -> np.ndarray:
+    """Return all decorations of a cell, (S, N)."""
+    filling = np.repeat(np.arange(len(numbers)), numbers).tolist()
+    return np.array(list(multiset_permutations(filling)))
+
+
+@pytest.mark.parametrize(
+    ("prototype", "matrix", "shell", "numbers", "own_images"),
+    [
+        ("2H-MX2", cell(2, 1), 1, (1, 1), 1 / 3),
+        ("2H-MX2", cell(4, 1), 1, (1, 3), 1 / 3),
+        ("2H-MX2", cell(2, 3), 1, (1, 2, 3), 0),
+        ("2H-MX2", cell(2, 3), 3, (2, 1, 2, 1), 1 / 3),
+        ("2H-MX2", [[4, 1, 0], [0, 3, 0], [0, 0, 1]], 1, (6, 6), 0),
+        ("fcc", cell(2, 1, 2), 1, (1, 3), 1 / 6),
+        ("hcp", cell(2, 1, 1), 2, (1, 1, 2), 0),
+        ("hcp", cell(2, 1, 1), 1, (3, 1), 1 / 6),
+    ],
+)
+def test_no_order_reads_as_zero_over_all_decorations(
+    prototype: str, matrix: np.ndarray, shell: int, numbers: tuple[int, ...], own_images: float
+) -> None:
+    """Exactly, in any cell, at any composition, like and unlike pairs."""
+    pairs = neighbour_pairs(HOSTS[prototype], matrix, shell)
+    own = own_image_share(pairs)
+    assert own == pytest.approx(own_images)
+    n = len(numbers)
+    counts = np.array([bond_counts(codes, pairs, n) for codes in placements(numbers)])
+    shares = random_bond_shares(numbers, own)
+    np.testing.assert_allclose(counts.mean(axis=0) / len(pairs), shares, rtol=0, atol=1e-14)
+    for values in (correlation_matrix, warren_cowley_matrix):
+        series = values(counts, numbers, own)
+        np.testing.assert_allclose(series.mean(axis=0), 0, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(series, series.transpose(0, 2, 1))
+
+
+def test_what_a_finite_cell_adds_to_the_values_of_the_infinite_alloy() -> None:
+    """Of twelve sites with two elements, half each: 1/11 in Warren-Cowley parameters."""
+    pairs = neighbour_pairs(LAYER, cell(4, 3))
+    counts = np.array([bond_counts(codes, pairs, 2) for codes in placements((6, 6))])
+    assert len(counts) == 924
+    mean = warren_cowley_matrix(counts, [6 * 10**9] * 2).mean(axis=0)
+    np.testing.assert_allclose(mean, np.array([[1, -1], [-1, 1]]) / 11, rtol=0, atol=1e-8)
+    # At equal parts of n elements, the paper's CV: N_AA/N − 1/n², and (N_AA + N_BB − N_AB)/N.
     pairs = neighbour_pairs(LAYER, cell(10, 10))
-    draws = [
-        correlation_values(rng.permutation(species).tolist(), pairs, METALS) for _ in range(2000)
-    ]
-    # At fixed composition, two different sites hold A and A with probability (1/n)(m-1)/(N-1).
-    like, unlike = 19 / 99 / 5, 2 * 20 / 99 / 5
-    for label in draws[0]:
-        samples = np.array([d[label] for d in draws])
-        error = samples.std(ddof=1) / np.sqrt(len(samples))
-        a, b = label.split("-")
-        finite_size = like - 1 / 25 if a == b else 2 * like - unlike
-        assert abs(samples.mean() - finite_size) < 4.5 * error
-    # Independent sites: the values vanish.
-    free = [
-        correlation_values(rng.choice(METALS, 100).tolist(), pairs, METALS) for _ in range(2000)
-    ]
-    for label in free[0]:
-        samples = np.array([d[label] for d in free])
-        assert abs(samples.mean()) < 4.5 * samples.std(ddof=1) / np.sqrt(len(samples))
+    species = np.random.default_rng(0).permutation(np.repeat(METALS, 20)).tolist()
+    own, infinite = (f(species, pairs, METALS) for f in (correlation_values, infinite_values))
+    counts = by_label(counts_of(species, pairs, METALS), METALS)
+    assert infinite["V-V"] == pytest.approx(counts["V-V"] / 300 - 1 / 25, abs=1e-9)
+    unlike = (counts["Mo-Mo"] + counts["V-V"] - counts["Mo-V"]) / 300
+    assert infinite["Mo-V"] == pytest.approx(unlike, abs=1e-9)
+    assert own["V-V"] - infinite["V-V"] == pytest.approx(1 / 25 - 19 / 495, abs=1e-9)
+    assert own["Mo-V"] - infinite["Mo-V"] == pytest.approx(2 / 495, abs=1e-9)
+
+
+def test_values_of_a_composition_of_unlike_shares_in_the_infinite_alloy() -> None:
+    counts = np.array([[30, 45, 20], [45, 12, 33], [20, 33, 10]])
+    x, numbers = np.array([0.5, 0.3, 0.2]), 10**10 * np.array([5, 3, 2])
+    cv, alpha = correlation_matrix(counts, numbers), warren_cowley_matrix(counts, numbers)
+    for a, b in combinations_with_replacement(range(3), 2):
+        if a == b:
+            expected = counts[a, a] / 150 - x[a] ** 2
+            neighbours = 2 * counts[a, a] / 300 / x[a]  # share of A among the neighbours of A
+        else:
+            expected = (counts[a, a] + counts[b, b] - counts[a, b]) / 150 - (x[a] - x[b]) ** 2
+            neighbours = counts[a, b] / 300 / x[a]
+        assert cv[a, b] == pytest.approx(expected, abs=1e-9)
+        assert alpha[a, b] == pytest.approx(1 - neighbours / x[b], abs=1e-8)
 
 
 def test_warren_cowley_of_ordered_and_segregated_structures() -> None:

@@ -7,7 +7,7 @@ import pytest
 from ase.units import kB
 from potts import triangular_potts
 
-from hea_flows.alloy.sampling.free_energy import configurational_entropy, free_energy, ideal_mixing
+from hea_flows.alloy.sampling.free_energy import free_energy, ideal_mixing
 
 POTTS = triangular_potts()
 S_INFINITE = kB * math.log(1680) / 9  # 9!/(3!)³ = 1680 decorations
@@ -20,22 +20,6 @@ def integrate(energies=E, errors=None, *, fluctuation: bool = True, ladder=LADDE
     extra = {"variances": v, "variance_infinite": V_INFINITE, "n_units": 9} if fluctuation else {}
     errors = np.zeros(len(ladder)) if errors is None else errors
     return free_energy(ladder, energies, errors, S_INFINITE, E_INFINITE, **(extra | kwargs))
-
-
-def test_entropy_of_a_finite_composition() -> None:
-    assert configurational_entropy([3, 3, 3]) == pytest.approx(S_INFINITE, rel=1e-12)
-    assert configurational_entropy([5]) == pytest.approx(0, abs=1e-18)
-    assert configurational_entropy([1, 0, 1]) == pytest.approx(kB * math.log(2) / 2, rel=1e-12)
-    # Stirling: ln(100!/(20!)^5)/100 = ln 5 − 2 ln(2π·20)/100 + ln 5/200 + O(1/n²) from below.
-    stirling = math.log(5) - (5 * math.log(40 * math.pi) - math.log(200 * math.pi)) / 200
-    assert configurational_entropy([20] * 5) / kB == pytest.approx(stirling, abs=5e-4)
-    assert len(POTTS.energies) == 1680
-
-
-@pytest.mark.parametrize("bad", [[], [0, 0], [3, -1], [2.5, 1]])
-def test_counts_of_no_composition(bad) -> None:
-    with pytest.raises(ValueError, match="whole numbers of sites"):
-        configurational_entropy(bad)
 
 
 @pytest.mark.parametrize(("fluctuation", "tolerance"), [(True, 6e-6), (False, 2e-5)])

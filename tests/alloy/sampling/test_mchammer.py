@@ -83,7 +83,9 @@ def order_parameters(decorations, pairs: np.ndarray) -> np.ndarray:
     counts = [
         bond_counts(np.array([LAYER.elements.index(e) for e in s]), pairs, 3) for s in decorations
     ]
-    return correlation_matrix(counts)[:, *np.triu_indices(3)]
+    return correlation_matrix(
+        counts, np.bincount([LAYER.elements.index(e) for e in decorations[0]], minlength=3)
+    )[:, *np.triu_indices(3)]
 
 
 def chain(temperature: float = 600, seed: int = 1, trials: int = 400, **kwargs):

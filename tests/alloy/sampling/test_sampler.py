@@ -98,7 +98,7 @@ def test_averages_equal_full_enumeration(method, hamiltonian, exchange) -> None:
         burn_in=200,
         exchange=exchange,
     )
-    cvs = correlation_matrix([bond_counts(s, PAIRS, 3) for s in STATES])
+    cvs = correlation_matrix([bond_counts(s, PAIRS, 3) for s in STATES], [3, 3, 3])
     upper = np.triu_indices(3)
     limit = 4.2  # 3 temperatures x 7 averages x 8 cases: 1 in 200 that any is beyond by chance
     for temperature in temperatures:
@@ -108,7 +108,7 @@ def test_averages_equal_full_enumeration(method, hamiltonian, exchange) -> None:
         exact = weights @ energies / 9
         assert abs(value - exact) < limit * error
         assert error < 0.0002  # 0.2 meV per unit
-        series = [correlation_matrix(c.counts[1]) for c in chains]
+        series = [correlation_matrix(c.counts[1], c.numbers, c.own_images[1]) for c in chains]
         for a, b in zip(*upper, strict=True):
             value, error = mean_of([s[:, a, b] for s in series])
             assert abs(value - weights @ cvs[:, a, b]) < limit * error + 1e-12

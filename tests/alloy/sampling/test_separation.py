@@ -138,7 +138,7 @@ def test_first_to_pass_a_level() -> None:
         "Nb-Nb": [0.06, 0.0, 0.021, 0.0, 0.0],  # a little beyond 400
     }
     errors = {k: np.full(5, 1e-6) for k in values}
-    result = first_to_separate(t, values, errors, rng, level=LEVEL)
+    result = first_to_separate(t, values, errors, rng, levels=dict.fromkeys(values, LEVEL))
     assert result.pair == "V-V"
     assert result.probabilities == {"V-V": 1.0, "Ta-Ta": 0.0, "W-W": 0.0, "Nb-Nb": 0.0}
     assert result.passed["W-W"] is None
@@ -146,7 +146,11 @@ def test_first_to_pass_a_level() -> None:
     assert {k: result.passed[k] for k in exact} == pytest.approx(exact, abs=0.02)
     mixed = dict(reversed([*zip(t.tolist(), values["V-V"], strict=True)]))
     again = first_to_separate(
-        list(mixed), {"V-V": list(mixed.values())}, {"V-V": np.full(5, 1e-6)}, rng, level=LEVEL
+        list(mixed),
+        {"V-V": list(mixed.values())},
+        {"V-V": np.full(5, 1e-6)},
+        rng,
+        levels={"V-V": LEVEL},
     )
     assert again.passed["V-V"] == pytest.approx(550, abs=0.02)
 
@@ -155,7 +159,11 @@ def test_equals_share_and_what_is_above_everywhere_passes_at_the_top() -> None:
     t, high = np.linspace(200, 600, 5), [0.05] * 5
     errors = {"V-V": np.full(5, 1e-6), "Nb-Nb": np.full(5, 1e-6)}
     result = first_to_separate(
-        t, {"V-V": high, "Nb-Nb": high}, errors, np.random.default_rng(9), level=LEVEL
+        t,
+        {"V-V": high, "Nb-Nb": high},
+        errors,
+        np.random.default_rng(9),
+        levels=dict.fromkeys(errors, LEVEL),
     )
     assert result.pair is None
     assert result.probabilities == pytest.approx({"V-V": 0.5, "Nb-Nb": 0.5})
@@ -167,17 +175,29 @@ def test_probability_of_the_first_is_that_of_two_gaussians() -> None:
     t, slope, sigma = np.linspace(300, 700, 5), 2e-4, 1e-3
     values = {"A-A": LEVEL - slope * (t - 505.0), "B-B": LEVEL - slope * (t - 500.0)}
     errors = {k: np.where(t == 500, sigma, 1e-9) for k in values}
-    result = first_to_separate(t, values, errors, np.random.default_rng(10), level=LEVEL)
+    levels = dict.fromkeys(values, LEVEL)
+    result = first_to_separate(t, values, errors, np.random.default_rng(10), levels=levels)
     a, b = (result.passed[k] for k in ("A-A", "B-B"))
     assert (a, b) == pytest.approx((505, 500), abs=0.2)
     expected = 0.5 * (1 + math.erf(slope * 5 / (2 * sigma)))
     assert result.probabilities["A-A"] == pytest.approx(expected, abs=0.02)
 
 
+def test_each_has_a_level_of_its_own() -> None:
+    """Values scaled with their levels pass at the same temperatures."""
+    t = np.linspace(200, 600, 5)
+    values = {"V-V": 0.001 * (700 - t), "Nb-Nb": 0.0001 * (700 - t)}
+    errors = {k: np.full(5, 1e-9) for k in values}
+    levels = {"V-V": 0.25, "Nb-Nb": 0.025}
+    result = first_to_separate(t, values, errors, np.random.default_rng(1), levels=levels)
+    assert result.passed == pytest.approx({"V-V": 450, "Nb-Nb": 450}, abs=0.01)
+    assert result.levels == levels
+
+
 def test_nothing_passes() -> None:
     errors = {"V-V": np.full(10, 0.001)}
     result = first_to_separate(
-        T, {"V-V": np.zeros(10)}, errors, np.random.default_rng(11), level=LEVEL
+        T, {"V-V": np.zeros(10)}, errors, np.random.default_rng(11), levels={"V-V": LEVEL}
     )
     assert (result.pair, result.probabilities) == (None, {"V-V": 0.0})
     assert result.passed == {"V-V": None}
@@ -201,4 +221,6 @@ def test_bad_input(t, y, sigma, match) -> None:
 
 def test_labels_must_agree() -> None:
     with pytest.raises(ValueError, match="same labels"):
-        first_to_separate(T, {"V-V": T}, {"W-W": T}, np.random.default_rng(0), level=LEVEL)
+        first_to_separate(T, {"V-V": T}, {"W-W": T}, np.random.default_rng(0), levels={"V-V": 0.1})
+    with pytest.raises(ValueError, match="same labels"):
+        first_to_separate(T, {"V-V": T}, {"V-V": T}, np.random.default_rng(0), levels={})

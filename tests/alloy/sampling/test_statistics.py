@@ -87,6 +87,7 @@ def test_r_hat_by_hand() -> None:
     assert r_hat([[0, 2, 2, 4], [1, 3, 3, 5]]) == pytest.approx(math.sqrt(0.5 + (5 / 3) / 2))
     assert r_hat([[1, 1, 1, 1], [2, 2, 2, 2]]) == math.inf
     assert math.isnan(r_hat([[1, 1, 1, 1], [1, 1, 1, 1]]))
+    assert math.isnan(r_hat([[1 / 36] * 3901] * 2))  # whose mean is not exactly 1/36
 
 
 def test_r_hat_tells_agreeing_from_separate_and_from_drifting_chains() -> None:

@@ -32,6 +32,7 @@ def chain(temperature: float, run: int, energies: Any, species: list[list[str]])
         np.asarray(energies, dtype=float),
         np.array([np.bincount(c, minlength=len(ALLOY.elements)) for c in codes]),
         {1: counts},
+        {1: 0.0},
         tuple(species[0]),
         tuple(species[-1]),
         acceptance=0.5,
@@ -70,13 +71,14 @@ def test_averages_errors_and_heat_capacity_of_known_chains() -> None:
     variance = np.mean([0.01 * s * (1 - s) for s in by_run])
     assert record.heat_capacity == pytest.approx(9 * variance / (kB * 500) ** 2, rel=1e-9)
     # All of like bonds: stripes of one element have 3 of 27 bonds each; columns the same here.
-    assert record.order_parameters["1"]["V-V"] == pytest.approx(3 / 27 - 1 / 9, abs=1e-12)
+    # Without order they would have 2/8 of the three neighbour shares of 9 sites.
+    assert record.order_parameters["1"]["V-V"] == pytest.approx(3 / 27 - 2 / 8 / 3, abs=1e-12)
     assert record.order_parameters["1"].keys() == record.order_errors["1"].keys()
-    assert record.warren_cowley["1"]["V-V"] == pytest.approx(1 - 2 * 3 / 27 / 2 * 9, abs=1e-12)
+    assert record.warren_cowley["1"]["V-V"] == pytest.approx((2 / 8 / 3 - 3 / 27) * 9, abs=1e-12)
     first = ChainSummary.of(kept[0])
     assert (first.averaged_from, first.trials, first.block) == (100, 3 * (n - 1), 3)
     assert first.energy_mev == pytest.approx(1e3 * (low + 0.96 + 0.1 * by_run[0]), rel=1e-12)
-    assert separation_of([record], ALLOY.elements, rng).reason == (
+    assert separation_of([record], dict.fromkeys(ALLOY.elements, 1 / 3), rng).reason == (
         "five temperatures are needed, there are 1"
     )
 
@@ -94,6 +96,8 @@ def test_free_energy_of_a_flat_energy_is_ideal() -> None:
         assert record.free_energy_mev == pytest.approx(20 - 1e3 * t * entropy, rel=1e-9)
         assert record.ideal_free_energy_mev == pytest.approx(record.free_energy_mev, rel=1e-9)
         assert record.free_energy_error_mev == 0
+        infinite = 20 - 1e3 * t * kB * np.log(3)
+        assert record.ideal_infinite_mev == pytest.approx(infinite, rel=1e-9)
 
 
 def test_references_are_pure_then_random_of_the_composition() -> None:

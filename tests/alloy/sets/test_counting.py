@@ -6,7 +6,7 @@ from icet.tools import enumerate_supercells
 from own_hosts import HCP
 
 from hea_flows.alloy.lattice import Alloy
-from hea_flows.alloy.sets import random_orderings, supercell_matrix
+from hea_flows.alloy.sets import exactly, random_orderings, supercell_matrix
 from hea_flows.alloy.sets.counting import (
     distinct_decorations,
     distinct_structures,
@@ -82,12 +82,12 @@ def test_decorations_of_one_cell(cell: str, counts: int | tuple[int, ...]) -> No
     matrix = supercell_matrix(LAYER, cell)
     n = int(distinct_decorations(LAYER, matrix, counts))
     components = counts if isinstance(counts, int) else len(counts)
-    composition = None
+    ranges = None
     if not isinstance(counts, int):
-        composition = dict(zip(LAYER.elements, counts, strict=False))
+        ranges = exactly(dict(zip(LAYER.elements, counts, strict=False)))
     rng = np.random.default_rng(0)
     elements = LAYER.elements[:components]
-    drawn = random_orderings(LAYER, cell, n, elements, rng, composition=composition)
+    drawn = random_orderings(LAYER, cell, n, elements, rng, ranges=ranges)
     assert len({o.id for o in drawn}) == n
     with pytest.raises(ValueError, match=f"found only {n} new"):
-        random_orderings(LAYER, cell, n + 1, elements, rng, composition=composition)
+        random_orderings(LAYER, cell, n + 1, elements, rng, ranges=ranges)

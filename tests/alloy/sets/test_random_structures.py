@@ -9,7 +9,7 @@ from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.random_structures import (
     Supercell,
-    composition_counts,
+    check_random,
     is_repetition,
     random_counts,
     random_ordering,
@@ -49,47 +49,6 @@ def test_supercell_matrix_reads_text_repetitions_and_matrices() -> None:
 def test_supercell_errors(alloy: Alloy, supercell: Supercell, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         supercell_matrix(alloy, supercell)
-
-
-def test_composition_counts() -> None:
-    assert composition_counts(METALS, 25) == dict.fromkeys(METALS, 5)
-    assert composition_counts(("Mo", "Ta"), 6, {"Mo": 1 / 3, "Ta": 2 / 3}) == {"Mo": 2, "Ta": 4}
-    assert composition_counts(("Mo", "Ta"), 6, {"Mo": 5, "Ta": 1}) == {"Mo": 5, "Ta": 1}
-    assert composition_counts(("Mo",), 1, {"Mo": 1}) == {"Mo": 1}
-
-
-@pytest.mark.parametrize(
-    ("fractions", "n_sites", "counts"),
-    [
-        ({"Mo": 0.5, "Ta": 0.3, "W": 0.2}, 16, (8, 5, 3)),  # 8, 4.8, 3.2
-        ({"Mo": 0.98, "Ta": 0.01, "W": 0.01}, 10, (8, 1, 1)),  # all stay present
-        ({"Mo": 0.2, "Ta": 0.4, "W": 0.4}, 4, (1, 2, 1)),  # 0.8, 1.6, 1.6: first of equals
-    ],
-)
-def test_rounding_keeps_every_element_and_the_sum(
-    fractions: dict[str, float], n_sites: int, counts: tuple[int, ...]
-) -> None:
-    found = composition_counts(tuple(fractions), n_sites, fractions, rounding=True)
-    assert tuple(found.values()) == counts
-
-
-@pytest.mark.parametrize(
-    ("elements", "n_sites", "composition", "message"),
-    [
-        (METALS, 16, "equimolar", "16 sites give no whole numbers .*Mo 3.2"),
-        (METALS, 4, "equimolar", "4 sites cannot hold 5 elements"),
-        (("Mo", "Ta"), 5, {"Mo": 0.5, "Ta": 0.5}, "no whole numbers"),
-        (("Mo", "Ta"), 4, {"Mo": 0.5, "Ta": 0.4}, "sums to 0.9; accepted: 1 or 4"),
-        (("Mo", "Ta"), 4, {"Mo": 1.0, "Ta": 0.0}, "positive share"),
-        (("Mo", "Ta"), 4, {"Mo": 0.5, "W": 0.5}, "positive share"),
-        (("Mo", "Ta"), 4, "random", "accepted: equimolar"),
-    ],
-)
-def test_composition_errors(
-    elements: tuple[str, ...], n_sites: int, composition: dict[str, float] | str, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        composition_counts(elements, n_sites, composition)
 
 
 def test_random_counts_are_uniform_over_all_compositions() -> None:
@@ -140,17 +99,18 @@ def test_same_seed_same_structures_and_no_duplicates() -> None:
     assert {o.id for o in other} != {o.id for o in draw[0]}
 
 
+HALF = {"Mo": (2, 2), "Ta": (2, 2)}
+
+
 def test_all_distinct_decorations_of_a_small_cell_are_found_and_no_more() -> None:
     # 2x2 binaries with two and two: three placements up to translation, all equal by rotation.
     rng = np.random.default_rng(1)
-    found = random_orderings(LAYER, "2x2", 1, ("Mo", "Ta"), rng, composition="equimolar")
+    found = random_orderings(LAYER, "2x2", 1, ("Mo", "Ta"), rng, ranges=HALF)
     assert is_repetition(found[0])
     with pytest.raises(ValueError, match=r"found only 1 new .*\(6 placements\), asked for 2"):
-        random_orderings(LAYER, "2x2", 2, ("Mo", "Ta"), rng, composition="equimolar")
+        random_orderings(LAYER, "2x2", 2, ("Mo", "Ta"), rng, ranges=HALF)
     with pytest.raises(ValueError, match="found only 0"):
-        random_orderings(
-            LAYER, "2x2", 1, ("Mo", "Ta"), rng, composition="equimolar", exclude_repetitions=True
-        )
+        random_orderings(LAYER, "2x2", 1, ("Mo", "Ta"), rng, ranges=HALF, exclude_repetitions=True)
 
 
 def test_excluded_identities_are_not_drawn_again() -> None:
@@ -172,12 +132,26 @@ def test_repetition() -> None:
 
 def test_impossible_compositions_are_refused_before_drawing() -> None:
     rng = np.random.default_rng(2)
-    with pytest.raises(ValueError, match="no whole numbers"):
-        random_orderings(LAYER, "4x4", 1, METALS, rng, composition="equimolar")
-    rounded = random_orderings(LAYER, "4x4", 1, METALS, rng, composition="equimolar", rounding=True)
-    assert sorted(rounded[0].counts.values()) == [3, 3, 3, 3, 4]
     with pytest.raises(ValueError, match="cannot hold 5"):
         random_orderings(LAYER, "2x2", 1, METALS, rng)
+
+
+def test_compositions_are_drawn_within_ranges() -> None:
+    rng = np.random.default_rng(2)
+    ranges = {"Mo": (2, 8), "Ta": (1, 16), "V": (3, 3)}
+    cells = random_orderings(LAYER, "4x4", 40, tuple(ranges), rng, ranges=ranges)
+    assert {o.counts["V"] for o in cells} == {3}
+    assert {o.counts["Mo"] for o in cells} == set(range(2, 9))
+
+
+def test_decorations_at_the_alloys_own_ratio_are_checked() -> None:
+    rng = np.random.default_rng(0)
+    rich = Alloy(("Mo", "V"), composition={"Mo": 0.75, "V": 0.25})
+    check_random(rich, "2x2", 1, rich.elements, rng)
+    with pytest.raises(ValueError, match=r"found only 1 new .*\(4 placements\)"):
+        check_random(rich, "2x2", 2, rich.elements, rng)
+    with pytest.raises(ValueError, match="do not hold equal parts"):
+        check_random(LAYER, "4x4", 2, METALS, rng)
 
 
 def test_bulk_host() -> None:

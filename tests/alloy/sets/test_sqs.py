@@ -12,6 +12,7 @@ from hea_flows.alloy.clusters.space import cluster_space, cluster_vectors, neigh
 from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.sets.random_structures import random_orderings
+from hea_flows.alloy.sets.shares import exactly
 from hea_flows.alloy.sets.sqs import (
     random_alloy_vector,
     special_quasirandom,
@@ -116,7 +117,7 @@ def test_sqs_is_closer_to_random_than_random_cells_are() -> None:
     d = neighbour_distance(LAYER)
     space = cluster_space(LAYER, [2.7 * d, 1.8 * d])
     target = random_alloy_vector(space, LAYER, dict.fromkeys(METALS, 0.2))
-    cells = random_orderings(LAYER, "5x5", 40, METALS, rng, composition="equimolar")
+    cells = random_orderings(LAYER, "5x5", 40, METALS, rng, ranges=dict.fromkeys(METALS, (5, 5)))
     others = [
         compare_cluster_vectors(v, target, space.as_list) for v in cluster_vectors(space, cells)
     ]
@@ -137,7 +138,7 @@ def test_end_points_are_trivial_and_impossible_compositions_refused() -> None:
     rng = np.random.default_rng(0)
     ordering, objective = special_quasirandom(LAYER, "2x2", ("V",), rng)
     assert (ordering.species, objective) == (("V",) * 4, 0.0)
-    with pytest.raises(ValueError, match="no whole numbers"):
+    with pytest.raises(ValueError, match="do not hold equal parts"):
         special_quasirandom(LAYER, "4x4", METALS, rng)
     with pytest.raises(ValueError, match="at least one site, got size 0"):
         special_quasirandom(LAYER, 0, PAIR, rng)
@@ -152,8 +153,28 @@ def test_bulk_sqs() -> None:
         4,
         ("Cu", "Au"),
         np.random.default_rng(0),
-        composition={"Cu": 0.25, "Au": 0.75},
+        shares={"Cu": 0.25, "Au": 0.75},
         cutoffs=[4.0],
         n_steps=200,
     )
     assert ordering.counts == {"Au": 3, "Cu": 1}
+
+
+@pytest.mark.parametrize("shares", [None, {"Mo": 0.5, "Ta": 0.3, "V": 0.2}])
+def test_sqs_of_an_alloy_at_its_own_or_another_ratio(shares: dict[str, float] | None) -> None:
+    """As near to the random alloy of that composition as to no other, and rounded."""
+    alloy = Alloy(("Mo", "Ta", "V"), composition={"Mo": 0.5, "Ta": 0.25, "V": 0.25})
+    ordering, objective = special_quasirandom(
+        alloy, "4x4", alloy.elements, np.random.default_rng(2), shares=shares, n_steps=1000
+    )
+    assert ordering.counts == ({"Mo": 8, "Ta": 5, "V": 3} if shares else {"Mo": 8, "Ta": 4, "V": 4})
+    assert sqs_objective(ordering) == pytest.approx(objective, abs=1e-12)
+    drawn = random_orderings(
+        alloy,
+        "4x4",
+        20,
+        alloy.elements,
+        np.random.default_rng(1),
+        ranges=exactly(ordering.counts),
+    )
+    assert objective < min(sqs_objective(o) for o in drawn)

@@ -161,7 +161,8 @@ def test_regular_solution_that_sheds_one_element() -> None:
 
 
 def line(phases, enthalpy: float, entropy: float) -> Decomposition:
-    return Decomposition(phases=phases, enthalpy=enthalpy, entropy=entropy)
+    shares = (1 / len(phases),) * len(phases)
+    return Decomposition(phases=phases, shares=shares, enthalpy=enthalpy, entropy=entropy)
 
 
 def test_three_lines_through_one_point_make_one_transition() -> None:

@@ -96,3 +96,12 @@ def test_a_label_carries_its_structure_and_no_other(structures: StructuresDoc) -
         others = [e.structure_id for e in structures.structures if e != entry]
         assert entry.structure_id in text
         assert not any(other in text for other in others)
+
+
+def test_labels_do_not_depend_on_the_composition_of_the_alloy(structures: StructuresDoc) -> None:
+    maker = LabelsMaker(labels=LabelSpec(engine="synthetic"))
+    shares = {"Mo": 0.4, "Ta": 0.3, "Nb": 0.2, "W": 0.1}
+    rich = structures.model_copy(update={"alloy": ALLOY.model_copy(update={"composition": shares})})
+    identities = maker._identities(rich)
+    assert len(identities) == len(structures.structures)
+    assert identities == maker._identities(structures)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from importlib import import_module
+from math import log
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import bson
 import numpy as np
 import pytest
+from ase.units import kB
 from jobflow import Flow, JobStore, job, run_locally
 from jobflow.managers.fireworks import flow_to_workflow
 from maggma.stores import MemoryStore
@@ -308,15 +310,53 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     return calls
 
 
-def run(store: JobStore, maker: MonteCarloMaker, content: str = "weights") -> MonteCarloDoc:
+def run(
+    store: JobStore,
+    maker: MonteCarloMaker,
+    content: str = "weights",
+    alloy: AlloySpec = SPEC,
+) -> MonteCarloDoc:
     tuned, data = training(content), dataset()
-    chains = maker.make(tuned.output, data.output, SPEC)
+    chains = maker.make(tuned.output, data.output, alloy)
     run_locally(Flow([tuned, data, chains]), store=store, ensure_success=True, log=False)
     return MonteCarloDoc.model_validate(store.get_output(chains.uuid, load=True))
 
 
 def memory() -> JobStore:
     return JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+
+
+def test_chains_of_unequal_parts(asked: list[int]) -> None:
+    """Of the alloy, or of the section; both what was asked for and what the cell holds."""
+    store, shares = memory(), {"Mo": 0.5, "Ta": 0.3, "V": 0.2}
+    rich = SPEC.model_copy(update={"composition": shares})
+    found = run(store, MonteCarloMaker(monte_carlo=SMALL), alloy=rich)
+    assert found.composition == shares
+    assert found.counts == {"Mo": 4, "Ta": 3, "V": 2}  # of 4.5, 2.7, 1.8
+    assert {tuple(sorted(c.final_species)) for c in found.chains} == {
+        ("Mo",) * 4 + ("Ta",) * 3 + ("V",) * 2
+    }
+    assert found.separation.reason.startswith("five temperatures")
+    ideal = kB * log(1260) / 9  # 9!/(4! 3! 2!)
+    infinite = -kB * sum(n / 9 * log(n / 9) for n in (4, 3, 2))
+    for record in found.averages:
+        mixed = found.random_mev - 1e3 * record.temperature * np.array([ideal, infinite])
+        assert [record.ideal_free_energy_mev, record.ideal_infinite_mev] == pytest.approx(mixed)
+    # Vegard's lattice constant of the composition that the cell holds.
+    host = SPEC.to_alloy()
+    a = sum(n / 9 * host.lattice_constant(e) for e, n in found.counts.items())
+    assert found.lattice_constant == pytest.approx(a)
+    # The section's composition comes before that of the alloy; chains of equal counts are one.
+    asked.clear()
+    own = SMALL.model_copy(update={"composition": {"Mo": 0.49, "Ta": 0.31, "V": 0.2}})
+    again = run(store, MonteCarloMaker(monte_carlo=own))
+    assert asked == []
+    assert (again.series, again.alloy.composition) == (found.series, {})
+    assert again.composition == pytest.approx({"Mo": 0.49, "Ta": 0.31, "V": 0.2})
+    equal = SMALL.model_copy(update={"composition": dict.fromkeys(shares, 1 / 3)})
+    assert run(store, MonteCarloMaker(monte_carlo=equal), alloy=rich).counts == dict.fromkeys(
+        shares, 3
+    )
 
 
 def test_chains_that_are_there_are_not_sampled_again(asked: list[int]) -> None:

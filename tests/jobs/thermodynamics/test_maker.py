@@ -24,6 +24,7 @@ from hea_flows.config import Campaign, ThermodynamicsSpec, plan_campaign
 from hea_flows.jobs import report
 from hea_flows.jobs.learning.model_error import mixing_error
 from hea_flows.jobs.sampling import energy_cache
+from hea_flows.jobs.thermodynamics import maker
 from hea_flows.jobs.thermodynamics.reference_phases import reference_phases
 from hea_flows.results.store import documents
 from hea_flows.runtime.walltime import OutOfTimeError
@@ -86,13 +87,18 @@ def _closed_forms(monkeypatch: pytest.MonkeyPatch, machine: Path) -> Iterator[No
     FAIL.clear()
 
 
-def run(store: JobStore | None = None, **thermodynamics: Any) -> tuple[JobStore, ThermodynamicsDoc]:
+def run(
+    store: JobStore | None = None,
+    composition: dict[str, float] | None = None,
+    **thermodynamics: Any,
+) -> tuple[JobStore, ThermodynamicsDoc]:
     """Run the campaign; return its store and its thermodynamics."""
     if store is None:
         store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
         store.connect()
     spec = CAMPAIGN["thermodynamics"] | thermodynamics
-    made = Campaign.model_validate(CAMPAIGN | {"thermodynamics": spec})
+    alloy = CAMPAIGN["alloy"] | {"composition": composition or {}}
+    made = Campaign.model_validate(CAMPAIGN | {"alloy": alloy, "thermodynamics": spec})
     flow = CampaignMaker.from_campaign(made).make(made, "")
     run_locally(flow, store=store, ensure_success=True, log=False)
     *_, found = documents(store, "thermodynamics")
@@ -328,3 +334,47 @@ def test_a_job_that_is_stopped_by_its_time_limit_adds_itself_again(
     assert found.sources["training"] == [tuned.uuid]
     assert found.reference is not None
     assert found.uncertainty is not None
+
+
+def test_an_alloy_of_unequal_parts_in_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phases at the alloy's own ratios; random cells that hold another composition are said."""
+    monkeypatch.setattr(maker, "N_MIXTURES", 10)
+    shares = {"Mo": 0.5, "Ta": 0.25, "Nb": 0.25}
+    store, found = run(
+        composition=shares,
+        sqs={2: "6x1", 3: "4x1"},
+        random_supercell="5x1",
+        uncertainty_mev=0.0,
+    )
+    [tuned] = documents(store, "training", load=True)
+    scale = float(tuned.model_file.read().decode())
+
+    def enthalpy(*x: float) -> float:
+        return 5 * scale * (1 - sum(a * a for a in x))
+
+    assert found.composition == shares
+    assert found.sqs_counts == {
+        "Mo-Ta": {"Mo": 4, "Ta": 2},
+        "Mo-Nb": {"Mo": 4, "Nb": 2},
+        "Ta-Nb": {"Nb": 3, "Ta": 3},
+        "Mo-Ta-Nb": {"Mo": 2, "Nb": 1, "Ta": 1},
+    }
+    assert found.random_counts == {"Mo": 3, "Ta": 1, "Nb": 1}
+    pair, ternary = enthalpy(2 / 3, 1 / 3), enthalpy(0.5, 0.25, 0.25)
+    assert found.sqs_mixing_mev == pytest.approx(
+        {"Mo-Ta": pair, "Mo-Nb": pair, "Ta-Nb": enthalpy(0.5, 0.5), "Mo-Ta-Nb": ternary}
+    )
+    # Regular solution of one parameter: the ends, a pair with an end, or two pairs with the rest.
+    entropy = -sum(x * log(x) for x in shares.values())
+    of_pair = -2 / 3 * log(2 / 3) - 1 / 3 * log(1 / 3)
+    others = [(0, 0), (0.5 * enthalpy(0.5, 0.5), 0.5 * log(2)), (0.75 * pair, 0.75 * of_pair)]
+    expected = max((ternary - h) / (entropy - s) for h, s in others)
+    assert found.decomposition_temperature == pytest.approx(1e-3 * expected / kB)
+    assert found.reference is not None
+    assert found.reference.decomposition_temperature == pytest.approx(1e-3 * expected / scale / kB)
+    assert found.random_mixing_mev == pytest.approx([enthalpy(0.6, 0.2, 0.2)] * 2)
+    assert found.h_hull_mev == 0
+    interval = found.uncertainty
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((found.decomposition_temperature,) * 2)
+    assert "5 sites hold Mo 3, Ta 1, Nb 1" in str(found.headline())

@@ -13,7 +13,11 @@ from hea_flows.alloy.lattice.ordering import Ordering
 from hea_flows.alloy.lattice.prototypes import Alloy
 from hea_flows.alloy.lattice.relaxation import relax
 from hea_flows.alloy.thermodynamics.decomposition import decompositions
-from hea_flows.alloy.thermodynamics.vibrational_stability import vibrational_transitions
+from hea_flows.alloy.thermodynamics.mixtures import PhasePool
+from hea_flows.alloy.thermodynamics.vibrational_stability import (
+    vibrational_mixing,
+    vibrational_transitions,
+)
 from hea_flows.alloy.thermodynamics.vibrations import harmonic_modes
 from hea_flows.config import VibrationsSpec
 from hea_flows.jobs.thermodynamics.vibrations import phase_vibrations
@@ -47,11 +51,21 @@ def test_free_energies_and_transitions_of_the_record() -> None:
     mixing = 1e3 * (free["Cu", "Au"] - (free[("Cu",)] + free[("Au",)]) / 2)
     assert set(found.mixing_mev) == {"Cu-Au"}
     np.testing.assert_allclose(found.mixing_mev["Cu-Au"], mixing, atol=1e-9)
-    expected = vibrational_transitions(POOL, free, t)
+    counts = {phase: ordering.counts for phase, ordering in CELLS.items()}
+    expected = vibrational_transitions(POOL, vibrational_mixing(free, counts), t)
     assert found.transitions == [(pytest.approx(at), d.name) for at, d in expected]
     assert found.decomposition_temperature == pytest.approx(expected[-1][0])
     assert found.unusable == {}
     assert Vibrations.model_validate_json(found.model_dump_json()) == found
+
+
+def test_mixtures_of_a_composition_are_the_partitions_of_a_binary() -> None:
+    pool = PhasePool.of(
+        ("Cu", "Au"), {("Cu", "Au"): {"Cu": 1, "Au": 1}}, {("Cu", "Au"): 0.03}, {"Cu": 1, "Au": 1}
+    )
+    found, expected = (phase_vibrations(CELLS, p, EMT(), SPEC) for p in (pool, POOL))
+    assert found.mixing_mev == expected.mixing_mev
+    assert found.decomposition_temperature == pytest.approx(expected.decomposition_temperature)
 
 
 class Upside(Calculator):

@@ -38,7 +38,7 @@ def test_every_chain_is_read_by_mchammer(inputs: CampaignDocuments, tmp_path: Pa
     # The mean of mchammer's own analysis, from the trial that averages begin at.
     mean = container.get_average("CV V-V", start=container.metadata["averages_from_mctrial"])
     n_vv = series.matrices(1, 5)[3, 2:, 4, 4]
-    assert mean == pytest.approx(np.mean(n_vv / 300 - 1 / 25), rel=1e-12)
+    assert mean == pytest.approx(np.mean(n_vv / 300 - 19 / 99 / 5), rel=1e-12)
 
 
 def test_a_series_is_the_same_after_its_file(inputs: CampaignDocuments) -> None:

@@ -33,7 +33,7 @@ def test_the_critical_temperature_of_a_binary_comes_back() -> None:
 
 @pytest.mark.parametrize("text", ["", "Mo", "Mo=0.5", "Mo=x,W=1", "Mo=1.5,W=-0.5", "Mo=0.5,Mo=0.5"])
 def test_what_is_no_composition(text: str) -> None:
-    with pytest.raises(ValueError, match="a composition is like Mo=0.4,W=0.4,V=0.2"):
+    with pytest.raises(ValueError, match=r"a composition is like Mo=0\.4,W=0\.4,V=0\.2"):
         parse_composition(text)
 
 

@@ -131,13 +131,17 @@ def test_problems_name_the_structure_the_place_and_the_reason(inputs: CampaignDo
 
 
 def test_order_is_a_table_with_errors_from_hot_to_cold(inputs: CampaignDocuments) -> None:
-    [table] = montecarlo_tables(inputs.montecarlo)
+    table, warren_cowley = montecarlo_tables(inputs.montecarlo)
+    assert warren_cowley.folded
+    assert warren_cowley.rows[-1] == ["V-V", *["0.000 ± 0.010"] * 5]
+    assert "100 sites hold Mo 20, Ta 20, Nb 20, W 20, V 20" in table.caption
     assert table.columns == ["pair", "1000 K", "600 K", "400 K", "300 K", "200 K"]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["V-V"] == [f"{24 / t:.3f} ± 0.003" for t in (1000, 600, 400, 300, 200)]
     assert rows["mixing energy (meV/unit)"][-1] == "17.00 ± 1.00"
     assert rows["free energy of mixing"][-1] == "−7.80 ± 0.30"
-    assert rows["the same, ideal mixing"][-1] == "−2.80"
+    assert rows["ideal mixing in this cell"][-1] == "−2.80"
+    assert rows["ideal mixing, infinite alloy"][-1] == "−2.74"
     assert rows["heat capacity (k_B/unit)"][0] == "0.40 ± 0.05"
     assert rows["R-hat"] == ["1.02"] * 5
     assert rows["converged"] == ["yes"] * 4 + ["no"]
@@ -157,7 +161,7 @@ def test_exchanges_are_a_row_where_they_were_tried(inputs: CampaignDocuments) ->
         c.model_copy(update={"exchange_acceptance": share if c.temperature < 1000 else None})
         for c, share in zip(doc.chains, 5 * [0.25, 0.36], strict=True)
     ]
-    [table] = montecarlo_tables([doc.model_copy(update={"chains": chains})])
+    table, _ = montecarlo_tables([doc.model_copy(update={"chains": chains})])
     [row] = [row for row in table.rows if row[0] == name]
     assert row[1:] == ["–"] + 4 * ["30.5"]
 
@@ -206,10 +210,12 @@ def test_stable_phases_span_all_temperatures(inputs: CampaignDocuments) -> None:
     assert stable.rows[0][0] == "(Mo,W)S₂ + (Ta,Nb)S₂ + VS₂"
     assert stable.rows[0][1] == "0"
     assert stable.rows[0][3] == "−5.00"
+    assert [stable.rows[0][5], stable.rows[-1][5]] == ["0.40 + 0.40 + 0.20", "1.00"]
     assert [r[1] for r in stable.rows[1:]] == [r[2] for r in stable.rows[:-1]]
     assert stable.rows[-1][2] == "no limit"
     assert len(every.rows) == 52
     assert len(sqs.rows) == 26
+    assert sqs.rows[0][-1] == "Mo4 Ta4"
 
 
 def test_interval_and_reference_are_told_beside_the_model(surer: CampaignDocuments) -> None:

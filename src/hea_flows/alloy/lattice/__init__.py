@@ -13,7 +13,12 @@ from hea_flows.alloy.lattice.frames import frames_checksum, max_force
 from hea_flows.alloy.lattice.integrity import phase_flags
 from hea_flows.alloy.lattice.kmesh import KMesh, folded_mesh
 from hea_flows.alloy.lattice.neighbours import Neighbours
-from hea_flows.alloy.lattice.order_parameters import correlation_matrix, warren_cowley_matrix
+from hea_flows.alloy.lattice.order_parameters import (
+    correlation_matrix,
+    own_image_share,
+    random_bond_shares,
+    warren_cowley_matrix,
+)
 from hea_flows.alloy.lattice.ordering import (
     Ordering,
     check_elements,
@@ -72,10 +77,12 @@ __all__ = [
     "mean_lattice_constant",
     "multinomial",
     "neighbour_pairs",
+    "own_image_share",
     "own_prototype",
     "pair_labels",
     "phase_flags",
     "prototype_of",
+    "random_bond_shares",
     "relax",
     "species_codes",
     "supercell_size",

@@ -14,6 +14,8 @@ from ase import Atoms
 from ase.data import atomic_numbers, reference_states
 from numpy.typing import ArrayLike, NDArray
 
+from hea_flows.alloy.composition import equal_counts, unequal_shares, whole_counts
+
 _SQRT3_2 = 0.8660254037844386
 _IDEAL_C = (8 / 3) ** 0.5  # c/a of close-packed spheres
 
@@ -160,11 +162,15 @@ class Alloy:
     c_over_a
         c/a of a uniaxial prototype (hcp); default the mean of the elements' own, which for those
         that are not hcp is the ideal one.
+    composition
+        Share of each element on the alloyed sublattice, adding up to 1; default equal parts, which
+        are kept as no composition.
 
     Raises
     ------
     ValueError
-        For an unknown prototype or element, or a missing or superfluous anion or c/a.
+        For an unknown prototype or element, a missing or superfluous anion or c/a, or a composition
+        that is none of the elements.
     UnknownConstantsError
         For elements without a lattice constant.
     """
@@ -175,6 +181,7 @@ class Alloy:
     lattice_constants: Mapping[str, float] = field(default_factory=dict)
     vacuum: float = 15.0
     c_over_a: float | None = None
+    composition: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.prototype, str) and self.prototype not in PROTOTYPES:
@@ -200,8 +207,30 @@ class Alloy:
         if self.c_over_a is not None and not host.uniaxial:
             msg = f"prototype {host.name} has no c/a of its own; leave c_over_a out"
             raise ValueError(msg)
+        object.__setattr__(self, "composition", unequal_shares(self.composition, self.elements))
         if missing := tuple(e for e in self.elements if self._constant(e) is None):
             raise self._unknown(missing)
+
+    def shares(self, elements: Sequence[str] | None = None) -> dict[str, float]:
+        """Return the alloy's own ratio of some elements, by default all, adding up to 1."""
+        chosen = self.elements if elements is None else elements
+        parts = {e: self.composition.get(e, 1.0) for e in chosen}
+        total = sum(parts.values())
+        return {e: x / total for e, x in parts.items()}
+
+    def counts(self, n_sites: int, elements: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the sites per element of a cell at the alloy's own ratio of some elements.
+
+        Raises
+        ------
+        ValueError
+            If there are more elements than sites, or the cell does not hold equal parts exactly;
+            any other composition is rounded to the nearest that the cell holds.
+        """
+        shares = self.shares(elements)
+        if not self.composition:
+            return equal_counts(list(shares), n_sites)
+        return whole_counts(shares, n_sites)
 
     @property
     def host(self) -> Prototype:
@@ -408,5 +437,7 @@ def end_point_constants(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> dict[st
 
 
 def mean_lattice_constant(alloy: Alloy, cells: Mapping[str, ArrayLike]) -> float:
-    """Return the mean of `end_point_constants` (Å)."""
-    return float(np.mean(list(end_point_constants(alloy, cells).values())))
+    """Return the mean of `end_point_constants` at the alloy's composition (Å)."""
+    constants = end_point_constants(alloy, cells)
+    shares = [*alloy.shares([*cells]).values()] if alloy.composition else None
+    return float(np.average([*constants.values()], weights=shares))

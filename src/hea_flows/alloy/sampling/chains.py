@@ -23,6 +23,8 @@ class Chain:
         Sites of each element, shape (S + 1, n).
     counts
         Bonds between species by shell, each of shape (S + 1, n, n).
+    own_images
+        Share of the bonds by shell that join a site with its own image.
     initial, final
         First and last decoration, in the order of `Ordering.species`.
     acceptance
@@ -42,6 +44,7 @@ class Chain:
     energies: NDArray[np.float64]
     numbers: NDArray[np.int64]
     counts: dict[int, NDArray[np.int64]]
+    own_images: dict[int, float]
     initial: tuple[str, ...]
     final: tuple[str, ...]
     acceptance: float

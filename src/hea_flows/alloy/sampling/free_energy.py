@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import lgamma
 
 import numpy as np
 from ase.units import kB
@@ -12,34 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 Array = NDArray[np.float64]
-
-
-def configurational_entropy(counts: Sequence[int]) -> float:
-    """Return the entropy k_B ln(N!/Π N_i!)/N of all decorations of one composition.
-
-    This is the exact canonical value of a finite supercell at infinite temperature; it lies below
-    the ideal −k_B Σ c_i ln c_i by a term of order ln(N)/N.
-
-    Parameters
-    ----------
-    counts
-        Sites of each element, at least one in all.
-
-    Returns
-    -------
-    entropy
-        eV/K per site (per formula unit).
-
-    Raises
-    ------
-    ValueError
-        If a count is negative or no whole number, or there is no site.
-    """
-    if any(n < 0 or n != int(n) for n in counts) or sum(counts) < 1:
-        msg = f"counts are whole numbers of sites, at least one in all, got {list(counts)}"
-        raise ValueError(msg)
-    total = sum(counts)
-    return float(kB * (lgamma(total + 1) - sum(lgamma(n + 1) for n in counts)) / total)
 
 
 @dataclass(frozen=True)
@@ -106,7 +76,7 @@ def free_energy(
     energies, errors
         Mean energy and its standard error (eV/unit), for example relative to the end members.
     entropy_infinite
-        S_∞ (eV/K per unit): `configurational_entropy` of the supercell's composition.
+        S_∞ (eV/K per unit): `cell_entropy` of the supercell's composition.
     energy_infinite, error_infinite
         Mean energy of random decorations of that supercell and composition and its standard
         error (eV/unit).
@@ -174,7 +144,8 @@ def _spline_slopes(betas: Array) -> Array:
 def ideal_mixing(temperatures: ArrayLike, energy: float, entropy: float) -> Array:
     """Return E − T S (eV/unit) of ideal mixing at temperatures (K), in their shape.
 
-    With the mean energy of random decorations and their entropy it bounds F from above
-    (Gibbs-Bogoliubov); what F lies below it is the gain by ordering or separation.
+    With the mean energy of random decorations and the entropy of their cell (`cell_entropy`) it
+    bounds the cell's F from above (Gibbs-Bogoliubov); what F lies below it is the gain by ordering
+    or separation. With `ideal_entropy` it is that of the infinite alloy, which lies lower.
     """
     return np.asarray(energy - np.asarray(temperatures, dtype=float) * entropy)

@@ -32,7 +32,7 @@ from hea_flows.alloy.clusters import (
     neighbour_distance,
     zero_expansion,
 )
-from hea_flows.alloy.lattice import Alloy, bond_counts, neighbour_pairs
+from hea_flows.alloy.lattice import Alloy, bond_counts, neighbour_pairs, own_image_share
 from hea_flows.alloy.sampling.chains import Chain
 from hea_flows.alloy.sampling.energies import DecorationEnergies, checked_energies
 from hea_flows.alloy.sampling.ensembles import Canonical, Ensemble
@@ -335,6 +335,7 @@ class Sampler:
                     energies=self._series[:rows, i, run].copy(),
                     numbers=self._numbers[:rows, i, run].astype(np.int64),
                     counts={s: b[:rows, i, run].astype(np.int64) for s, b in self._bonds.items()},
+                    own_images={s: own_image_share(p) for s, p in self._pairs.items()},
                     initial=tuple(elements[self._initial[i, run]].tolist()),
                     final=tuple(elements[self._codes[i, run]].tolist()),
                     acceptance=float(self._accepted[i, run] / steps) if steps else float("nan"),

@@ -25,9 +25,10 @@ _DRAWS = 20_000
 class Separation(BaseModel, extra="forbid"):
     """Which like pair rises first on cooling, and at what temperature."""
 
-    level: float | None = Field(
-        None,
-        description="CV that counts as risen: half of the random share of like bonds, 1/(2n²).",
+    levels: dict[str, float] = Field(
+        default_factory=dict,
+        description="Pair to the CV that counts as risen: half of the random share of its bonds, "
+        "x²/2.",
     )
     pair: str | None = Field(
         None, description="The first with a probability of 0.95 or more, else None."
@@ -200,9 +201,9 @@ def first_to_separate(
     errors: Mapping[str, ArrayLike],
     rng: np.random.Generator,
     *,
-    level: float,
+    levels: Mapping[str, float],
 ) -> Separation:
-    """Return which of several order parameters passes a level first on cooling, and how surely.
+    """Return which of several order parameters passes its level first on cooling, and how surely.
 
     Values are drawn within their errors, independently, and joined by straight lines. An order
     parameter passes at the highest temperature where it reaches the level.
@@ -215,22 +216,24 @@ def first_to_separate(
         By label, for example CV of the like pairs "V-V", "Ta-Ta", …, each (n,).
     rng
         Draws the values.
-    level
-        What has to be passed, in the unit of the values.
+    levels
+        What each has to pass, in the unit of the values.
 
     Raises
     ------
     ValueError
-        As `separation_temperature`, or if the labels of values and errors differ or there is none.
+        As `separation_temperature`, or if the labels of values, errors and levels differ or there
+        is none.
     """
-    if not values or set(values) != set(errors):
-        msg = f"need values and errors of the same labels, got {list(values)} and {list(errors)}"
+    if not values or not set(values) == set(errors) == set(levels):
+        given = ", ".join(str(list(x)) for x in (values, errors, levels))
+        msg = f"need values, errors and levels of the same labels, got {given}"
         raise ValueError(msg)
     at = []
     for label, y in values.items():
         t, mean, sigma = _sorted_points(temperatures, y, errors[label])
         drawn = mean + sigma * rng.standard_normal((_DRAWS, len(t)))
-        at.append(_passing(t[::-1], drawn[:, ::-1], level))
+        at.append(_passing(t[::-1], drawn[:, ::-1], levels[label]))
     table = np.array(at)
     highest = table.max(axis=0)
     first = (table == highest) & np.isfinite(highest)
@@ -239,7 +242,7 @@ def first_to_separate(
     medians = np.median(table, axis=1)
     best = max(probabilities, key=lambda k: probabilities[k])
     return Separation(
-        level=level,
+        levels=dict(levels),
         pair=best if probabilities[best] >= 0.95 else None,
         probabilities=probabilities,
         passed={
@@ -253,6 +256,8 @@ def separation_of_like_pairs(
     values: Mapping[str, ArrayLike],
     errors: Mapping[str, ArrayLike],
     rng: np.random.Generator,
+    *,
+    levels: Mapping[str, float],
 ) -> Separation:
     """Return which CV of a like pair rises first on cooling, and its steepest rise.
 
@@ -264,6 +269,8 @@ def separation_of_like_pairs(
         CV of the like pair of each element and its standard error, each (n,).
     rng
         Draws values and noise.
+    levels
+        CV of each that counts as risen.
 
     Returns
     -------
@@ -276,18 +283,17 @@ def separation_of_like_pairs(
     moving = [p for p in values if np.any(errors[p])]
     if not moving:
         return Separation(reason="no order parameter ever changed")
-    level = 0.5 / len(values) ** 2
     first = first_to_separate(
         temperatures,
         {p: values[p] for p in moving},
         {p: errors[p] for p in moving},
         rng,
-        level=level,
+        levels={p: levels[p] for p in moving},
     )
     likely = max(first.probabilities, key=lambda p: first.probabilities[p])
     if first.probabilities[likely] == 0:
         return Separation(
-            level=level, reason=f"no CV of a like pair passes {level:g}, half of the random share"
+            levels=first.levels, reason="no CV of a like pair passes half of its random share"
         )
     rise = separation_temperature(temperatures, values[likely], errors[likely], rng)
     return first.model_copy(update=rise.model_dump(include={"temperature", "interval", "reason"}))

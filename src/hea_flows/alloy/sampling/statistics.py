@@ -170,10 +170,10 @@ def r_hat(chains: ArrayLike) -> float:
         raise ValueError(msg)
     half = x.shape[1] // 2
     halves = np.concatenate([x[:, :half], x[:, -half:]])
+    if (np.ptp(halves, axis=1) == 0).all():
+        return float("nan") if np.ptp(halves) == 0 else float("inf")
     within = float(halves.var(axis=1, ddof=1).mean())
     between = float(halves.mean(axis=1).var(ddof=1))
-    if within == 0:
-        return float("nan") if between == 0 else float("inf")
     return float(np.sqrt((half - 1) / half + between / within))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, sqrt
 from statistics import fmean, stdev
@@ -13,16 +13,18 @@ from ase.units import kB
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from hea_flows.alloy.composition import cell_entropy, ideal_entropy
 from hea_flows.alloy.lattice import correlation_matrix, pair_labels, warren_cowley_matrix
 from hea_flows.alloy.sampling.averages import Average, average_of
 from hea_flows.alloy.sampling.chains import Chain
 from hea_flows.alloy.sampling.equilibration import equilibrated_from_all
-from hea_flows.alloy.sampling.free_energy import configurational_entropy, free_energy, ideal_mixing
+from hea_flows.alloy.sampling.free_energy import free_energy, ideal_mixing
 from hea_flows.alloy.sampling.separation import Separation, separation_of_like_pairs
 from hea_flows.alloy.sampling.statistics import heat_capacity
 from hea_flows.inputs import Computed
 
 Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
 #: Order parameters by shell ("1": nearest neighbours) and pair ("A-B").
 ByShell = dict[str, dict[str, Computed]]
 
@@ -67,13 +69,16 @@ class AveragedChain:
 
     def correlations(self, shell: int) -> Array:
         """Return the CV that are averaged, shape (S, n, n)."""
-        return correlation_matrix(self.chain.counts[shell][self.start :])
+        return correlation_matrix(*self._bonds(shell))
 
     def warren_cowley(self, shell: int) -> Array:
         """Return the Warren-Cowley parameters that are averaged, shape (S, n, n)."""
-        final = self.chain.final
-        shares = [final.count(e) / len(final) for e in self.elements]
-        return warren_cowley_matrix(self.chain.counts[shell][self.start :], shares)
+        return warren_cowley_matrix(*self._bonds(shell))
+
+    def _bonds(self, shell: int) -> tuple[Integers, Integers, float]:
+        """Return counts of bonds, sites by element, and the share of bonds to own images."""
+        chain, start = self.chain, self.start
+        return chain.counts[shell][start:], chain.numbers[start:], chain.own_images[shell]
 
 
 class ChainSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"):
@@ -92,7 +97,9 @@ class ChainSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"):
     effective_samples: Computed = Field(description="Of the energy, from there on.")
     energy_mev: Computed = Field(description="Mean mixing energy (meV/unit).")
     energy_error_mev: Computed
-    order_parameters: ByShell = Field(description="Mean CV of each pair.")
+    order_parameters: ByShell = Field(
+        description="Mean CV of each pair, less that of random decorations of the cell."
+    )
     order_errors: ByShell = Field(description="Standard errors.")
     initial_species: list[str] = Field(description="Decoration after the burn-in.")
     final_species: list[str]
@@ -137,16 +144,24 @@ class TemperatureSummary(BaseModel, extra="forbid", ser_json_inf_nan="constants"
     energy_error_mev: Computed
     heat_capacity: Computed = Field(description="k_B per unit")
     heat_capacity_error: Computed
-    order_parameters: ByShell = Field(description="CV of each pair.")
+    order_parameters: ByShell = Field(
+        description="CV of each pair, less that of random decorations of the cell."
+    )
     order_errors: ByShell
-    warren_cowley: ByShell = Field(description="Short-range order parameter of each pair.")
+    warren_cowley: ByShell = Field(
+        description="Warren-Cowley parameter of each pair, less that of random decorations."
+    )
     warren_cowley_errors: ByShell
     free_energy_mev: Computed = Field(
-        description="Of mixing (meV/unit), integrated from infinite temperature."
+        description="Of mixing of this cell (meV/unit), integrated from infinite temperature."
     )
     free_energy_error_mev: Computed
     ideal_free_energy_mev: Computed = Field(
-        description="Mean energy of random decorations minus T times their entropy (meV/unit)."
+        description="Mean energy of random decorations less T k_B ln(N!/ΠN_A!)/N, the ideal mixing "
+        "of this cell (meV/unit)."
+    )
+    ideal_infinite_mev: Computed = Field(
+        description="The same with −T k_B Σ x ln x, the ideal mixing of the infinite alloy."
     )
 
 
@@ -168,7 +183,8 @@ def summarise_temperatures(
     energies = [average_of([one.energies for one in group]) for group in groups]
     capacities = [_heat_capacity(group) for group in groups]
     n_units = len(chains[0].chain.final)
-    entropy = configurational_entropy([chains[0].chain.final.count(e) for e in chains[0].elements])
+    sites = [chains[0].chain.final.count(e) for e in chains[0].elements]
+    entropy = cell_entropy(sites)
     t = np.array(temperatures)
     free = free_energy(
         t,
@@ -181,7 +197,10 @@ def summarise_temperatures(
         variance_infinite=float(random_energies.var(ddof=1)),
         n_units=n_units,
     )
-    ideal = ideal_mixing(t, float(random_energies.mean()), entropy)
+    ideal, infinite = (
+        ideal_mixing(t, float(random_energies.mean()), s)
+        for s in (entropy, ideal_entropy([n / n_units for n in sites]))
+    )
     summaries = []
     for i, group in enumerate(groups):
         order, errors, averages = _averages(group, AveragedChain.correlations)
@@ -207,22 +226,34 @@ def summarise_temperatures(
                 free_energy_mev=1e3 * float(free.free_energies[i]),
                 free_energy_error_mev=1e3 * float(free.errors[i]),
                 ideal_free_energy_mev=1e3 * float(ideal[i]),
+                ideal_infinite_mev=1e3 * float(infinite[i]),
             )
         )
     return summaries
 
 
 def separation_of(
-    summaries: Sequence[TemperatureSummary], elements: Sequence[str], rng: np.random.Generator
+    summaries: Sequence[TemperatureSummary], shares: Mapping[str, float], rng: np.random.Generator
 ) -> Separation:
-    """Return which like pair rises first on cooling, in the first shell that was counted."""
+    """Return which like pair rises first on cooling, in the first shell that was counted.
+
+    Parameters
+    ----------
+    summaries
+        Of all temperatures.
+    shares
+        Share of each element.
+    rng
+        Draws values and noise.
+    """
     shell = next(iter(summaries[0].order_parameters))
-    like = [f"{e}-{e}" for e in elements]
+    like = {f"{e}-{e}": x for e, x in shares.items()}
     return separation_of_like_pairs(
         [s.temperature for s in summaries],
         {p: [s.order_parameters[shell][p] for s in summaries] for p in like},
         {p: [s.order_errors[shell][p] for s in summaries] for p in like},
         rng,
+        levels={p: x**2 / 2 for p, x in like.items()},
     )
 
 

@@ -13,17 +13,17 @@ from hea_flows.alloy.sets.named import (
 )
 from hea_flows.alloy.sets.random_structures import (
     check_random,
-    composition_counts,
     random_orderings,
     supercell_matrix,
 )
+from hea_flows.alloy.sets.shares import exactly
 from hea_flows.alloy.sets.sqs import check_sqs, sqs_objective
 
 __all__ = [
     "SetCost",
     "check_random",
     "check_sqs",
-    "composition_counts",
+    "exactly",
     "find_card",
     "listing",
     "load_named_sets",

@@ -1,4 +1,4 @@
-"""What building a set costs: its structures, and the time of one core, before anything is built."""
+"""What is known of a set before it is built: its structures, the time of one core, roundings."""
 
 from __future__ import annotations
 
@@ -35,18 +35,22 @@ class SetCost:
         Structures that are built, an upper bound except in the last per cent.
     seconds
         Time of one core (s), right within a factor of three; infinite if it is out of reach.
+    rounded
+        Compositions that a cell does not hold exactly: what was asked for, and what it holds.
     """
 
     structures: int = 0
     seconds: float = 0.0
+    rounded: tuple[str, ...] = ()
 
     def __add__(self, other: SetCost) -> SetCost:
-        return SetCost(self.structures + other.structures, self.seconds + other.seconds)
+        rounded = tuple(dict.fromkeys((*self.rounded, *other.rounded)))
+        return SetCost(self.structures + other.structures, self.seconds + other.seconds, rounded)
 
     def __mul__(self, times: int) -> SetCost:
         if times == 0:  # also of what is out of reach
             return SetCost()
-        return SetCost(self.structures * times, _product(self.seconds, times))
+        return SetCost(self.structures * times, _product(self.seconds, times), self.rounded)
 
 
 #: What is built without being asked twice.

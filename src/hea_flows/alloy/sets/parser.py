@@ -6,9 +6,10 @@ Grammar (blanks are free, but put them around a minus that follows a name)::
     term     := primary ("[" element, ... "]")* as if the alloy had these elements only
     primary  := N "(" size, ... ")"             all N-component structures of these sizes
               | "E(" size, ... ["components=2"] ")"                all equimolar structures
-              | "random(" cell, options ")"     n=, components=, x=, equimolar, per=combination,
-                                                primitive, draw=
-              | "sqs(" cell or size, options ")"                   components=, x=, steps=, draw=
+              | "random(" cell, options ")"     n=, components=, x=, grid=, equimolar,
+                                                per=combination, primitive, draw=
+              | "sqs(" cell or size, options ")"                   components=, x=, grid=, steps=,
+                                                                   draw=
               | "anneal(" set "," 50% or number, options ")"       best-conditioned part;
                                                                    steps=, draw=
               | "dataset(" file ")"                 what a dataset holds: its card, or the name
@@ -16,6 +17,12 @@ Grammar (blanks are free, but put them around a minus that follows a name)::
               | name | "(" set ")"
     size     := number | number ".." number
     cell     := 4x4 | 2x2x2
+    x=       := share | share ".." share        of the first element, by symbol, of binaries
+              | "{" element ":" share, ... "}"  exact shares that add up to 1: these elements only
+              | "{" element ":" share ".." share, ... "}"      drawn within ranges, other elements
+                                                               in use at any share
+    share    := 1/6 | 0.4
+    grid=    := number                          compositions of all elements in steps of 1/number
     file     := path ending in .json, in double quotes if it holds blanks or other signs
 """
 
@@ -28,10 +35,11 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, NoReturn
 
+from hea_flows.alloy.sets.drawn import Drawn
+from hea_flows.alloy.sets.shares import Shares
 from hea_flows.alloy.sets.terms import (
     Annealed,
     Combined,
-    Drawn,
     Enumerated,
     Equimolar,
     Listed,
@@ -43,8 +51,8 @@ from hea_flows.inputs import cut, shown
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<file>"[^"]+"|[\w.~/][\w.~/-]*\.json)|'
-    r"(?P<cell>[0-9]+[x×][0-9]+(?:[x×][0-9]+)?)|(?P<int>[0-9]+)"
-    r"|(?P<name>[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)|(?P<sign>\.\.|[-+()\[\],=/%]))"
+    r"(?P<cell>[0-9]+[x×][0-9]+(?:[x×][0-9]+)?)|(?P<decimal>[0-9]+\.[0-9]+)|(?P<int>[0-9]+)"
+    r"|(?P<name>[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)|(?P<sign>\.\.|[-+()\[\]{},:=/%]))"
 )
 _MOST_CHARACTERS = 5_000
 #: Largest size of an enumerated cell, and digits of any number: no set has more.
@@ -55,8 +63,8 @@ _FUNCTIONS = ("E", "random", "sqs", "anneal", "dataset")
 _FLAGS = ("equimolar", "primitive")
 _OPTIONS = {
     "E": ("components",),
-    "random": ("n", "components", "x", "equimolar", "per", "primitive", "draw"),
-    "sqs": ("components", "x", "steps", "draw"),
+    "random": ("n", "components", "x", "grid", "equimolar", "per", "primitive", "draw"),
+    "sqs": ("components", "x", "grid", "steps", "draw"),
     "anneal": ("steps", "draw"),
 }
 
@@ -226,6 +234,10 @@ class Parser:
                 if amount > 100:
                     self.fail(f"a share is at most 100%, got {text}", start)
             return Annealed(inner, text, **self.options(name), at=at)
+        return self.drawn(name, start)
+
+    def drawn(self, name: str, start: int) -> Term:
+        """Return the term of ``random`` or ``sqs``, its name and bracket being read."""
         if name == "sqs" and self.tokens[self.index][0] == "int":
             cell = str(self.size())
         else:
@@ -233,22 +245,34 @@ class Parser:
             if any(not 1 <= len(n.lstrip("0")) <= 4 for n in cell.split("x")):
                 self.fail(f"supercell {cut(cell)}: repetitions are 1 to 9999", start)
         given = self.options(name)
-        if "x" in given and given.get("components") != (2, 2):
-            self.fail("x= is the concentration in a binary: add components=2", start)
-        if "x" in given and "equimolar" in given:
-            self.fail("give either x= or equimolar", start)
+        x, compositions = given.get("x", ()), given.keys() & {"x", "grid", "equimolar"}
+        if len(compositions) > 1:
+            self.fail(f"give one of {', '.join(sorted(compositions))}", start)
+        shares = x if isinstance(x, Shares) else None
+        if shares is not None and (taken := given.keys() & {"components", "per"}):
+            self.fail(f"x= names the elements: leave out {min(taken)}=", start)
+        if shares is not None and name == "sqs" and not shares.is_exact:
+            self.fail("an sqs has one composition: give exact shares, which add up to 1", start)
+        if x and shares is None and given.get("components") != (2, 2):
+            self.fail(
+                "x= is the concentration in a binary: add components=2, or name the elements, "
+                "x={Mo: 0.4, V: 0.6}",
+                start,
+            )
         return Drawn(
             name,
             cell,
             n=given.get("n", 1),
             components=given.get("components"),
-            fractions=given.get("x", ()),
+            fractions=() if shares else x,
+            grid=given.get("grid", 0),
+            shares=shares,
             equimolar="equimolar" in given,
             per_combination="per" in given,
             primitive="primitive" in given,
             draw=given.get("draw", 0),
             steps=given.get("steps", 0),
-            at=at,
+            at=self.place(start),
         )
 
     def listed(self, at: int) -> Term:
@@ -288,7 +312,7 @@ class Parser:
             low = read()
             return low, self.upper(low, read)
         if key == "x":
-            return self.fractions()
+            return self.shares() if self.peek("{") else self.fractions()
         return self.positive(f"a number for {key}=")
 
     def upper(self, low: int, read: Callable[[], int]) -> int:
@@ -302,13 +326,36 @@ class Parser:
             self.fail(f"the range {low}..{high} runs backwards", start)
         return high
 
-    def fractions(self) -> tuple[Fraction, ...]:
-        """Read ``1/6`` or ``1/6..5/6``, in steps of one over the common denominator."""
+    def shares(self) -> Shares:
+        """Read ``{Mo: 0.4, V: 0.1..0.2}``."""
         start = self.tokens[self.index][2]
+        ranges: dict[str, tuple[Fraction, Fraction]] = {}
+        while not self.peek("}"):
+            self.take("sign", "," if ranges else "{")
+            element = self.take("name", "an element")
+            if element in ranges:
+                self.fail(f"{element} is named twice", start)
+            self.take("sign", ":")
+            ends = self.ends()
+            ranges[element] = (ends[0], ends[-1])
+        self.take("sign", "}")
+        try:
+            return Shares(tuple((e, *ranges[e]) for e in sorted(ranges)))
+        except ValueError as error:
+            self.fail(str(error), start)
+
+    def ends(self) -> list[Fraction]:
+        """Read ``1/6``, or both ends of ``1/6..5/6``."""
         ends = [self.fraction()]
         if self.peek(".."):
             self.take("sign", "..")
             ends.append(self.fraction())
+        return ends
+
+    def fractions(self) -> tuple[Fraction, ...]:
+        """Read ``1/6`` or ``1/6..5/6``, in steps of one over the common denominator."""
+        start = self.tokens[self.index][2]
+        ends = self.ends()
         step = Fraction(1, max(end.denominator for end in ends))
         low, high = ends[0], ends[-1]
         if not 0 < low <= high < 1 or (high - low) % step:
@@ -318,8 +365,19 @@ class Parser:
         return tuple(low + i * step for i in range(int((high - low) / step) + 1))
 
     def fraction(self) -> Fraction:
-        """Read ``1/6``."""
-        numerator = self.positive("a fraction such as 1/6")
+        """Read ``1/6``, ``0.4``, or a whole number."""
+        kind, value, start = self.tokens[self.index]
+        if kind == "decimal":
+            self.index += 1
+            if len(value) > _MOST_DIGITS:
+                self.fail(f"a share has at most {_MOST_DIGITS} characters, got {cut(value)}", start)
+            return Fraction(value)
+        if value == "0":
+            self.index += 1
+            return Fraction(0)
+        numerator = self.positive("a share such as 1/6 or 0.4")
+        if not self.peek("/"):
+            return Fraction(numerator)
         self.take("sign", "/")
         return Fraction(numerator, self.positive("a denominator"))
 

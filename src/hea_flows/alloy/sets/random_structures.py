@@ -16,6 +16,7 @@ from hea_flows.alloy.lattice import (
     check_elements,
     multinomial,
 )
+from hea_flows.alloy.sets.shares import SiteRanges, drawn_counts, exactly
 from hea_flows.inputs import shown
 
 #: A supercell: ``"4x4"``, repetitions (4, 4), or an integer matrix of shape (3, 3).
@@ -56,75 +57,6 @@ def supercell_matrix(alloy: Alloy, supercell: Supercell) -> IntMatrix:
         msg = f"supercell {given} does not fit host {alloy.host.name}; give e.g. {example}"
         raise ValueError(msg)
     return tuple(tuple(int(x) for x in row) for row in array)  # type: ignore[return-value]
-
-
-def _nearest_counts(exact: NDArray[np.float64], n_sites: int) -> NDArray[np.int64]:
-    """Return the whole numbers, each at least 1 and `n_sites` in all, nearest to `exact`."""
-    counts = np.maximum(np.floor(exact).astype(np.int64), 1)
-    while counts.sum() != n_sites:
-        gap = exact - counts
-        if counts.sum() < n_sites:
-            counts[np.argmax(gap)] += 1
-        else:
-            counts[np.argmin(np.where(counts > 1, gap, np.inf))] -= 1
-    return counts
-
-
-def composition_counts(
-    elements: Sequence[str],
-    n_sites: int,
-    composition: Mapping[str, float] | str = "equimolar",
-    *,
-    rounding: bool = False,
-) -> dict[str, int]:
-    """Return the sites per element of a composition.
-
-    Parameters
-    ----------
-    elements
-        Elements that must all be present.
-    n_sites
-        Alloyed sites of the supercell.
-    composition
-        ``"equimolar"``, sites per element (sum `n_sites`), or fractions (sum 1).
-    rounding
-        Take the nearest composition (largest remainders) that holds every element, where the
-        fractions give no whole numbers.
-
-    Raises
-    ------
-    ValueError
-        If the composition does not fit the sites or the elements.
-    """
-    k = len(elements)
-    if k > n_sites:
-        msg = f"{n_sites} sites cannot hold {k} elements {list(elements)}"
-        raise ValueError(msg)
-    if isinstance(composition, str):
-        if composition != "equimolar":
-            msg = f"composition {composition!r} is unknown; accepted: equimolar, or a mapping"
-            raise ValueError(msg)
-        composition = dict.fromkeys(elements, 1 / k)
-    if set(composition) != set(elements) or min(composition.values()) <= 0:
-        msg = f"composition {dict(composition)} must give a positive share of each of {elements}"
-        raise ValueError(msg)
-    shares = np.array([float(composition[el]) for el in elements])
-    total = shares.sum()
-    if abs(total - n_sites) < 1e-6:
-        exact = shares
-    elif abs(total - 1) < 1e-6:
-        exact = shares * n_sites
-    else:
-        msg = f"composition {dict(composition)} sums to {total:g}; accepted: 1 or {n_sites} (sites)"
-        raise ValueError(msg)
-    counts = np.rint(exact).astype(np.int64)
-    if np.abs(exact - counts).max() > 1e-6:
-        if not rounding:
-            wanted = ", ".join(f"{el} {x:g}" for el, x in zip(elements, exact, strict=True))
-            msg = f"{n_sites} sites give no whole numbers ({wanted}); change the cell, or round"
-            raise ValueError(msg)
-        counts = _nearest_counts(exact, n_sites)
-    return {el: int(n) for el, n in zip(elements, counts, strict=True)}
 
 
 def random_counts(
@@ -179,8 +111,7 @@ def random_orderings(
     elements: Sequence[str],
     rng: np.random.Generator,
     *,
-    composition: Mapping[str, float] | str | None = None,
-    rounding: bool = False,
+    ranges: SiteRanges | None = None,
     exclude_repetitions: bool = False,
     exclude: set[str] | None = None,
 ) -> list[Ordering]:
@@ -194,10 +125,9 @@ def random_orderings(
         How many.
     rng
         Source of all randomness.
-    composition
-        As in `composition_counts`; None draws a new random composition for each.
-    rounding
-        As in `composition_counts`.
+    ranges
+        Least and most sites of each element: each decoration has a composition drawn within them;
+        None for any that holds every element.
     exclude_repetitions
         Leave out decorations that repeat a smaller cell.
     exclude
@@ -212,8 +142,8 @@ def random_orderings(
     matrix = supercell_matrix(alloy, supercell)
     n_sites = alloy.n_sites(matrix)
     fixed = None
-    if composition is not None:
-        fixed = composition_counts(chosen, n_sites, composition, rounding=rounding)
+    if ranges is not None and all(low == high for low, high in ranges.values()):
+        fixed = {element: ranges[element][0] for element in chosen}
     placements = None if fixed is None else multinomial(list(fixed.values()))
     seen = set() if exclude is None else exclude
     orderings: list[Ordering] = []
@@ -221,7 +151,10 @@ def random_orderings(
     for _ in range(max(300, 50 * n)):
         if len(orderings) == n or len(drawn) == placements:
             break
-        counts = fixed or random_counts(chosen, n_sites, rng)
+        if fixed is None and ranges is not None:
+            counts = drawn_counts(ranges, n_sites, rng)
+        else:
+            counts = fixed or random_counts(chosen, n_sites, rng)
         ordering = random_ordering(alloy, matrix, counts, rng)
         if ordering.species in drawn:  # in small cells most are, and an identity takes time
             continue
@@ -243,12 +176,12 @@ def random_orderings(
 def check_random(
     alloy: Alloy, supercell: Supercell, n: int, elements: Sequence[str], rng: np.random.Generator
 ) -> None:
-    """Raise what `random_orderings` would raise for `n` equimolar decorations.
+    """Raise what `random_orderings` would raise for `n` decorations at the alloy's own ratio.
 
     Where the cell has many more by far, which symmetry bounds from below, none is drawn.
     """
     n_sites = alloy.n_sites(supercell_matrix(alloy, supercell))
-    counts = composition_counts(elements, n_sites)
+    counts = alloy.counts(n_sites, elements)
     least = multinomial(list(counts.values())) // (n_sites * len(alloy.rotations))
     if least < 2 * n:
-        random_orderings(alloy, supercell, n, elements, rng, composition="equimolar")
+        random_orderings(alloy, supercell, n, elements, rng, ranges=exactly(counts))

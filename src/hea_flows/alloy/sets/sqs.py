@@ -19,6 +19,7 @@ from hea_flows.alloy.clusters import (
     cluster_vectors,
     neighbour_distance,
 )
+from hea_flows.alloy.composition import whole_counts
 from hea_flows.alloy.lattice import (
     Alloy,
     IntMatrix,
@@ -26,7 +27,7 @@ from hea_flows.alloy.lattice import (
     check_elements,
     compact_supercell,
 )
-from hea_flows.alloy.sets.random_structures import Supercell, composition_counts, supercell_matrix
+from hea_flows.alloy.sets.random_structures import Supercell, supercell_matrix
 
 #: Default cutoffs of pairs and triplets, in units of the nearest-neighbour distance.
 SQS_CUTOFFS = (2.7, 1.8)
@@ -79,7 +80,7 @@ def special_quasirandom(
     elements: Sequence[str],
     rng: np.random.Generator,
     *,
-    composition: Mapping[str, float] | str = "equimolar",
+    shares: Mapping[str, float] | None = None,
     cutoffs: Sequence[float] | None = None,
     n_steps: int | None = None,
 ) -> tuple[Ordering, float]:
@@ -95,8 +96,9 @@ def special_quasirandom(
         Elements of the random alloy.
     rng
         Source of all randomness; global generators are left as they were.
-    composition
-        As in `composition_counts`; no rounding.
+    shares
+        Of the elements, adding up to 1, rounded to what the cell holds; default the alloy's own
+        ratio.
     cutoffs
         Largest diameters (Å) of pairs, triplets, …; default `SQS_CUTOFFS` in units of the
         nearest-neighbour distance.
@@ -113,7 +115,7 @@ def special_quasirandom(
     Raises
     ------
     ValueError
-        For an impossible composition.
+        If the cell does not hold the elements, or equal parts of them.
     """
     chosen = check_elements(alloy, elements)
     if isinstance(supercell, int):
@@ -121,7 +123,7 @@ def special_quasirandom(
     else:
         shapes = [supercell_matrix(alloy, supercell)]
     n_sites = alloy.n_sites(shapes[0])
-    counts = composition_counts(chosen, n_sites, composition)
+    counts = alloy.counts(n_sites, chosen) if shares is None else whole_counts(shares, n_sites)
     species = tuple(el for el, n in counts.items() for _ in range(n))
     if len(chosen) == 1:
         return Ordering(alloy, shapes[0], species), 0.0
@@ -169,9 +171,9 @@ def sqs_objective(ordering: Ordering, cutoffs: Sequence[float] | None = None) ->
 
 
 def check_sqs(alloy: Alloy, supercell: Supercell, elements: Sequence[str]) -> None:
-    """Raise `ValueError` if a supercell has no equimolar quasirandom structure; none is made."""
+    """Raise `ValueError` if a supercell does not hold the alloy's ratio of elements."""
     matrix = supercell_matrix(alloy, supercell)
-    composition_counts(elements, alloy.n_sites(matrix))
+    alloy.counts(alloy.n_sites(matrix), elements)
     check_cutoffs(alloy, _cutoffs(alloy))
 
 

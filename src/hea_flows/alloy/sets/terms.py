@@ -18,20 +18,11 @@ from hea_flows.alloy.sets.cost import (
     annealing_cost,
     enumeration_cost,
     listing_cost,
-    random_cost,
-    sqs_cost,
     total,
 )
-from hea_flows.alloy.sets.counting import distinct_decorations
 from hea_flows.alloy.sets.enumeration import enumerate_orderings
 from hea_flows.alloy.sets.listed import listed_orderings
-from hea_flows.alloy.sets.random_structures import (
-    composition_counts,
-    random_orderings,
-    supercell_matrix,
-)
 from hea_flows.alloy.sets.selection import ANNEALING_STEPS, annealed_subset
-from hea_flows.alloy.sets.sqs import special_quasirandom
 from hea_flows.alloy.streams import stream
 from hea_flows.inputs import cut
 
@@ -194,152 +185,6 @@ class Equimolar:
 
     def _wanted(self, context: Context) -> tuple[int, int]:
         return self.components or (2, max(2, len(context.elements)))
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """``random(cell, …)``: decorations drawn at random; ``sqs(cell, …)``: quasirandom ones.
-
-    `fractions` are those of the first element (by symbol) of a binary. With neither `fractions`
-    nor `equimolar`, ``random`` draws the composition too, and ``sqs`` is equimolar. `steps` are
-    those of the annealing, 0 for the default.
-    """
-
-    kind: str
-    cell: str
-    n: int = 1
-    components: tuple[int, int] | None = None
-    fractions: tuple[Fraction, ...] = ()
-    equimolar: bool = False
-    per_combination: bool = False
-    primitive: bool = False
-    draw: int = 0
-    steps: int = 0
-    at: int = field(default=1, compare=False)
-
-    def text(self) -> str:
-        """Return the canonical text."""
-        x = ""
-        if self.fractions:
-            ends = dict.fromkeys((self.fractions[0], self.fractions[-1]))
-            x = "x=" + "..".join(str(f) for f in ends)
-        many = self.kind == "random"
-        parts = join(
-            self.cell,
-            f"n={self.n}" if many else "",
-            span(self.components),
-            x,
-            "equimolar" if self.equimolar and many else "",
-            "per=combination" if self.per_combination and many else "",
-            "primitive" if self.primitive else "",
-            f"steps={self.steps}" if self.steps else "",
-            f"draw={self.draw}" if self.draw else "",
-        )
-        return f"{self.kind}({parts})"
-
-    def build(self, context: Context) -> list[Ordering]:
-        """Return the orderings by number of components, combination, then fraction."""
-        with errors_of(self):
-            if self.kind == "sqs":
-                return list(self._quasirandom(context))
-            return list(self._random(context))
-
-    def cost(self, context: Context) -> SetCost:
-        """Return what `build` costs."""
-        alloy, every_shape = context.alloy, self.cell.isdigit()
-        with errors_of(self):
-            matrix = None if every_shape else supercell_matrix(alloy, self.cell)
-            size = int(self.cell) if matrix is None else alloy.n_sites(matrix)
-            costs = []
-            for sets in element_sets(self, context, self.components):
-                compositions = self._compositions(sets[0])
-                if matrix is None or self.kind == "sqs":
-                    one = sqs_cost(alloy, size, self.steps, every_shape=every_shape)
-                    costs.append(one * (len(sets) * len(compositions)))
-                    continue
-                for x in compositions:
-                    counts = composition_counts(sets[0], size, x) if x else None
-                    shares = len(sets[0]) if counts is None else [*counts.values()]
-                    distinct = distinct_decorations(alloy, matrix, shares)
-                    if self.per_combination:
-                        costs.append(random_cost(alloy, size, self.n, distinct) * len(sets))
-                    else:
-                        costs.append(random_cost(alloy, size, self.n, distinct * len(sets)))
-        return total(costs)
-
-    def _compositions(self, elements: tuple[str, ...]) -> list[dict[str, float] | str | None]:
-        """Return the compositions asked for, None for a random one."""
-        if self.fractions:
-            first, second = elements
-            return [{first: float(x), second: float(1 - x)} for x in self.fractions]
-        return ["equimolar" if self.equimolar or self.kind == "sqs" else None]
-
-    def _quasirandom(self, context: Context) -> Iterator[Ordering]:
-        """Yield one SQS per combination and composition, each with its own generator."""
-        cell = int(self.cell) if self.cell.isdigit() else self.cell
-        for sets in element_sets(self, context, self.components):
-            for elements in sets:
-                rng = replace(context, elements=elements).rng(self.text())
-                for x in self._compositions(elements):
-                    yield special_quasirandom(
-                        context.alloy,
-                        cell,
-                        elements,
-                        rng,
-                        composition=x or "equimolar",
-                        n_steps=self.steps or None,
-                    )[0]
-
-    def _random(self, context: Context) -> Iterator[Ordering]:
-        """Yield random decorations, all distinct."""
-        rng = context.rng(self.text())
-        seen: set[str] = set()
-        for sets in element_sets(self, context, self.components):
-            if self.per_combination:
-                chosen = [(elements, self.n) for elements in sets]
-            else:
-                repeats = self.n * len(self._compositions(sets[0]))
-                chosen = [(sets[i], 1) for i in rng.integers(len(sets), size=repeats)]
-            for turn, (elements, n) in enumerate(chosen):
-                compositions = self._compositions(elements)
-                if not self.per_combination:
-                    compositions = [compositions[turn // self.n]]
-                for composition in compositions:
-                    # A combination of which every decoration is taken gives way to another one.
-                    tries = [elements]
-                    if not self.per_combination:
-                        tries += [other for other in sets if other != elements]
-                    yield from self._first(context, tries, n, composition, rng, seen)
-
-    def _first(
-        self,
-        context: Context,
-        tries: list[tuple[str, ...]],
-        n: int,
-        composition: dict[str, float] | str | None,
-        rng: np.random.Generator,
-        seen: set[str],
-    ) -> list[Ordering]:
-        """Return new decorations of the first combination that has enough of them."""
-        first: ValueError | None = None
-        for elements in tries:
-            try:
-                return random_orderings(
-                    context.alloy,
-                    self.cell,
-                    n,
-                    elements,
-                    rng,
-                    composition=composition,
-                    exclude_repetitions=self.primitive,
-                    exclude=seen,
-                )
-            except ValueError as error:
-                first = first or error
-                if self.fractions:  # named for one combination
-                    break
-        assert first is not None
-        raise first
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hea_flows.alloy.thermodynamics.mixing import (
     fit_offsets,
     mixing_energies,
 )
+from hea_flows.alloy.thermodynamics.mixtures import PhasePool, competing_decompositions
 from hea_flows.alloy.thermodynamics.transition_interval import (
     TransitionInterval,
     decomposition_temperature_interval,
@@ -31,8 +32,10 @@ __all__ = [
     "Decomposition",
     "Disorder",
     "Hull",
+    "PhasePool",
     "TransitionInterval",
     "apply_offsets",
+    "competing_decompositions",
     "composition_matrix",
     "convex_hull",
     "decomposition_temperature",

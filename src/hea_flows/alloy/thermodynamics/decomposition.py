@@ -49,9 +49,10 @@ def set_partitions(elements: Sequence[str]) -> list[Phases]:
 
 
 class Decomposition(BaseModel, extra="forbid", frozen=True):
-    """An equimolar alloy divided into equimolar phases, per unit of the whole alloy."""
+    """An alloy divided into phases, per unit of the whole alloy."""
 
     phases: Phases = Field(description="Elements of each phase.")
+    shares: tuple[float, ...] = Field(description="Share of the sites in each phase.")
     enthalpy: float = Field(description="Of mixing, relative to the end members (eV/unit).")
     entropy: float = Field(description="Ideal configurational entropy (eV/K per unit).")
 
@@ -125,7 +126,10 @@ def decompositions(
         # One logarithm of an integer: equal entropies are equal numbers, for example of 4+1+1+1+1
         # and 2+2+2+2.
         entropy = kB * log(prod(len(p) ** len(p) for p in partition)) / n
-        result.append(Decomposition(phases=partition, enthalpy=enthalpy, entropy=entropy))
+        shares = tuple(len(p) / n for p in partition)
+        result.append(
+            Decomposition(phases=partition, shares=shares, enthalpy=enthalpy, entropy=entropy)
+        )
     return result
 
 

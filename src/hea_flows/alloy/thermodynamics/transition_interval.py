@@ -78,9 +78,36 @@ def decomposition_temperature_interval(
     centre = np.array([solution.enthalpy - d.enthalpy for d in others]) / steps
     slopes = _weights(elements) / steps[:, None]
     drawn = centre + sigma * rng.standard_normal((n, slopes.shape[1])) @ slopes.T
-    first, temperatures = drawn.argmax(axis=1), np.maximum(drawn.max(axis=1), 0.0)
-    none = temperatures == 0
-    counts = np.bincount(first[~none], minlength=len(others))
+    return interval_of(
+        np.maximum(drawn.max(axis=1), 0.0),
+        drawn.argmax(axis=1),
+        [d.name for d in others],
+        level=level,
+    )
+
+
+def interval_of(
+    temperatures: NDArray[np.float64],
+    first: NDArray[np.int64],
+    names: Sequence[str],
+    *,
+    level: float,
+) -> TransitionInterval:
+    """Return the interval of drawn decomposition temperatures.
+
+    Parameters
+    ----------
+    temperatures
+        K, 0 where nothing decomposes, shape (n,).
+    first
+        Which of `names` forms first on cooling, shape (n,).
+    names
+        Of decompositions.
+    level
+        Probability that the interval holds.
+    """
+    n, none = len(temperatures), temperatures == 0
+    counts = np.bincount(first[~none], minlength=len(names))
     low, median, high = np.quantile(temperatures, [(1 - level) / 2, 0.5, (1 + level) / 2])
     return TransitionInterval(
         level=level,
@@ -89,7 +116,7 @@ def decomposition_temperature_interval(
         high=float(high),
         share_none=float(none.mean()),
         below=[
-            (float(counts[i] / n), others[i].name)
+            (float(counts[i] / n), names[i])
             for i in np.argsort(-counts, kind="stable")
             if counts[i]
         ],

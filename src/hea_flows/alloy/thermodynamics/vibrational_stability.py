@@ -14,22 +14,22 @@ from hea_flows.alloy.thermodynamics.decomposition import Decomposition
 
 def vibrational_transitions(
     decomps: Sequence[Decomposition],
-    free_energies: Mapping[tuple[str, ...], ArrayLike],
+    mixing: Mapping[tuple[str, ...], ArrayLike],
     temperatures: ArrayLike,
 ) -> list[tuple[float, Decomposition]]:
     """Return the sequence of stable decompositions with rising temperature, by root finding.
 
-    To G = H − T S of a decomposition comes Σ (n_p/n) F_p(T) − Σ F_e(T)/n over its phases p and the
-    end members e. Between given temperatures F is a cubic spline. A decomposition that is stable
+    To G = H − T S of a decomposition comes Σ f_p F_p(T) over its phases p, which have the share f_p
+    of the sites. Between given temperatures F is a cubic spline. A decomposition that is stable
     only between two neighbouring temperatures is not seen: they should be close.
 
     Parameters
     ----------
     decomps
         The decompositions that compete.
-    free_energies
-        F of each phase and end member (eV/unit of it), by its elements in any order, each shape
-        (temperatures,).
+    mixing
+        F of each phase of several elements relative to its end members (eV/unit of the phase), by
+        its elements in any order, each shape (temperatures,); see `vibrational_mixing`.
     temperatures
         K, rising, four or more.
 
@@ -48,16 +48,19 @@ def vibrational_transitions(
     if not decomps or t.ndim != 1 or len(t) < 4 or (np.diff(t) <= 0).any():
         msg = f"decompositions and four rising temperatures or more are needed, got {t.tolist()}"
         raise ValueError(msg)
-    table = {frozenset(k): np.asarray(v, dtype=float) for k, v in free_energies.items()}
-    needed = {frozenset(p) for d in decomps for p in d.phases}
-    needed |= {frozenset([e]) for phase in needed for e in phase}
+    table = {frozenset(k): np.asarray(v, dtype=float) for k, v in mixing.items()}
+    needed = {frozenset(p) for d in decomps for p in d.phases if len(p) > 1}
     if missing := sorted("-".join(sorted(p)) for p in needed if p not in table):
         msg = f"no vibrational free energy of {', '.join(missing)}"
         raise ValueError(msg)
     if wrong := [sorted(k) for k, v in table.items() if v.shape != t.shape]:
         msg = f"free energies of {wrong[0]} need shape {t.shape}, as the temperatures"
         raise ValueError(msg)
-    curves = [CubicSpline(t, d.gibbs(t) + _mixing(d, table)) for d in decomps]
+    added = [
+        sum(f * table[frozenset(p)] for p, f in zip(d.phases, d.shares, strict=True) if len(p) > 1)
+        for d in decomps
+    ]
+    curves = [CubicSpline(t, d.gibbs(t) + more) for d, more in zip(decomps, added, strict=True)]
     values = np.array([curve(t) for curve in curves])
     order = sorted(range(len(decomps)), key=lambda i: -decomps[i].entropy)  # of equals, most mixed
     stable = [order[k] for k in values[order].argmin(axis=0)]
@@ -75,6 +78,7 @@ def vibrational_transitions(
 
 def vibrational_mixing(
     free_energies: Mapping[tuple[str, ...], NDArray[np.float64]],
+    counts: Mapping[tuple[str, ...], Mapping[str, int]],
 ) -> dict[tuple[str, ...], NDArray[np.float64]]:
     """Return vibrational free energies of phases relative to their end members (eV/unit).
 
@@ -83,19 +87,13 @@ def vibrational_mixing(
     free_energies
         F of phases and end members (eV/unit of each), by their elements. Phases without the free
         energies of all their end members are left out.
+    counts
+        Sites of each element in each phase.
     """
-    return {
-        phase: free - np.mean([free_energies[(e,)] for e in phase], axis=0)
-        for phase, free in free_energies.items()
-        if len(phase) > 1 and all((e,) in free_energies for e in phase)
-    }
-
-
-def _mixing(
-    decomposition: Decomposition, table: Mapping[frozenset[str], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """Return the vibrational free energy against the end members (eV/unit of the whole)."""
-    n = sum(len(p) for p in decomposition.phases)
-    phases = sum(len(p) / n * table[frozenset(p)] for p in decomposition.phases)
-    ends = sum(table[frozenset([e])] / n for p in decomposition.phases for e in p)
-    return np.asarray(phases - ends)
+    mixing = {}
+    for phase, free in free_energies.items():
+        if len(phase) > 1 and all((e,) in free_energies for e in phase):
+            sites = [counts[phase][e] for e in phase]
+            ends = [free_energies[(e,)] for e in phase]
+            mixing[phase] = free - np.average(ends, axis=0, weights=sites)
+    return mixing

@@ -169,7 +169,8 @@ class LabelsMaker(Maker):
         start = self.labels.start
         if not self.reuse or (engine := self.reference.identity()) is None:
             return {}
-        common = {"engine": engine, "alloy": structures.alloy, "start": _start_identity(start)}
+        host = structures.alloy.any_composition
+        common = {"engine": engine, "alloy": host, "start": _start_identity(start)}
         if start is not None and start.rattle:
             common["seed"] = self.seed
         return {

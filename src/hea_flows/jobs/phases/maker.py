@@ -122,7 +122,7 @@ class PhaseDiagramMaker(Maker):
         constants = end_point_constants(whole, labels.end_point_cells)
         own = {e: constants[e] for e in self.pair}
         binary = AlloySpec.of(whole).model_copy(
-            update={"elements": tuple(self.pair), "lattice_constants": own}
+            update={"elements": tuple(self.pair), "lattice_constants": own, "composition": {}}
         )
         model = local_model(source)
         key = identity(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ ENERGIES_FILE = "energies.json"
 
 @dataclass
 class MonteCarloMaker(Maker):
-    """Sample the equimolar alloy at several temperatures.
+    """Sample the alloy at its composition, at several temperatures.
 
     Energies are mixing energies against end points in the chains' own mode: at the same fixed
     lattice, or relaxed.
@@ -119,12 +119,14 @@ class MonteCarloMaker(Maker):
     ) -> MonteCarloDoc | None:
         """Return the document; None if the hours of this job were over before the end."""
         spec, host = self.monte_carlo, alloy.to_alloy()
-        supercell, _ = spec.cell(host)
-        a = mean_lattice_constant(host, labels.end_point_cells)
+        supercell, counts = spec.cell(host)
+        shares = {e: n / sum(counts.values()) for e, n in counts.items()}
+        a = mean_lattice_constant(replace(host, composition=shares), labels.end_point_cells)
         model = local_model(source)
         chains = identity(
             model=model.content(),
-            alloy=alloy,
+            alloy=alloy.any_composition,
+            counts=counts,
             supercell=supercell,
             lattice_constant=a,
             mode=spec.mode,
@@ -159,7 +161,15 @@ class MonteCarloMaker(Maker):
             )
 
         with alone(folder):  # who waited finds the chains of the other job, stored or in the folder
-            return reuse_or(sample, MonteCarloDoc, key, reuse=self.reuse, sources=sources)
+            return reuse_or(
+                sample,
+                MonteCarloDoc,
+                key,
+                reuse=self.reuse,
+                sources=sources,
+                alloy=alloy,
+                composition=spec.of(host).shares(),
+            )
 
 
 def run_chains(
@@ -170,7 +180,7 @@ def run_chains(
     folder: Path,
     key: str,
 ) -> dict[str, Any] | None:
-    """Run the chains of an equimolar alloy to their end and return their part of the document.
+    """Run the chains of an alloy to their end and return their part of the document.
 
     Parameters
     ----------
@@ -234,11 +244,14 @@ def run_chains(
     chains = sampler.chains()
     averaged = [AveragedChain.of(c, host.elements, settings.average_from, shift) for c in chains]
     averages = summarise_temperatures(averaged, random)
+    shares = {e: n / sampler.n_units for e, n in counts.items()}
     series = ChainSeries.collect([c.energies for c in chains], [c.counts for c in chains])
     return {
         "mode": spec.mode,
         "alloy": alloy,
         "supercell": supercell,
+        "composition": spec.of(host).shares(),
+        "counts": counts,
         "seed": seed,
         "settings": settings,
         "ladder": ladder,
@@ -247,7 +260,7 @@ def run_chains(
         "random_error_mev": 1e3 * float(random.std(ddof=1) / np.sqrt(len(random))),
         "chains": [ChainSummary.of(a) for a in averaged],
         "averages": averages,
-        "separation": separation_of(averages, host.elements, stream(seed, "separation")),
+        "separation": separation_of(averages, shares, stream(seed, "separation")),
         "series": series.to_file(),
         "evaluations": sampler.evaluations + len(cache),
         "relaxation": relaxation_summary(energies, run.audits),

@@ -9,12 +9,19 @@ from jobflow import Maker, Response
 
 from hea_flows.alloy import stream
 from hea_flows.alloy.lattice import Alloy, Ordering, mean_lattice_constant
-from hea_flows.alloy.sets import parse, random_orderings, sqs_objective
+from hea_flows.alloy.sets import (
+    exactly,
+    parse,
+    random_orderings,
+    sqs_objective,
+    supercell_matrix,
+)
 from hea_flows.alloy.thermodynamics import (
     Disorder,
+    PhasePool,
+    competing_decompositions,
     decomposition_temperature,
     decomposition_temperature_interval,
-    decompositions,
     hull_depth,
     mixing_energies,
     transition_temperatures,
@@ -45,13 +52,13 @@ from hea_flows.schemas import (
 from hea_flows.settings import get_settings
 
 Phase = tuple[str, ...]
-#: Draws of the enthalpies within their error.
-N_DRAWS = 20_000
+#: Draws of the enthalpies within their error: of equal parts; of others, which take longer.
+N_DRAWS, N_MIXTURES = 20_000, 1000
 
 
 @dataclass
 class ThermodynamicsMaker(Maker):
-    """Decomposition free energies and the DEED descriptor of the equimolar alloy.
+    """Decomposition free energies and the DEED descriptor of the alloy at its composition.
 
     Parameters
     ----------
@@ -121,13 +128,15 @@ class ThermodynamicsMaker(Maker):
         )
         phases = {tuple(e for e in host.elements if e in o.counts): o for o in orderings}
         ends = {e: Ordering.end_point(host, e) for e in host.elements}
+        cell = supercell_matrix(host, spec.random_supercell)
+        random_counts = host.counts(host.n_sites(cell))
         drawn = random_orderings(
             host,
-            spec.random_supercell,
+            cell,
             spec.n_random,
             host.elements,
             stream(self.seed, "random structures"),
-            composition="equimolar",
+            ranges=exactly(random_counts),
         )
         model = local_model(inputs.model)
         training = None if isinstance(inputs.model, ModelSpec) else inputs.model
@@ -167,8 +176,13 @@ class ThermodynamicsMaker(Maker):
         if len(random) < 2:
             msg = f"only {len(random)} of {spec.n_random} random structures relaxed; see fmax"
             raise RuntimeError(msg)
-        pool = decompositions(host.elements, enthalpies, partial=True)
-        disorder = Disorder.of(random, hull_depth(pool))
+        counts = {phase: ordering.counts for phase, ordering in phases.items()}
+        pool = competing_decompositions(host, counts, enthalpies)
+        depth, mixtures = hull_depth(pool), None
+        if host.composition:  # random cells may hold another one than the SQS
+            depth = PhasePool.of(host.elements, counts, enthalpies, random_counts).depth
+            mixtures = PhasePool.of(host.elements, counts, enthalpies, counts[host.elements])
+        disorder = Disorder.of(random, depth)
         return ThermodynamicsDoc(
             **provenance(
                 "torch",
@@ -181,6 +195,9 @@ class ThermodynamicsMaker(Maker):
             model=model.model_copy(update={"path": None} if training else {}),
             mode=spec.mode,
             elements=list(host.elements),
+            composition=host.shares(),
+            sqs_counts={_name(k): v for k, v in counts.items()},
+            random_counts=random_counts,
             sqs_mixing_mev={_name(k): 1e3 * v for k, v in enthalpies.items()},
             sqs_objective={_name(k): sqs_objective(o) for k, o in phases.items()},
             decompositions=pool,
@@ -193,7 +210,9 @@ class ThermodynamicsMaker(Maker):
             h_hull_mev=1e3 * disorder.depth,
             deed_per_unit=disorder.deed(),
             deed_per_atom=disorder.deed(atoms_per_unit=host.atoms_per_unit),
-            uncertainty=self._uncertainty(host, enthalpies, inputs.benchmark) if complete else None,
+            uncertainty=self._uncertainty(host, enthalpies, mixtures, inputs.benchmark)
+            if complete
+            else None,
             reference=None
             if inputs.reference is None
             else reference_phases(host, phases, inputs.reference),
@@ -202,7 +221,7 @@ class ThermodynamicsMaker(Maker):
             else phase_vibrations(
                 {p: o for p, o in phases.items() if p in enthalpies}
                 | {(e,): o for e, o in ends.items()},
-                pool,
+                mixtures or pool,
                 family(model.family).calculator(model, device=get_settings().device),
                 spec.vibrations,
             ),
@@ -210,7 +229,11 @@ class ThermodynamicsMaker(Maker):
         )
 
     def _uncertainty(
-        self, host: Alloy, enthalpies: Mapping[Phase, float], benchmark: BenchmarkDoc | None
+        self,
+        host: Alloy,
+        enthalpies: Mapping[Phase, float],
+        mixtures: PhasePool | None,
+        benchmark: BenchmarkDoc | None,
     ) -> ModelUncertainty | None:
         """Return the decomposition temperature within the error of the model, if it has one."""
         error = mixing_error(benchmark, self.thermodynamics.mode)
@@ -220,9 +243,12 @@ class ThermodynamicsMaker(Maker):
             return None
         sigma, source = error
         rng = stream(self.seed, "interval")
-        interval = decomposition_temperature_interval(
-            host.elements, enthalpies, 1e-3 * sigma, rng, N_DRAWS
-        )
+        if mixtures is not None:
+            interval = mixtures.interval(1e-3 * sigma, rng, N_MIXTURES)
+        else:
+            interval = decomposition_temperature_interval(
+                host.elements, enthalpies, 1e-3 * sigma, rng, N_DRAWS
+            )
         return ModelUncertainty(
             **interval.model_dump(), sigma_mev=sigma, sigma_from=source, seed=self.seed
         )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from hea_flows.alloy.lattice import Alloy, Ordering
 from hea_flows.alloy.thermodynamics import (
+    competing_decompositions,
     decomposition_temperature,
-    decompositions,
     hull_depth,
     mixing_energies,
     transition_temperatures,
@@ -52,7 +52,8 @@ def reference_phases(
             missing["-".join(phase)] = f"end member of {lost[0]}: {why[key]}"
         else:
             missing["-".join(phase)] = why.get(ordering.id, "no label of this cell")
-    pool = [] if missing else decompositions(host.elements, enthalpies)
+    counts = {phase: ordering.counts for phase, ordering in phases.items()}
+    pool = [] if missing else competing_decompositions(host, counts, enthalpies)
     return ReferencePhases(
         engine=labels.engine,
         settings_id=labels.settings_id,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hea_flows.alloy.lattice import Ordering, relax
 from hea_flows.alloy.thermodynamics import (
     Decomposition,
+    PhasePool,
     harmonic_modes,
     vibrational_mixing,
     vibrational_transitions,
@@ -28,7 +29,7 @@ Phase = tuple[str, ...]
 
 def phase_vibrations(
     structures: Mapping[Phase, Ordering],
-    decomps: Sequence[Decomposition],
+    competing: Sequence[Decomposition] | PhasePool,
     calculator: BaseCalculator,
     spec: VibrationsSpec,
 ) -> Vibrations:
@@ -38,8 +39,8 @@ def phase_vibrations(
     ----------
     structures
         Of every phase and end member.
-    decomps
-        The decompositions that compete.
+    competing
+        The decompositions that compete; or the phases, whose mixtures are found.
     calculator
         The model.
     spec
@@ -67,11 +68,15 @@ def phase_vibrations(
             unusable[name] = f"{100 * modes.imaginary:.1f} % of its modes are imaginary"
             continue
         free[phase] = modes.free_energy(t) / ordering.n_sites
-    stable = [] if unusable else vibrational_transitions(decomps, free, t)
+    counts = {phase: ordering.counts for phase, ordering in structures.items()}
+    mixing = vibrational_mixing(free, counts)
+    if isinstance(competing, PhasePool):
+        competing = [] if unusable else competing.stable_at(t, mixing)
+    stable = [] if unusable else vibrational_transitions(competing, mixing, t)
     last = stable[-1] if stable else None
     return Vibrations(
         temperatures=t.tolist(),
-        mixing_mev={"-".join(p): (1e3 * f).tolist() for p, f in vibrational_mixing(free).items()},
+        mixing_mev={"-".join(p): (1e3 * f).tolist() for p, f in mixing.items()},
         imaginary=imaginary,
         unusable=unusable,
         transitions=[(at, d.name) for at, d in stable],

@@ -9,7 +9,13 @@ import numpy as np
 from ase.units import kB
 from mchammer import DataContainer
 
-from hea_flows.alloy.lattice import Ordering, correlation_matrix, pair_labels
+from hea_flows.alloy.lattice import (
+    Ordering,
+    correlation_matrix,
+    neighbour_pairs,
+    own_image_share,
+    pair_labels,
+)
 from hea_flows.alloy.sampling import ChainSummary
 from hea_flows.runtime import atomic_write
 from hea_flows.schemas import ChainSeries, MonteCarloDoc
@@ -20,8 +26,8 @@ def data_container(doc: MonteCarloDoc, chain: ChainSummary, series: ChainSeries)
 
     A record per step, at its number of trials since the burn-in: ``potential`` (eV per cell, the
     model's own energy), ``acceptance_ratio`` (of all steps) and the order parameters, ``CV A-B``
-    for nearest neighbours and ``CV A-B shell 2``, …. The first and last record have the
-    decoration, which ``get("trajectory")`` returns.
+    for nearest neighbours and ``CV A-B shell 2``, …, less those of random decorations. The first
+    and last record have the decoration, which ``get("trajectory")`` returns.
 
     Parameters
     ----------
@@ -55,9 +61,11 @@ def data_container(doc: MonteCarloDoc, chain: ChainSummary, series: ChainSeries)
     container = DataContainer(first, parameters, metadata)
     columns = {"potential": series.energies[row] * doc.n_sites}
     n = len(doc.alloy.elements)
-    upper = np.triu_indices(n)
+    upper, numbers = np.triu_indices(n), [doc.counts[e] for e in doc.alloy.elements]
     for shell in doc.settings.shells:
-        values = correlation_matrix(series.matrices(shell, n)[row])[:, upper[0], upper[1]]
+        own_images = own_image_share(neighbour_pairs(host, doc.supercell, shell))
+        counts = series.matrices(shell, n)[row]
+        values = correlation_matrix(counts, numbers, own_images)[:, upper[0], upper[1]]
         tail = "" if shell == 1 else f" shell {shell}"
         for pair, column in zip(pair_labels(doc.alloy.elements), values.T, strict=True):
             columns[f"CV {pair}{tail}"] = column

@@ -29,7 +29,8 @@ def separation_words(doc: MonteCarloDoc) -> str:
         return f"No temperature of separation: {separation.reason}."
     likely = max(separation.probabilities, key=lambda p: separation.probabilities[p])
     share, at = 100 * separation.probabilities[likely], separation.passed.get(likely)
-    words = f"On cooling {likely} is the first like pair whose CV passes {separation.level:g}"
+    words = f"On cooling {likely} is the first like pair whose CV passes "
+    words += f"{separation.levels[likely]:.3g}"
     words += f", at {at:.0f} K" if at is not None else ""
     words += f" (probability {share:.0f} %); it rises most steeply "
     if separation.temperature is None:
@@ -59,7 +60,8 @@ def order_parameters(doc: MonteCarloDoc, shell: int = 1) -> Figure:
     shots = snapshot_chains(doc) if alloy.host.layer else []
     note = (
         f"Energy of the chains: {doc.mode}, {doc.model.title}, reference a = "
-        f"{doc.lattice_constant:.4g} Å. CV of {shell_name(shell)}; 0 is random. "
+        f"{doc.lattice_constant:.4g} Å. CV of {shell_name(shell)}, less that of random "
+        f"decorations of the cell: 0 is no order. "
         f"{separation_words(doc)}"
     )
     figure = new_figure(10, 6.4 if shots else 4.2, note)

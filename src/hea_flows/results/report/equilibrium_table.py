@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from math import isclose
 
@@ -84,7 +85,7 @@ def equilibrium_table(
     overall = np.array(list(shares.values())) / sum(shares.values())
     rows = []
     for t in temperatures or sampled:
-        mixture = equilibrium(lambda x, t=t: mixing(x, t), overall, divisions=divisions)
+        mixture = equilibrium(partial(mixing, temperature=t), overall, divisions=divisions)
         order = np.argsort(-mixture.fractions)
         rows += [
             [

@@ -209,8 +209,8 @@ def _thermodynamics(doc: ThermodynamicsDoc, documents: CampaignDocuments) -> Sec
             data_uri(random_energies(doc)),
             f"{len(doc.random_mixing_mev)} random mixing energies, histogram: mean "
             f"{number(doc.h_ave_mev, 1)}, σ {number(doc.sigma_mev)} meV/unit.",
-            f"Mixing energies of random equimolar structures ({doc.mode} energies, relative to the "
-            "end members), with mean, one σ (shaded) and the SQS.",
+            f"Mixing energies of random structures ({doc.mode} energies, relative to the end "
+            "members), with mean, one σ (shaded) and the SQS.",
         ),
     ]
     tables = thermodynamics_tables(doc, anion_tail(documents.alloy))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import isfinite
 
+from hea_flows.alloy import asked_and_held
 from hea_flows.results.figures import phase_name
 from hea_flows.results.report.table import Table, interval, number
 from hea_flows.schemas import ThermodynamicsDoc
@@ -25,6 +26,7 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
                 number(end, 0) if isfinite(end) else "no limit",
                 number(1e3 * phase_set.enthalpy if phase_set else None),
                 number(1e6 * phase_set.entropy if phase_set else None, 1),
+                " + ".join(number(x, 2) for x in phase_set.shares) if phase_set else "",
             ]
         )
     mode = f"Energies: {doc.mode}, {doc.model.title}; reference: end members, {doc.mode}."
@@ -38,13 +40,21 @@ def thermodynamics_tables(doc: ThermodynamicsDoc, tail: str = "") -> list[Table]
     ]
     return [
         Table(
-            f"Stable phases with rising temperature. {mode}",
-            ["phases", "from (K)", "to (K)", "H (meV/unit)", "S (μeV/K per unit)"],
+            "Stable phases with rising temperature; composition of random cells: "
+            f"{asked_and_held(doc.composition, doc.random_counts)}. {mode}",
+            [
+                "phases",
+                "from (K)",
+                "to (K)",
+                "H (meV/unit)",
+                "S (μeV/K per unit)",
+                "shares of sites",
+            ],
             stable,
         ),
         _decomposition_table(doc, tail),
         Table(
-            f"All {len(every)} decompositions, by enthalpy. {mode}",
+            f"All {len(every)} decompositions that compete, by enthalpy. {mode}",
             ["phases", "H (meV/unit)", "S (μeV/K per unit)"],
             every,
             folded=True,
@@ -105,13 +115,15 @@ def _sqs_table(doc: ThermodynamicsDoc, mode: str, tail: str) -> Table:
         ) + (f" Without: {why}." if why else "")
     rows = []
     for phase, h in doc.sqs_mixing_mev.items():
+        sites = " ".join(f"{e}{n}" for e, n in doc.sqs_counts[phase].items())
         row = {"phase": phase_name(phase, tail), "mixing energy (meV/unit)": number(h)}
         if engine:
             label = labelled.get(phase)
             row[f"{engine} (meV/unit)"] = number(label)
             row["model minus it (meV/unit)"] = number(None if label is None else h - label)
-        rows.append(row | {"objective": number(doc.sqs_objective.get(phase), 4)})
-    return replace(Table.from_rows(caption, rows, {"phase"}), folded=True)
+        objective = number(doc.sqs_objective.get(phase), 4)
+        rows.append(row | {"objective": objective, "sites": sites})
+    return replace(Table.from_rows(caption, rows, {"phase", "sites"}), folded=True)
 
 
 def _phases(name: str) -> list[list[str]]:
