@@ -17,6 +17,7 @@ from hea_flows.jobs.labelling.labels import LabelsMaker
 from hea_flows.schemas import (
     AlloySpec,
     ModelSpec,
+    RelaxationSummary,
     StoredFile,
     StructureEntry,
     Trajectory,
@@ -101,3 +102,13 @@ def test_model_labels() -> None:
     assert ModelSpec(family="chgnet", name="0.3.0").title == "chgnet-0.3.0"
     assert ModelSpec(family="mace", sha256="0123456789ab").title == "mace-01234567"
     assert not ModelSpec(family="mace").pretrained
+
+
+def test_how_good_relaxed_energies_were_in_words() -> None:
+    summary = RelaxationSummary(
+        samples=20, rms_error_mev=1.23, largest_error_mev=1.7, shifts={"Mo": 0.05, "V": 0.1}
+    )
+    assert summary.words() == (
+        "Relaxed energies are off by 1.2 meV per cell (root mean square of 20 decorations; aimed "
+        "at 1.7). Mean distance of sites from the lattice: Mo 0.050, V 0.100 Å."
+    )

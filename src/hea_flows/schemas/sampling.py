@@ -43,6 +43,15 @@ class RelaxationSummary(Record):
         description="Mean distance of an element's sites from the strained lattice (Å)."
     )
 
+    def words(self) -> str:
+        """Return both in a sentence."""
+        shifts = ", ".join(f"{e} {shift:.3f}" for e, shift in self.shifts.items())
+        return (
+            f"Relaxed energies are off by {self.rms_error_mev:.2g} meV per cell (root mean square "
+            f"of {self.samples} decorations; aimed at {self.largest_error_mev:.2g}). Mean distance "
+            f"of sites from the lattice: {shifts} Å."
+        )
+
 
 class MonteCarloDoc(Document):
     """Canonical Monte Carlo of one alloy at several temperatures, with repeats."""

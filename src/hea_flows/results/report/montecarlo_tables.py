@@ -60,7 +60,8 @@ def _montecarlo_table(doc: MonteCarloDoc, shell: int) -> Table:
         f"Order parameters CV of {shell_name(shell)}, less those of random decorations, ± standard "
         f"error. Composition: {asked_and_held(doc.composition, doc.counts)}. Energies: {doc.mode}, "
         f"{doc.model.title}, {doc.n_sites} sites, reference lattice a = {doc.lattice_constant:.4g} "
-        f"Å; mixing energies refer to end members, {doc.mode}. {separation_words(doc)}",
+        f"Å; mixing energies refer to end members, {doc.mode}. {separation_words(doc)}"
+        + (f" {doc.relaxation.words()}" if doc.relaxation else ""),
         ["pair", *(f"{r.temperature:g} K" for r in rows)],
         body,
     )

@@ -77,7 +77,8 @@ def _limits(doc: PhaseDiagramDoc, point: SectionPoint) -> str:
 def _gaps(doc: PhaseDiagramDoc) -> Table:
     return Table(
         f"{'-'.join(doc.pair)}: phases that coexist, as shares of {doc.pair[1]}, ± standard error "
-        f"({doc.mode}, {doc.cells[-1].n_sites} sites).",
+        f"({doc.mode}, {doc.cells[-1].n_sites} sites)."
+        + (f" {relaxation.words()}" if (relaxation := doc.cells[-1].relaxation) else ""),
         ["T (K)", "poor", "rich", "Δμ (meV)", "barrier (k_B T)", "certain (%)"],
         [
             [
