@@ -247,16 +247,17 @@ def test_the_work_of_every_part_is_counted(tmp_path: Path, monkeypatch: pytest.M
     parts = estimate_parts(campaign)
     basis = "chgnet-0.3.0 measured here: 10 ms per atom"
     # 2 frames of 3 atoms, 10 epochs, 3.7 evaluations each; training and held-out set compared:
-    # 2 · 3 + 1 · 6 atoms; 6 chains of 101 energies, 100 random ones and 2 end members of 48 atoms;
-    # 2 end members, an SQS and 10 random cells of 16 units, relaxed in 5 moves.
+    # 2 · 3 + 1 · 6 atoms; 6 chains of 101 energies, 100 random ones and 2 end members of 48 atoms,
+    # relaxed in 3 steps, and 15 coordinates of each compound displaced twice; 2 end members, an SQS
+    # and 10 random cells of 16 units, relaxed in 5 moves.
     assert parts == [
         PartEstimate("training of good", "2 frames, at most 10 epochs", pytest.approx(2.22), basis),
         PartEstimate("benchmark of good", "3 structures", pytest.approx(0.12), basis),
         PartEstimate("benchmark of chgnet-0.3.0", "3 structures", pytest.approx(0.12), basis),
         PartEstimate(
             "Monte Carlo",
-            "6 chains of 100 steps, 48 atoms, fixed lattice",
-            pytest.approx(0.001 * 48 * (6 * 101 + 102)),
+            "6 chains of 100 steps, 48 atoms, relaxed",
+            pytest.approx(0.01 * 48 * (4 * (6 * 101 + 102) + 2 * 2 * 15)),
             basis,
         ),
         PartEstimate(
