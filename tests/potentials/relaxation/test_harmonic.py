@@ -125,6 +125,15 @@ def test_a_model_that_fails_forbids_a_decoration(decorations: RelaxedDecorations
     assert np.isfinite(forbidding.energies(codes)).tolist() == [True, False]
 
 
+def test_a_model_without_stress_is_told_apart() -> None:
+    def unstressed(structures: Sequence[Atoms]) -> list[Prediction]:
+        return [Prediction(p.energy, p.forces, np.full(6, np.nan)) for p in evaluate(structures)]
+
+    decorations = RelaxedDecorations(unstressed, ALLOY, CELL, A, error=1e-3, max_steps=5)
+    with pytest.raises(ArithmeticError, match=r"no finite forces and stress of Cu12, so it relax"):
+        decorations.energies(drawn(1))
+
+
 def test_an_audit_compares_with_a_tight_relaxation(decorations: RelaxedDecorations) -> None:
     [row] = drawn(1, seed=3)
     row[row == 2] = 0

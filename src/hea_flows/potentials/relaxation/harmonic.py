@@ -69,8 +69,8 @@ class HarmonicHost:
 
         Raises
         ------
-        ValueError, ArithmeticError
-            If a displaced compound has no prediction.
+        ArithmeticError
+            If a displaced compound has no energy, forces or stress.
         """
         strains = _strains(Geometry(pure[0]))
         n, cells = len(pure[0]), len(supercell)
@@ -133,6 +133,12 @@ def _second_derivatives(
             raise ArithmeticError(outcome)  # noqa: TRY004  a text is a reason
         one.geometry.take(outcome)
     gradients = np.array([one.gradient() for one in moved]).reshape(-1, 2, size)
+    if not np.isfinite(gradients).all():
+        msg = (
+            f"the model has no finite forces and stress of {atoms.get_chemical_formula()}, so it "
+            "relaxes no decoration; write mode: fixed lattice"
+        )
+        raise ArithmeticError(msg)
     second: Floats = (gradients[:, 0] - gradients[:, 1]) / (2 * np.array(steps)[:, None])
     return second
 
