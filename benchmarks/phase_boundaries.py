@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="smaller cells, shorter chains")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    sizes, steps = ((4, 8), 100) if given.small else ((6, 12), 300)
+    sizes, steps = ((4, 8), 60) if given.small else ((6, 10), 100)
     began = time.perf_counter()
     spec = PhaseDiagramSpec(
         supercells=[f"{n}x{n}" for n in sizes],
