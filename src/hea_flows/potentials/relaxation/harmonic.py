@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 SHIFT, STRAIN = 0.01, 0.002
 #: Least curvature (eV/Å²): softer directions, and those in which a pure compound is unstable on
 #: this lattice, get it.
-SOFTEST = 0.5
+SOFTEST = 2.0
 #: Longest move of an atom in one step (Å).
 LONGEST = 0.3
 #: Steps and gradients that correct the curvature (limited-memory BFGS).
@@ -201,7 +201,6 @@ class _Relaxation:
             if step @ change > 0:
                 self.memory.append((step, change))
             if energy > before + tolerance:  # too far: half of the way back
-                self.memory.clear()
                 self._go(-0.5 * step, (before, old, 0.5 * step), max_steps)
                 return
         direction = self.direction(gradient, inverse)
