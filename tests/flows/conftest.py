@@ -21,7 +21,9 @@ labels: {engine: archive}
 model: chgnet:0.3.0
 training: {epochs: 2, batch_size: 8, seed: 1}
 benchmark: {relaxed: false}
-monte_carlo: {supercell: 2x2, temperatures: [300, 900], runs: 1, steps: 12, burn_in: 4, random: 4}
+monte_carlo:
+  {supercell: 2x2, temperatures: [300, 900], runs: 1, steps: 12, burn_in: 4, random: 4,
+   mode: fixed lattice}
 thermodynamics:
   sqs: {2: 2x1, 3: 3x1, 4: 2x2}
   sqs_steps: 50
