@@ -174,18 +174,10 @@ def export_tdb(
     CALPHAD programs read it, for example pycalphad. Free energies of three and more elements follow
     from the binaries.
     """
-    from hea_flows.cli.output import tell_left_out
-    from hea_flows.cli.results import no_document, open_store
+    from hea_flows.cli.results import documents_of
     from hea_flows.results.export import thermodynamic_database
-    from hea_flows.results.store import documents
     from hea_flows.schemas import PhaseDiagramDoc
 
-    store = open_store()
-    unreadable: list[UnreadableDocumentError] = []
-    found = documents(store, PhaseDiagramDoc, campaign, unreadable=unreadable)
-    store.close()
-    tell_left_out(unreadable)
-    if not found:
-        raise no_document(PhaseDiagramDoc, campaign)
+    found = documents_of(PhaseDiagramDoc, campaign)
     atomic_write(output, thermodynamic_database(found))
     tell(f"{', '.join('-'.join(d.pair) for d in found)}: {output}", output)

@@ -25,21 +25,14 @@ def phases(
     The free energy of several elements follows from their binaries; terms of three elements are
     not known, so that this is an extrapolation.
     """
-    from hea_flows.cli.output import console, tell_left_out
-    from hea_flows.cli.results import no_document, open_store
+    from hea_flows.cli.output import console
+    from hea_flows.cli.results import documents_of
     from hea_flows.results.export import joined_solution
     from hea_flows.results.report import equilibrium_table, parse_composition
-    from hea_flows.results.store import documents
-    from hea_flows.schemas import PhaseDiagramDoc, UnreadableDocumentError
+    from hea_flows.schemas import PhaseDiagramDoc
 
     shares = parse_composition(composition)
-    store = open_store()
-    unreadable: list[UnreadableDocumentError] = []
-    found = documents(store, PhaseDiagramDoc, campaign, unreadable=unreadable)
-    store.close()
-    tell_left_out(unreadable)
-    if not found:
-        raise no_document(PhaseDiagramDoc, campaign)
+    found = documents_of(PhaseDiagramDoc, campaign)
     console().print(
         equilibrium_table(found, joined_solution(found), shares, sorted(temperature or []))
     )

@@ -121,17 +121,30 @@ def report(
 
 def newest_document(kind: type[D], campaign: str) -> D:
     """Return the newest document of a campaign, loaded; what cannot be read is told."""
+    return documents_of(kind, campaign, load=True, newest=1)[-1]
+
+
+def documents_of(
+    kind: type[D], campaign: str, *, load: bool = False, newest: int | None = None
+) -> list[D]:
+    """Return the documents of a campaign, at least one; what cannot be read is told.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     from hea_flows.cli.output import tell_left_out
     from hea_flows.results.store import documents
 
     store = open_store()
     unreadable: list[UnreadableDocumentError] = []
-    chosen = documents(store, kind, campaign, load=True, newest=1, unreadable=unreadable)
+    chosen = documents(store, kind, campaign, load=load, newest=newest, unreadable=unreadable)
     store.close()
     tell_left_out(unreadable)
     if not chosen:
         raise no_document(kind, campaign)
-    return chosen[-1]
+    return chosen
 
 
 def no_document(kind: type[Document], campaign: str) -> ValueError:

@@ -8,14 +8,14 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from hea_flows.alloy.lattice import Alloy, IntMatrix
-from hea_flows.alloy.sampling import Kelvin, Mode, SamplingSettings
+from hea_flows.alloy.sampling import Kelvin, Mode, RelaxationSettings, SamplingSettings
 from hea_flows.alloy.sets import supercell_matrix
 from hea_flows.config.sections import MODEL_OF_SECTION, ladder
 from hea_flows.inputs import Name, Number, Whole, shown
 from hea_flows.schemas import Record
 
 
-class PhaseDiagramSpec(Record):
+class PhaseDiagramSpec(RelaxationSettings, Record):
     """Phase diagrams of binaries, by Monte Carlo of variable composition."""
 
     model: Name | None = Field(None, description=MODEL_OF_SECTION)
@@ -37,19 +37,12 @@ class PhaseDiagramSpec(Record):
     burn_in: Whole = Field(40, ge=0, description="Steps before, in which the sampler adapts.")
     kappa: Number | None = Field(
         None,
-        gt=0,
+        ge=0.1,
         le=1000,
         description="κ of the constraint. Default: by the dilute limits, so that chains stay at "
         "every composition at the lowest temperature.",
     )
     mode: Mode = "relaxed"
-    energy_error: Number = Field(
-        0.1,
-        gt=0,
-        description="Of the energy of a relaxed cell, root mean square, in k_B T of the lowest "
-        "temperature.",
-    )
-    max_steps: Whole = Field(50, ge=1, description="Most steps of a relaxation.")
     max_hours: Number | None = Field(
         None, gt=0, description="A job stops after so many hours; another one goes on with it."
     )

@@ -13,8 +13,8 @@ from hea_flows.alloy.phases import (
     CompositionLadder,
     SectionPoint,
     critical_point,
-    falls_through_zero,
     section_point,
+    zero_crossing,
 )
 from hea_flows.alloy.sampling import VariableComposition
 
@@ -91,12 +91,12 @@ def test_chains_that_share_no_composition_are_refused() -> None:
         section_point(T, apart, np.random.default_rng(0))
 
 
-def test_where_a_quantity_falls_through_zero() -> None:
-    at, error = falls_through_zero([1, 2, 3], [0.02, 0.01, -0.03], [0, 0.01, 0.03]) or (0, 0)
+def test_where_a_quantity_zero_crossing() -> None:
+    at, error = zero_crossing([1, 2, 3], [0.02, 0.01, -0.03], [0, 0.01, 0.03]) or (0, 0)
     assert at == pytest.approx(2.25)
     assert error == pytest.approx(np.hypot(0.75 * 0.01, 0.25 * 0.03) / 0.04)
-    assert falls_through_zero([1, 2], [-0.1, -0.2], [0, 0]) is None
-    assert falls_through_zero([1, 2, 3], [0.1, np.nan, -0.1], [0, 0, 0]) == (2.0, 0.0)
+    assert zero_crossing([1, 2], [-0.1, -0.2], [0, 0]) is None
+    assert zero_crossing([1, 2, 3], [0.1, np.nan, -0.1], [0, 0, 0]) == (2.0, 0.0)
 
 
 def test_cells_are_compared_where_both_are_known() -> None:

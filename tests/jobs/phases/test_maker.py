@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from triangular_ising import ALLOY, CRITICAL, LINEAR, Ising, magnetization
 
+from hea_flows.alloy.phases import critical_point, section_point
+from hea_flows.alloy.sampling import Canonical, Sampler, SamplingSettings
 from hea_flows.config import PhaseDiagramSpec
 from hea_flows.jobs.phases import fitted, sample_cell
+from hea_flows.jobs.sampling import SamplingRun
 from hea_flows.schemas import PhaseCell
 
 
@@ -30,8 +33,6 @@ def sample(spec: PhaseDiagramSpec, folder: Path, seed: int = 1) -> PhaseCell | N
 @pytest.mark.physics
 def test_the_ising_model_has_its_binodal_and_its_critical_temperature(tmp_path: Path) -> None:
     """Δμ of mixing energies is that of the pure ends, zero: the linear term is in them."""
-    from hea_flows.alloy.phases import critical_point
-
     cell = sample(spec(8, [0.7, 0.8, 0.95, 1.05], steps=120), tmp_path)
     assert cell is not None
     for point in cell.points[:2]:
@@ -76,3 +77,44 @@ def test_ends_that_do_not_relax_are_told(tmp_path: Path) -> None:
     [supercell] = chosen.cells(ALLOY)
     with pytest.raises(ArithmeticError, match="the ends of Nb-V did not relax; raise max_steps"):
         sample_cell(Broken(4, 4), ALLOY, supercell, chosen, 1, tmp_path, "key")
+
+
+def test_a_temperature_without_overlap_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def picky(temperature: float, *given: object) -> object:
+        if temperature < CRITICAL:
+            msg = "chains share no composition"
+            raise ValueError(msg)
+        return section_point(temperature, *given)
+
+    monkeypatch.setattr("hea_flows.jobs.phases.maker.section_point", picky)
+    cell = sample(spec(4, [0.8, 1.1], steps=16, burn_in=8), tmp_path)
+    assert cell is not None
+    assert [p.temperature for p in cell.points] == [1.1 * CRITICAL]
+    assert list(cell.failed.values()) == ["chains share no composition"]
+    with pytest.raises(ValueError, match="chains share no composition"):
+        sample(spec(4, [0.8], steps=16, burn_in=8), tmp_path / "none")
+
+
+def test_audits_are_the_same_after_interruptions(tmp_path: Path) -> None:
+    """Of other decorations each, at given steps, and part of the state."""
+
+    def audited(folder: Path, hours: float | None) -> SamplingRun:
+        settings = SamplingSettings(temperatures=[400.0, 600.0], runs=2, steps=60, burn_in=20)
+        ensemble = Canonical(ALLOY, {"Nb": 8, "V": 8})
+        sampler = Sampler(Ising(4, 4), ALLOY, np.diag([4, 4, 1]), ensemble, settings, 1)
+        weights = np.arange(16.0)
+        run = SamplingRun(
+            sampler, folder, "key", lambda: np.zeros(1), audit=lambda codes: codes * weights
+        )
+        run.resume()
+        run.advance(hours)
+        return run
+
+    whole = audited(tmp_path / "whole", None)
+    assert len(whole.audits) == 20
+    parts = audited(tmp_path / "parts", 1e-9)
+    while not parts.sampler.finished:
+        parts = audited(tmp_path / "parts", 1e-9)
+    assert np.array_equal(parts.audits, whole.audits)

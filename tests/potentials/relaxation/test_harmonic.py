@@ -54,8 +54,12 @@ def test_energies_are_those_of_another_optimizer(decorations: RelaxedDecorations
 
 def test_few_evaluations_are_enough(decorations: RelaxedDecorations) -> None:
     starts, counted = decorations.starts(drawn(8)), []
-    given = {"tolerance": 5e-3, "max_steps": 30, "on_step": counted.append}
-    relax_decorations(evaluate, starts, decorations._host, **given)
+
+    def counting(structures: Sequence[Atoms]) -> list[Prediction]:
+        counted.append(len(structures))
+        return evaluate(structures)
+
+    relax_decorations(counting, starts, decorations._host, tolerance=5e-3, max_steps=30)
     general = []
     relax_many(evaluate, starts, fmax=0.01, on_step=lambda i, _: general.append(i))
     assert sum(counted) < 0.5 * len(general)

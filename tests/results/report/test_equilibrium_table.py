@@ -43,3 +43,10 @@ def test_what_is_missing_is_told() -> None:
         equilibrium_table([doc], doc.solution, {"Nb": 0.5, "W": 0.5}, [])
     with pytest.raises(ValueError, match="one element is one phase"):
         equilibrium_table([doc], doc.solution, {"Nb": 1.0}, [])
+
+
+@pytest.mark.parametrize("temperature", [0.0, -5.0, float("nan"), float("inf")])
+def test_what_is_no_temperature(temperature: float) -> None:
+    doc = phase_diagram()
+    with pytest.raises(ValueError, match="temperatures are above 0 K and at most"):
+        equilibrium_table([doc], doc.solution, {"Nb": 0.5, "V": 0.5}, [temperature])

@@ -6,7 +6,7 @@ import pytest
 from ase.units import kB
 from regular_solution import free_energy, phase_diagram
 
-from hea_flows.alloy.phases import CompositionFreeEnergy, binder_cumulant, falls_through_zero
+from hea_flows.alloy.phases import CompositionFreeEnergy, binder_cumulant, zero_crossing
 from hea_flows.alloy.phases.section import CRITICAL_CUMULANT
 from hea_flows.results.report import build_page
 from hea_flows.results.report.phase_tables import phase_tables
@@ -24,7 +24,7 @@ def test_critical_temperatures_and_gaps() -> None:
         for t in temperatures
     ]
     off = [c - CRITICAL_CUMULANT for c in exact]
-    expected, _ = falls_through_zero(temperatures, off, [0, 0, 0]) or (0, 0)
+    expected, _ = zero_crossing(temperatures, off, [0, 0, 0]) or (0, 0)
     assert doc.critical.temperature == pytest.approx(expected, abs=4 * doc.critical.error)
     assert row[0] == "Nb-V"
     assert row[1].startswith(f"{doc.critical.temperature:.0f} ± ")
@@ -40,3 +40,10 @@ def test_the_page_has_a_section() -> None:
     html = build_page(CampaignDocuments(phase_diagrams=[phase_diagram()]))
     assert 'id="phases"' in html
     assert "Nb-V: one phase above" in html
+
+
+def test_a_temperature_that_is_left_out_is_told() -> None:
+    doc = phase_diagram()
+    doc.cells[0].failed["300 K"] = "chains share no composition"
+    left_out = phase_tables([doc])[1]
+    assert left_out.rows == [["Nb-V", "36 sites, 300 K", "chains share no composition"]]

@@ -6,8 +6,8 @@ from hea_flows.alloy.phases.coexistence import (
     Coexistence,
     binder_cumulant,
     coexistences,
-    falls_through_zero,
     spinodal,
+    zero_crossing,
 )
 from hea_flows.alloy.phases.composition import CompositionFreeEnergy, composition_free_energy
 from hea_flows.alloy.phases.equilibrium import (
@@ -43,10 +43,10 @@ __all__ = [
     "composition_free_energy",
     "critical_point",
     "equilibrium",
-    "falls_through_zero",
     "lowest_mixture",
     "section_point",
     "simplex_grid",
     "single_phase_above",
     "spinodal",
+    "zero_crossing",
 ]

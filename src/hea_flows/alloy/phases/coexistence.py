@@ -150,7 +150,7 @@ def binder_cumulant(free_energy: CompositionFreeEnergy) -> float:
     return float(1 - (weights @ off**4) / (3 * (weights @ off**2) ** 2))
 
 
-def falls_through_zero(
+def zero_crossing(
     temperatures: Sequence[float], values: Sequence[float], errors: Sequence[float]
 ) -> tuple[float, float] | None:
     """Return the temperature (K) where a quantity falls through zero, and its standard error.

@@ -14,8 +14,8 @@ from hea_flows.alloy.phases.coexistence import (
     Coexistence,
     binder_cumulant,
     coexistences,
-    falls_through_zero,
     spinodal,
+    zero_crossing,
 )
 from hea_flows.alloy.phases.composition import CompositionFreeEnergy, composition_free_energy
 from hea_flows.alloy.sampling import autocorrelation_time
@@ -199,5 +199,5 @@ def critical_point(cells: Sequence[Sequence[SectionPoint]], *, layer: bool) -> C
         error = errors[0]
     else:
         return None
-    found = falls_through_zero(temperatures, gap.tolist(), error.tolist())
+    found = zero_crossing(temperatures, gap.tolist(), error.tolist())
     return found and CriticalPoint(temperature=found[0], error=found[1], method=method)

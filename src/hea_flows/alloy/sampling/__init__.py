@@ -19,9 +19,11 @@ from hea_flows.alloy.sampling.pilot import PilotLadder, run_pilot
 from hea_flows.alloy.sampling.sampler import Sampler, check_chains
 from hea_flows.alloy.sampling.separation import Separation
 from hea_flows.alloy.sampling.settings import (
+    HOTTEST,
     MOST_TEMPERATURES,
     ExchangeLadder,
     Kelvin,
+    RelaxationSettings,
     SamplingSettings,
 )
 from hea_flows.alloy.sampling.statistics import autocorrelation_time, effective_samples
@@ -35,6 +37,7 @@ from hea_flows.alloy.sampling.summary import (
 )
 
 __all__ = [
+    "HOTTEST",
     "MOST_TEMPERATURES",
     "AseEnergies",
     "Average",
@@ -51,6 +54,7 @@ __all__ = [
     "LocalDecorationEnergies",
     "Mode",
     "PilotLadder",
+    "RelaxationSettings",
     "Sampler",
     "SamplingSettings",
     "Separation",

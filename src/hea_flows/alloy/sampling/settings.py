@@ -42,7 +42,19 @@ Temperatures = Annotated[
 ]
 
 
-class SamplingSettings(BaseModel, extra="forbid"):
+class RelaxationSettings(BaseModel, extra="forbid"):
+    """How well decorations are relaxed."""
+
+    energy_error: Number = Field(
+        0.1,
+        gt=0,
+        description="Of the energy of a relaxed cell, root mean square, in k_B T of the lowest "
+        "temperature.",
+    )
+    max_steps: Whole = Field(50, ge=1, description="Most steps of a relaxation.")
+
+
+class SamplingSettings(RelaxationSettings):
     """How decorations are sampled."""
 
     temperatures: Temperatures
@@ -67,13 +79,6 @@ class SamplingSettings(BaseModel, extra="forbid"):
     average_from: Whole | None = Field(
         None, ge=0, description="Steps that are not averaged. Default: detected in each chain."
     )
-    energy_error: Number = Field(
-        0.1,
-        gt=0,
-        description="Of the energy of a relaxed cell, root mean square, in k_B T of the lowest "
-        "temperature.",
-    )
-    max_steps: Whole = Field(50, ge=1, description="Most steps of a relaxation.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -24,18 +24,18 @@ from hea_flows.alloy.sampling import DecorationEnergies, Sampler
 from hea_flows.config import PhaseDiagramSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model
-from hea_flows.jobs.reuse import identity, load_document, reuse_or
+from hea_flows.jobs.reuse import identity, reuse_or
 from hea_flows.jobs.sampling import (
     CachedEnergies,
     EnergyCache,
     SamplingRun,
     relaxation_summary,
     run_folder,
+    sample_or_continue,
 )
 from hea_flows.potentials import RelaxedDecorations, decoration_energies
 from hea_flows.provenance import provenance
-from hea_flows.runtime import OutOfTimeError, alone
-from hea_flows.runtime.continuation import continue_later
+from hea_flows.runtime import alone
 from hea_flows.schemas import (
     AlloySpec,
     DatasetDoc,
@@ -103,16 +103,7 @@ class PhaseDiagramMaker(Maker):
         alloy
             The host.
         """
-        source = model if isinstance(model, ModelSpec) else load_document(ModelDoc, model)
-        cells = load_document(LabelledDoc, labels)
-        try:
-            document = self._diagram(source, cells, alloy)
-        except OutOfTimeError:
-            document = None
-        if document is not None:
-            return document
-        again = source if isinstance(source, ModelSpec) else source.uuid
-        return continue_later(self, again, cells.uuid, alloy)
+        return sample_or_continue(self, self._diagram, model, labels, alloy)
 
     def _diagram(
         self, source: ModelDoc | ModelSpec, labels: LabelledDoc, alloy: AlloySpec

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from hea_flows.jobs.sampling.energy_cache import CachedEnergies, Energy, EnergyCache
 from hea_flows.jobs.sampling.montecarlo import MonteCarloMaker, run_chains
-from hea_flows.jobs.sampling.run import SamplingRun, relaxation_summary, run_folder
+from hea_flows.jobs.sampling.run import (
+    SamplingRun,
+    relaxation_summary,
+    run_folder,
+    sample_or_continue,
+)
 
 __all__ = [
     "CachedEnergies",
@@ -15,4 +20,5 @@ __all__ = [
     "relaxation_summary",
     "run_chains",
     "run_folder",
+    "sample_or_continue",
 ]

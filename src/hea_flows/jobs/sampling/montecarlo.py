@@ -28,18 +28,18 @@ from hea_flows.alloy.thermodynamics import mixing_energies
 from hea_flows.config import MonteCarloSpec
 from hea_flows.jobs.failures import result_job
 from hea_flows.jobs.learning import local_model
-from hea_flows.jobs.reuse import identity, load_document, reuse_or
+from hea_flows.jobs.reuse import identity, reuse_or
 from hea_flows.jobs.sampling.energy_cache import CachedEnergies, EnergyCache
 from hea_flows.jobs.sampling.run import (
     SamplingRun,
     relaxation_summary,
     run_folder,
+    sample_or_continue,
     stored_ladder,
 )
 from hea_flows.potentials import RelaxedDecorations, decoration_energies
 from hea_flows.provenance import provenance
-from hea_flows.runtime import OutOfTimeError, alone
-from hea_flows.runtime.continuation import continue_later
+from hea_flows.runtime import alone
 from hea_flows.schemas import (
     AlloySpec,
     ChainSeries,
@@ -103,16 +103,7 @@ class MonteCarloMaker(Maker):
         alloy
             The host.
         """
-        source = model if isinstance(model, ModelSpec) else load_document(ModelDoc, model)
-        cells = load_document(LabelledDoc, labels)
-        try:
-            document = self._sample(source, cells, alloy)
-        except OutOfTimeError:
-            document = None
-        if document is not None:
-            return document
-        again = source if isinstance(source, ModelSpec) else source.uuid
-        return continue_later(self, again, cells.uuid, alloy)
+        return sample_or_continue(self, self._sample, model, labels, alloy)
 
     def _sample(
         self, source: ModelDoc | ModelSpec, labels: LabelledDoc, alloy: AlloySpec

@@ -8,20 +8,34 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from jobflow import CURRENT_JOB
+from jobflow import CURRENT_JOB, Maker, Response
 from numpy.typing import NDArray
 
 from hea_flows.alloy.sampling import DecorationEnergies, PilotLadder, Sampler, effective_samples
+from hea_flows.jobs.reuse import load_document
 from hea_flows.potentials import RelaxedDecorations
 from hea_flows.runtime import OutOfTimeError, atomic_write, clear_partial, seconds_left, too_late
-from hea_flows.schemas import RelaxationSummary
+from hea_flows.runtime.continuation import continue_later
+from hea_flows.schemas import (
+    AlloySpec,
+    DatasetDoc,
+    Document,
+    LabelledDoc,
+    ModelDoc,
+    ModelSpec,
+    RelaxationSummary,
+    TestSetDoc,
+)
 from hea_flows.settings import get_settings
+
+D = TypeVar("D", bound=Document)
 
 #: State of a run, in the run's folder: the sampler's arrays and, as JSON, what they belong to.
 STATE_FILE = "sampling.npz"
@@ -210,6 +224,33 @@ def relaxation_summary(
         largest_error_mev=1e3 * energies.error,
         shifts={e: float(s.mean()) for e, s in seen.items() if len(s)},
     )
+
+
+def sample_or_continue(
+    maker: Maker,
+    sample: Callable[[ModelDoc | ModelSpec, LabelledDoc, AlloySpec], D | None],
+    model: ModelDoc | ModelSpec | str,
+    labels: DatasetDoc | TestSetDoc | str,
+    alloy: AlloySpec,
+) -> D | Response[D]:
+    """Return a document, or the job that goes on with it where time is over before its end.
+
+    Parameters
+    ----------
+    maker
+        Of both jobs.
+    sample
+        Returns the document; None if the hours of this job were over.
+    model, labels, alloy
+        What `maker.make` is given; documents, or the uuids of the jobs that made them.
+    """
+    source = model if isinstance(model, ModelSpec) else load_document(ModelDoc, model)
+    cells = load_document(LabelledDoc, labels)
+    with suppress(OutOfTimeError):
+        if (document := sample(source, cells, alloy)) is not None:
+            return document
+    again = source if isinstance(source, ModelSpec) else source.uuid
+    return continue_later(maker, again, cells.uuid, alloy)
 
 
 def run_folder(key: str, *, reuse: bool) -> Path:

@@ -9,7 +9,7 @@ before the minimum is reached, with an error that is a share of that.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -230,7 +230,6 @@ def relax_decorations(
     *,
     tolerance: float,
     max_steps: int,
-    on_step: Callable[[int], None] | None = None,
 ) -> tuple[Floats, Floats]:
     """Relax decorations.
 
@@ -249,8 +248,6 @@ def relax_decorations(
         energy that is returned is without it.
     max_steps
         Most steps of each; one that needs more has the energy infinity.
-    on_step
-        Called with the number of structures of every batch that was evaluated.
 
     Returns
     -------
@@ -261,8 +258,6 @@ def relax_decorations(
     runs = [_Relaxation(atoms.copy(), host.strains) for atoms in starts]
     while moving := [run for run in runs if run.result is None]:
         outcomes = evaluate_each(evaluate, [run.atoms for run in moving])
-        if on_step is not None:
-            on_step(len(moving))
         for run, outcome in zip(moving, outcomes, strict=True):
             if isinstance(outcome, str):
                 run.result = np.inf

@@ -38,7 +38,13 @@ def joined_solution(docs: Sequence[PhaseDiagramDoc]) -> RedlichKister:
 
 
 def thermodynamic_database(docs: Sequence[PhaseDiagramDoc]) -> str:
-    """Return the TDB of the solution of `joined_solution`, with what it was made of as comments."""
+    """Return the TDB of the solution of `joined_solution`, with what it was made of as comments.
+
+    Raises
+    ------
+    ValueError
+        As `joined_solution`, and for a host with several fixed elements.
+    """
     solution, doc = joined_solution(docs), docs[-1]
     host = doc.alloy.to_alloy()
     temperatures = [p.temperature for d in docs for p in d.points]
@@ -51,7 +57,13 @@ def thermodynamic_database(docs: Sequence[PhaseDiagramDoc]) -> str:
             for d in docs
         ),
     ]
-    [fixed] = host.fixed_elements or ("",)
+    if len(host.fixed_elements) > 1:
+        msg = (
+            f"the database has one fixed sublattice, and {host.host.name} has "
+            f"{', '.join(host.fixed_elements)}"
+        )
+        raise ValueError(msg)
+    fixed = "".join(host.fixed_elements)
     phase = re.sub("[^A-Z0-9]+", "_", f"PHASE {host.host.name.upper()}")
     database = solution.to_tdb(phase, fixed, round(host.atoms_per_unit) - 1)
     return "".join(f"$ {comment}\n" for comment in comments) + database

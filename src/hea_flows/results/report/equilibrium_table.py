@@ -10,6 +10,7 @@ from math import isclose
 import numpy as np
 
 from hea_flows.alloy.phases import RedlichKister, equilibrium, single_phase_above
+from hea_flows.alloy.sampling import HOTTEST
 from hea_flows.inputs import shown
 from hea_flows.results.report.table import Table, number
 from hea_flows.schemas import PhaseDiagramDoc
@@ -62,7 +63,7 @@ def equilibrium_table(
     Raises
     ------
     ValueError
-        If a binary of the elements is missing.
+        If a binary of the elements is missing, or a temperature is none.
     """
     known = {frozenset(d.pair) for d in docs}
     if missing := [p for p in combinations(shares, 2) if frozenset(p) not in known]:
@@ -71,6 +72,9 @@ def equilibrium_table(
         raise ValueError(msg)
     if len(shares) < 2:
         msg = f"one element is one phase; give two or more, got {', '.join(shares)}"
+        raise ValueError(msg)
+    if odd := [t for t in temperatures if not 0 < t <= HOTTEST]:
+        msg = f"temperatures are above 0 K and at most {HOTTEST:g} K, got {odd[0]:g}"
         raise ValueError(msg)
     elements = list(shares)
     columns = [solution.elements.index(e) for e in elements]
